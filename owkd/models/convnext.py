@@ -1,0 +1,92 @@
+"""The two backbones: ConvNeXt (Liu et al. 2022), plain or with CBAM at the end of every stage, and weak saliency.
+
+Shapes: B batch, S image size, K identities, C_i channels and H_i x W_i map size of stage i (0..3).
+"""
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from owkd.models.blocks import LAYER_NORM_EPS, Cbam, ChannelLayerNorm, ConvNextBlock
+from owkd.models.outputs import BackboneOutput
+from owkd.models.presets import Architecture
+from owkd.models.saliency import WeakSaliency
+
+INIT_STD = 0.02
+
+
+class Stage(nn.Module):
+    """Some ConvNeXt blocks and, in the attention variant, a CBAM behind them."""
+
+    def __init__(self, channels: int, depth: int, attention: bool) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(ConvNextBlock(channels) for _ in range(depth)))
+        self.cbam = Cbam(channels) if attention else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(B, C, H, W) -> feature before the CBAM, output after it, spatial gate (B, 1, H, W) or None."""
+        feature = self.blocks(x)
+        if self.cbam is None:
+            return feature, feature, None
+        output, gate = self.cbam(feature)
+        return feature, output, gate
+
+
+class ConvNext(nn.Module):
+    """A backbone. A student carries a 1x1 projection per stage, through which its features meet the teacher's."""
+
+    def __init__(self, shape: Architecture, num_classes: int, *, attention: bool, projected: bool) -> None:
+        super().__init__()
+        dims = shape.dims
+        stem = nn.Sequential(nn.Conv2d(3, dims[0], shape.patch, stride=shape.patch), ChannelLayerNorm(dims[0]))
+        between = (
+            nn.Sequential(ChannelLayerNorm(before), nn.Conv2d(before, after, 2, stride=2))
+            for before, after in zip(dims, dims[1:], strict=False)
+        )
+        self.downsampling = nn.ModuleList((stem, *between))
+        self.stages = nn.ModuleList(Stage(c, depth, attention) for c, depth in zip(dims, shape.depths, strict=True))
+        self.projections = nn.ModuleList(nn.Conv2d(c, c, kernel_size=1) for c in dims) if projected else None
+        self.saliency = nn.ModuleList(WeakSaliency(c) for c in dims)
+        self.norm = nn.LayerNorm(dims[3], eps=LAYER_NORM_EPS)
+        self.head = nn.Linear(dims[3], num_classes)
+        self.apply(_init_weights)
+
+    def forward(self, images: Tensor, *, saliency: bool = False) -> BackboneOutput:
+        """(B, 3, S, S) in [0, 1] -> typed result; `saliency` asks for the second pass too (training only)."""
+        output = self._plain_pass(images)
+        if not saliency:
+            return output
+        x = images
+        for down, mechanism, feature, stage in zip(
+            self.downsampling, self.saliency, output.stage_features, self.stages, strict=True
+        ):
+            _, x, _ = stage(down(x) * mechanism(feature))
+        return replace(output, saliency_logits=self.head(self._embed(x)))
+
+    def _plain_pass(self, images: Tensor) -> BackboneOutput:
+        x = images
+        gate: Tensor | None = None
+        features = []
+        for i, (down, stage) in enumerate(zip(self.downsampling, self.stages, strict=True)):
+            feature, x, gate = stage(down(x))
+            features.append(feature if self.projections is None else self.projections[i](feature))
+        embedding = self._embed(x)
+        return BackboneOutput(
+            logits=self.head(embedding),
+            embedding=embedding,
+            stage_features=tuple(features),
+            last_map=x,
+            spatial_gate=gate,
+            saliency_logits=None,
+        )
+
+    def _embed(self, x: Tensor) -> Tensor:
+        embedding: Tensor = self.norm(x.mean(dim=(2, 3)))
+        return embedding
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=INIT_STD)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,49 @@
+"""Sizes of the networks by name. Knows no torch."""
+
+from dataclasses import dataclass
+
+from owkd.config import Preset
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that fixes the shape of a ConvNeXt.
+
+    A map of the last stage is `8 * patch` times smaller than the image; GCE-Net cuts the image into tiles of that map's
+    size, so `patch` also fixes its number of input channels.
+    """
+
+    dims: tuple[int, int, int, int]
+    """channels of each stage; the last one a multiple of 64, because GCE-Net's grouped convolution needs it"""
+    depths: tuple[int, int, int, int]
+    """blocks of each stage"""
+    patch: int = 4
+    """kernel and stride of the stem"""
+
+    @property
+    def stride(self) -> int:
+        """Image pixels per cell of the last stage's map, along one side."""
+        return 8 * self.patch
+
+    @property
+    def gce_channels(self) -> int:
+        """Channels of GCE-Net's input: two reduced maps, one spatial gate, and the image as tiles."""
+        return self.dims[3] + 1 + self.stride**2
+
+
+PUBLISHED_DIMS = (96, 192, 384, 768)
+
+PRESETS: dict[Preset, Architecture] = {
+    "small": Architecture(PUBLISHED_DIMS, (3, 3, 27, 3)),
+    "tiny": Architecture(PUBLISHED_DIMS, (3, 3, 9, 3)),
+    "micro": Architecture(PUBLISHED_DIMS, (1, 1, 9, 1)),
+    # Ours, for CPUs at 64 px. The finer stem keeps a last map of 4 x 4, and 257 + 64 channels instead of 1024 + ... in
+    # GCE-Net, whose flow matrices grow with the square of them.
+    "nano": Architecture((8, 16, 32, 64), (1, 1, 1, 1), patch=2),
+}
+
+
+def architecture(preset: Preset, depths: tuple[int, int, int, int] | None = None) -> Architecture:
+    """The preset, with other depths where they are given."""
+    base = PRESETS[preset]
+    return base if depths is None else Architecture(base.dims, depths, base.patch)

@@ -1,0 +1,60 @@
+"""WSE-Net: the ensemble of a plain ConvNeXt, one with attention, and GCE-Net. Teacher and student have the same form.
+
+Shapes: B batch, S image size, K identities.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from owkd.errors import ConfigError
+from owkd.models.convnext import ConvNext
+from owkd.models.gce import GceNet, gce_input
+from owkd.models.outputs import EnsembleOutput
+from owkd.models.presets import Architecture
+
+Role = Literal["teacher", "student"]
+
+
+class WseNet(nn.Module):
+    """The ensemble. A student differs from a teacher by the projections of its stage features alone.
+
+    Raises `ConfigError` when the image size does not fit the strides of the networks.
+    """
+
+    def __init__(self, shape: Architecture, num_classes: int, image_size: int, role: Role) -> None:
+        super().__init__()
+        if image_size % shape.stride:
+            raise ConfigError(
+                [
+                    f"data.image_size must be a multiple of {shape.stride} for these networks, but got {image_size}; "
+                    f"do set it to {max(round(image_size / shape.stride), 1) * shape.stride}"
+                ]
+            )
+        self.shape = shape
+        self.num_classes = num_classes
+        self.image_size = image_size
+        self.role: Role = role
+        projected = role == "student"
+        self.original = ConvNext(shape, num_classes, attention=False, projected=projected)
+        self.attention = ConvNext(shape, num_classes, attention=True, projected=projected)
+        self.gce = GceNet(shape.gce_channels, num_classes)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor, *, saliency: bool = False) -> EnsembleOutput:
+        """(B, 3, S, S) in [0, 1] -> typed result; `saliency` adds the weak-saliency passes of both backbones."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        original = self.original(images, saliency=saliency)
+        attention = self.attention(images, saliency=saliency)
+        joined = gce_input(original.last_map, attention.last_map, attention.spatial_gate, images)
+        return EnsembleOutput(original=original, attention=attention, gce=self.gce(joined))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) in [0, 1] -> re-identification embedding (B, G)."""
+        output: EnsembleOutput = self(images)
+        return output.gce.embedding
+
+    def parameter_count(self) -> int:
+        """Number of learnable scalars, training-only parts included."""
+        return sum(parameter.numel() for parameter in self.parameters())
