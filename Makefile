@@ -1,0 +1,48 @@
+# Needs only python3 (3.11 or newer), make and git: every target installs what it needs into .venv first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+DEMO_OUT ?= demo
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
+
+.PHONY: help install demo test test-all lint format bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## create .venv with everything in it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("python3 must be 3.11 or newer, but got " + sys.version.split()[0] + "; do set PYTHON=/path/to/a/newer/python3" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED) ## the whole story on synthetic thermal images; results in DEMO_OUT (default: demo)
+	$(BIN)/owkd demo --out '$(DEMO_OUT)'
+
+test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED) ## every test that this machine can run
+	marks=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "not gpu")'); \
+	$(BIN)/python -m pytest -m "$$marks"
+
+lint: $(INSTALLED) ## ruff and mypy --strict
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## put the code into its one format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(INSTALLED) ## run every benchmarks/bench_*.py
+	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
+	for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
