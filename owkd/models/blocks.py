@@ -37,7 +37,7 @@ class ConvNextBlock(nn.Module):
         """(B, C, H, W) -> the same."""
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         y = self.scale * self.project(functional.gelu(self.expand(y)))
-        return x + y.permute(0, 3, 1, 2)
+        return torch.add(x, y.permute(0, 3, 1, 2))
 
 
 class Cbam(nn.Module):

@@ -4,6 +4,7 @@ Shapes: B batch, S image size, K identities, C_i channels and H_i x W_i map size
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class ConvNext(nn.Module):
         stem = nn.Sequential(nn.Conv2d(3, dims[0], shape.patch, stride=shape.patch), ChannelLayerNorm(dims[0]))
         between = (
             nn.Sequential(ChannelLayerNorm(before), nn.Conv2d(before, after, 2, stride=2))
-            for before, after in zip(dims, dims[1:], strict=False)
+            for before, after in pairwise(dims)
         )
         self.downsampling = nn.ModuleList((stem, *between))
         self.stages = nn.ModuleList(Stage(c, depth, attention) for c, depth in zip(dims, shape.depths, strict=True))

@@ -40,7 +40,7 @@ class WseNet(nn.Module):
         self.original = ConvNext(shape, num_classes, attention=False, projected=projected)
         self.attention = ConvNext(shape, num_classes, attention=True, projected=projected)
         self.gce = GceNet(shape.gce_channels, num_classes)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, *, saliency: bool = False) -> EnsembleOutput:
         """(B, 3, S, S) in [0, 1] -> typed result; `saliency` adds the weak-saliency passes of both backbones."""
@@ -56,5 +56,10 @@ class WseNet(nn.Module):
         return output.gce.embedding
 
     def parameter_count(self) -> int:
-        """Number of learnable scalars, training-only parts included."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Learnable scalars that an embedding needs: without projections and weak saliency, which train only."""
+        training_only = (".projections.", ".saliency.")
+        return sum(
+            parameter.numel()
+            for name, parameter in self.named_parameters()
+            if not any(part in name for part in training_only)
+        )

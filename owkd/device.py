@@ -1,0 +1,27 @@
+"""Where tensors live, and how images get there.
+
+Shapes: B batch, S image size.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from owkd.errors import ConfigError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+def pick_device(name: DeviceName) -> torch.device:
+    """The configured device; `auto` takes a GPU where there is one. Raises `ConfigError` for a missing GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(["train.device must be cpu or auto where no GPU is visible, but got cuda"])
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def to_images(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 (B, S, S, 3) -> float32 (B, 3, S, S) in [0, 1]; the memory order is channels_last already."""
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True)
+    return tensor.permute(0, 3, 1, 2).to(torch.float32).div_(255)

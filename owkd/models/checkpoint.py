@@ -1,0 +1,107 @@
+"""Model files: one safetensors file that says what it holds, written whole, and nothing in it can run code."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from owkd.errors import CheckpointError
+from owkd.files import written_whole
+from owkd.models.presets import Architecture
+from owkd.models.wse import Role, WseNet
+
+FORMAT = "owkd-1"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself."""
+
+    role: Role
+    shape: Architecture
+    image_size: int
+    num_classes: int
+    identities: tuple[int, ...] = ()
+    """identity number behind each class; empty where an imported file does not tell"""
+    origin: str = ""
+    """data set and fold that it was trained on"""
+
+
+def save_model(model: WseNet, path: Path, *, identities: tuple[int, ...] = (), origin: str = "") -> None:
+    """Writes weights and description of an ensemble to a safetensors file, whole."""
+    info = ModelInfo(model.role, model.shape, model.image_size, model.num_classes, identities, origin)
+    save_state(model.state_dict(), path, info)
+
+
+def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
+    """Writes a state dict with its description to a safetensors file, whole."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": FORMAT, "info": json.dumps(asdict(info))})
+
+
+def read_info(path: Path) -> ModelInfo:
+    """The description of a model file, without its weights. Raises `CheckpointError`."""
+    return _read(path, tensors=False)[0]
+
+
+def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelInfo]:
+    """The ensemble in evaluation mode, and its description. Raises `CheckpointError`."""
+    info, state = _read(path, tensors=True)
+    if role is not None and info.role != role:
+        raise CheckpointError(f"{path} must hold a {role}, but holds a {info.role}; do give the file of a {role}")
+    model = WseNet(info.shape, info.num_classes, info.image_size, info.role)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the networks that it describes: {error}") from error
+    return model.eval(), info
+
+
+def load_teacher(path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...]) -> WseNet:
+    """A frozen teacher for a student of `shape` on these identities. Raises `CheckpointError` when it does not fit."""
+    info = read_info(path)
+    problems = []
+    if info.role != "teacher":
+        problems.append(f"it must hold a teacher, but holds a {info.role}")
+    if (info.shape.dims, info.shape.patch) != (shape.dims, shape.patch):
+        problems.append(
+            f"its channels must equal the student's, but are {info.shape.dims} (stem {info.shape.patch}) against "
+            f"{shape.dims} (stem {shape.patch}); do choose a student preset of the same family"
+        )
+    if info.image_size != image_size:
+        problems.append(f"it takes images of {info.image_size} px; do set data.image_size to {info.image_size}")
+    if info.num_classes != len(identities):
+        problems.append(
+            f"it knows {info.num_classes} identities, but the fold's training split holds {len(identities)}; do train "
+            "or import the teacher of this fold"
+        )
+    elif info.identities and info.identities != identities:
+        problems.append("it was trained on other identities than the fold's; do train or import this fold's teacher")
+    if problems:
+        raise CheckpointError(f"{path} cannot teach here: " + "; ".join(problems))
+    return load_model(path, role="teacher")[0].requires_grad_(False)
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
+    if not path.is_file():
+        raise CheckpointError(f"no such checkpoint: {path}; do give the path of a model file made by owkd")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} must say format={FORMAT}, but says {metadata.get('format')!r}; do import foreign checkpoints with "
+            "`owkd teacher import`"
+        )
+    raw = json.loads(metadata["info"])
+    shape = raw.pop("shape")
+    architecture = Architecture(tuple(shape["dims"]), tuple(shape["depths"]), shape["patch"])
+    info = ModelInfo(**{**raw, "identities": tuple(raw["identities"]), "shape": architecture})
+    return info, state

@@ -1,0 +1,172 @@
+"""The loop that teacher and student share: epochs, validation, checkpoints, exact resume.
+
+Shapes: B batch, S image size, n images of a split.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from owkd.device import to_images
+from owkd.errors import CheckpointError, DivergedError
+from owkd.training.state import load_training_state, save_training_state
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch measured."""
+
+    fold: str
+    seed: int
+    epoch: int
+    """1-based"""
+    metrics: dict[str, float]
+    """`loss/<term>`, `val/<metric>`, `stage_weight/<1..4>`, learning_rate, images_per_second, duration_s, ..."""
+    replayed: bool = False
+    """True when it was read from a checkpoint instead of trained now"""
+
+
+Report = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A split in memory-mapped form."""
+
+    images: np.ndarray
+    """(n, S, S, 3) uint8"""
+    labels: np.ndarray
+    """(n,) int64, contiguous from 0"""
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) float32 in [0, 1], channels_last, and labels (B,) on the device."""
+        return to_images(self.images[indices], device), torch.from_numpy(self.labels[indices]).to(device)
+
+
+class Task(Protocol):
+    """What `fit` trains."""
+
+    modules: nn.ModuleDict
+    """everything that learns, or keeps statistics"""
+    optimizer: torch.optim.Optimizer
+
+    def step(self, images: Tensor, labels: Tensor) -> Terms:
+        """Named scalars of a batch; `total` is minimised."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Metrics on the validation split, by name."""
+        ...
+
+    def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
+        """Stores the model when this epoch is better than all of the history."""
+        ...
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What `fit` needs to know besides the task."""
+
+    fold: str
+    seed: int
+    epochs: int
+    batches: Callable[[np.random.Generator], list[np.ndarray]]
+    state_file: Path
+    signature: str
+    """digest of everything that the numbers hang on; another one refuses to resume"""
+    data: TrainingSet
+    device: torch.device
+    learning_rate: float
+    report: Report = field(default=lambda epoch: None)
+
+
+def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
+    """Trains up to `plan.epochs`, going on from `plan.state_file` where it exists: bit-equal to never having stopped.
+
+    The whole state is on disk before an epoch is reported, so whoever is told of an epoch can rely on it.
+    Raises `DivergedError` when a loss is not finite, `CheckpointError` when the file belongs to another configuration.
+    """
+    history = _resume(task, plan)
+    for epoch in history:
+        plan.report(epoch)
+    for number in range(len(history) + 1, plan.epochs + 1):
+        measured = _one_epoch(task, plan, number)
+        task.keep_if_best(measured, history)
+        history = (*history, measured)
+        save_training_state(plan.state_file, _state(task, plan, history))
+        plan.report(measured)
+    return history
+
+
+def _one_epoch(task: Task, plan: FitPlan, number: int) -> Epoch:
+    start = time.perf_counter()
+    generator = np.random.default_rng([plan.seed, number])
+    task.modules.train()
+    sums: Terms = {}
+    images_seen = 0
+    batches = plan.batches(generator)
+    for indices in batches:
+        images, labels = plan.data.batch(indices, plan.device)
+        terms = task.step(images, labels)
+        task.optimizer.zero_grad(set_to_none=True)
+        terms["total"].backward()
+        task.optimizer.step()
+        images_seen += len(indices)
+        # Sums stay on the device: reading one here would make the GPU wait in every step.
+        for name, value in terms.items():
+            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+    means = _read_means(sums, len(batches))
+    train_seconds = time.perf_counter() - start
+    if not math.isfinite(means["total"]):
+        broken = ", ".join(name for name, value in means.items() if not math.isfinite(value))
+        raise DivergedError(f"loss is not finite in epoch {number}: {broken}")
+    task.modules.eval()
+    metrics = {name if "/" in name else f"loss/{name}": value for name, value in means.items()}
+    metrics.update(task.validate())
+    metrics["learning_rate"] = plan.learning_rate
+    metrics["images_per_second"] = images_seen / train_seconds
+    metrics["duration_s"] = time.perf_counter() - start
+    metrics["gpu_memory_peak_bytes"] = _gpu_memory_peak(plan.device)
+    return Epoch(plan.fold, plan.seed, number, metrics)
+
+
+def _read_means(sums: Mapping[str, Tensor], count: int) -> dict[str, float]:
+    values = torch.stack([value.to(torch.float32) for value in sums.values()]).cpu().tolist()
+    return {name: value / count for name, value in zip(sums, values, strict=True)}
+
+
+def _gpu_memory_peak(device: torch.device) -> float:
+    return float(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else 0.0
+
+
+def _state(task: Task, plan: FitPlan, history: Sequence[Epoch]) -> dict[str, Any]:
+    return {
+        "signature": plan.signature,
+        "modules": task.modules.state_dict(),
+        "optimizer": task.optimizer.state_dict(),
+        "history": [{"epoch": epoch.epoch, "metrics": epoch.metrics} for epoch in history],
+    }
+
+
+def _resume(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
+    state = load_training_state(plan.state_file)
+    if state is None:
+        return ()
+    if state["signature"] != plan.signature:
+        raise CheckpointError(
+            f"{plan.state_file} must come from this configuration, but comes from another one; do choose another "
+            "output folder, or remove the file to start anew"
+        )
+    task.modules.load_state_dict(state["modules"])
+    task.optimizer.load_state_dict(state["optimizer"])
+    history = tuple(Epoch(plan.fold, plan.seed, row["epoch"], row["metrics"]) for row in state["history"])
+    return tuple(replace(epoch, replayed=True) for epoch in history)

@@ -1,0 +1,80 @@
+"""What training needs before its first step: device, seeds, splits, networks."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from owkd.config import Config
+from owkd.data.images import load_images
+from owkd.data.index import Split, read_split
+from owkd.data.sampler import identity_batches
+from owkd.evaluation.protocol import center_validation_accuracy, evaluate_embeddings
+from owkd.models.presets import Architecture
+from owkd.models.wse import Role, WseNet
+from owkd.training.loop import TrainingSet
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Training and validation images of one fold, decoded."""
+
+    train: Split
+    validation: Split
+    training_set: TrainingSet
+    validation_images: np.ndarray
+    """(m, S, S, 3) uint8"""
+
+    @property
+    def identities(self) -> tuple[int, ...]:
+        """Identity number behind each class, in the order of the classes."""
+        return tuple(int(identity) for identity in np.unique(self.train.identities))
+
+
+def open_fold(config: Config, fold: str) -> FoldData:
+    """Reads training and validation split of a fold; the test split stays closed. Raises `DataError`."""
+    data = config.data
+    train, validation = (read_split(data.root, data.dataset, fold, split) for split in ("train", "validation"))
+    training_set = TrainingSet(load_images(train, data.image_size, data.cache), train.labels)
+    return FoldData(train, validation, training_set, load_images(validation, data.image_size, data.cache))
+
+
+def build_network(shape: Architecture, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:
+    """A network whose first weights hang on the seed alone; the global generators stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return WseNet(shape, num_classes, image_size, role)
+
+
+def batch_maker(
+    labels: np.ndarray, batch_size: int, images_per_identity: int
+) -> Callable[[np.random.Generator], list[np.ndarray]]:
+    """The batches of an epoch as a function of that epoch's generator."""
+    return partial(identity_batches, labels, batch_size, images_per_identity)
+
+
+def validation_metrics(embeddings: Tensor, split: Split) -> dict[str, float]:
+    """val/mAP, val/rank-1, val/mINP (standard protocol) and val/center_accuracy of (n, D) embeddings."""
+    result = evaluate_embeddings(embeddings, split.identities, protocol="standard", device=embeddings.device)
+    return {
+        "val/mAP": result.mean_average_precision,
+        "val/rank-1": float(result.cmc[0]),
+        "val/mINP": result.mean_inverse_negative_penalty,
+        "val/center_accuracy": center_validation_accuracy(embeddings, split.identities),
+    }
+
+
+def signature(**parts: Any) -> str:
+    """Digest of plain values: equal exactly when all of them are."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def module_dict(**modules: nn.Module) -> nn.ModuleDict:
+    """Networks under one roof, so that one state dict holds them all."""
+    return nn.ModuleDict(modules)

@@ -1,0 +1,191 @@
+"""One student: the entry that a search calls for every trial, and `owkd distill` for a single one.
+
+Shapes: B batch, S image size, K identities.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from owkd.config import Config
+from owkd.device import pick_device
+from owkd.errors import CheckpointError
+from owkd.evaluation.embed import embed_images
+from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
+from owkd.models.checkpoint import load_teacher, save_model
+from owkd.models.outputs import EnsembleOutput
+from owkd.models.presets import architecture
+from owkd.models.wse import WseNet
+from owkd.training.loop import Epoch, FitPlan, Terms, fit
+from owkd.training.prepare import (
+    FoldData,
+    batch_maker,
+    build_network,
+    module_dict,
+    open_fold,
+    signature,
+    validation_metrics,
+)
+
+__all__ = ["Epoch", "Run", "run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training."""
+
+    history: tuple[Epoch, ...]
+    best: Epoch
+    """the epoch with the highest value of the objective; the earliest of equals"""
+    checkpoint: Path
+    """safetensors file of that epoch's student"""
+
+
+class Distillation:
+    """A student, its frozen teacher (where a distillation term is switched on) and the stage weights."""
+
+    def __init__(self, config: Config, data: FoldData, teacher: WseNet | None, checkpoint: Path, seed: int) -> None:
+        self.config = config
+        self.data = data
+        self.checkpoint = checkpoint
+        self.device = pick_device(config.train.device)
+        shape = architecture(config.student.preset, config.student.depths)
+        self.student = build_network(shape, len(data.identities), config.data.image_size, "student", seed)
+        self.teacher = teacher.to(self.device) if teacher is not None else None
+        self.modules = module_dict(student=self.student)
+        if config.distill.stage_weights == "learned" and teacher is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.modules["stage_weights"] = StageWeightHead(shape.dims[3])
+        self.modules.to(self.device)
+        self.optimizer = self._optimizer()
+
+    def step(self, images: Tensor, labels: Tensor) -> Terms:
+        """Every named term of one batch, the mean stage weights, and the weighted `total`."""
+        distill = self.config.distill
+        with self._autocast():
+            student: EnsembleOutput = self.student(images, saliency=True)
+            terms = supervised_terms(student, labels, self.config.train.triplet_margin)
+            weights = torch.zeros((4, 1), device=self.device)
+            if self.teacher is not None:
+                with torch.no_grad():
+                    teacher: EnsembleOutput = self.teacher(images)
+                weights = self._stage_weights(teacher, len(labels))
+                terms |= distillation_terms(student, teacher, distill, weights)
+        total = weigh(terms, distill)
+        shown = {f"stage_weight/{i + 1}": weight for i, weight in enumerate(weights.mean(dim=1))}
+        return {**terms, "total": total, **shown}
+
+    def validate(self) -> dict[str, float]:
+        """val/* of the ensemble's embedding."""
+        with self._autocast():
+            embeddings = embed_images(self.student.embed, self.data.validation_images, self.device)
+        return validation_metrics(embeddings, self.data.validation)
+
+    def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
+        """Writes the student's file when this epoch beats all before it."""
+        if best_epoch(self.config, (*history, epoch)) is epoch:
+            origin = f"{self.config.data.dataset}/{epoch.fold}"
+            save_model(self.student, self.checkpoint, identities=self.data.identities, origin=origin)
+
+    def _stage_weights(self, teacher: EnsembleOutput, batch_size: int) -> Tensor:
+        fixed = self.config.distill.stage_weights
+        if fixed == "learned":
+            weights: Tensor = self.modules["stage_weights"](
+                teacher.original.stage_features[3], teacher.attention.stage_features[3]
+            )
+            return weights
+        return fixed_stage_weights(fixed, batch_size, self.device)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.device.type == "cuda" and self.config.train.precision == "bf16":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        train = self.config.train
+        backbones = [*self.student.original.parameters(), *self.student.attention.parameters()]
+        groups: list[dict[str, object]] = [
+            {"params": backbones, "lr": train.learning_rate, "weight_decay": train.weight_decay},
+            {
+                "params": list(self.student.gce.parameters()),
+                "lr": train.gce_learning_rate,
+                "weight_decay": train.gce_weight_decay,
+            },
+        ]
+        if "stage_weights" in self.modules:
+            head: nn.Module = self.modules["stage_weights"]
+            groups.append({"params": list(head.parameters()), "lr": train.stage_weight_learning_rate})
+        return torch.optim.Adam(groups, fused=True)
+
+
+def run(
+    config: Config,
+    report: Callable[[Epoch], None] | None = None,
+    *,
+    fold: str,
+    directory: Path,
+    seed: int | None = None,
+) -> Run:
+    """Trains one student on one fold.
+
+    Writes `last.pt` (the whole state, every epoch) and `best.safetensors` to `directory`. Where `last.pt` exists,
+    `report` first gets every epoch in it (`replayed`), then training goes on, bit-equal to a run that was never
+    stopped. `seed` overrides `train.seed`. An exception from `report` ends the training there.
+
+    Raises `DataError`, `CheckpointError`, `ConfigError` for input that does not fit, and `DivergedError` when a loss
+    is not finite.
+    """
+    seed = config.train.seed if seed is None else seed
+    shape = architecture(config.student.preset, config.student.depths)
+    data = open_fold(config, fold)
+    teacher = None
+    if config.distill.enabled:
+        path = config.teacher.checkpoint_for(fold)
+        teacher = load_teacher(path, shape=shape, image_size=config.data.image_size, identities=data.identities)
+    task = Distillation(config, data, teacher, directory / "best.safetensors", seed)
+    plan = FitPlan(
+        fold=fold,
+        seed=seed,
+        epochs=config.train.epochs,
+        batches=batch_maker(data.training_set.labels, config.train.batch_size, config.train.images_per_identity),
+        state_file=directory / "last.pt",
+        signature=_signature(config, data, fold, seed),
+        data=data.training_set,
+        device=task.device,
+        learning_rate=config.train.learning_rate,
+        report=_quiet if report is None else report,
+    )
+    history = fit(task, plan)
+    if not task.checkpoint.is_file():
+        raise CheckpointError(f"{task.checkpoint} is gone, though {plan.state_file} is not; do remove the folder")
+    return Run(history, best_epoch(config, history), task.checkpoint)
+
+
+def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
+    """The epoch with the highest value of the search's objective; the earliest of equals."""
+    metric = config.search.objectives[0].metric
+    return max(history, key=lambda epoch: epoch.metrics[metric])
+
+
+def _quiet(epoch: Epoch) -> None:
+    return None
+
+
+def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
+    """Everything that the numbers hang on, but the number of epochs: training further is going on."""
+    tree = config.to_dict()
+    return signature(
+        student=tree["student"],
+        train={key: value for key, value in tree["train"].items() if key not in ("epochs", "seed", "device")},
+        distill=tree["distill"],
+        image_size=config.data.image_size,
+        data=[data.train.fingerprint, data.validation.fingerprint],
+        teacher=str(config.teacher.checkpoint_for(fold)) if config.distill.enabled else None,
+        fold=fold,
+        seed=seed,
+    )

@@ -1,0 +1,26 @@
+"""State of a training in progress: everything that it needs to go on, written whole."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from owkd.errors import CheckpointError
+from owkd.files import written_whole
+
+
+def save_training_state(path: Path, state: dict[str, Any]) -> None:
+    """Writes tensors and plain values whole, such that `load_training_state` takes them back."""
+    with written_whole(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_training_state(path: Path) -> dict[str, Any] | None:
+    """What `save_training_state` wrote, or None where there is no file. Raises `CheckpointError`."""
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{path} is damaged ({error}); do remove it to start this training anew") from error
+    return state

@@ -1,0 +1,193 @@
+"""Training of the teacher: backbones first and GCE-Net on their frozen features (published), or all at once.
+
+Shapes: B batch, S image size, K identities.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from owkd.config import Config, StageConfig
+from owkd.device import pick_device
+from owkd.evaluation.embed import embed_images
+from owkd.losses import cross_entropy, supervised_terms, triplet_loss
+from owkd.models.checkpoint import save_model
+from owkd.models.outputs import EnsembleOutput
+from owkd.models.presets import architecture
+from owkd.models.wse import WseNet
+from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
+from owkd.training.prepare import (
+    FoldData,
+    batch_maker,
+    build_network,
+    module_dict,
+    open_fold,
+    signature,
+    validation_metrics,
+)
+from owkd.training.state import save_training_state
+
+METRIC = "val/mAP"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of teacher training: which members learn, how, and under which name they are reported."""
+
+    name: str
+    members: tuple[str, ...]
+    recipe: StageConfig
+
+
+def phases(config: Config) -> tuple[Phase, ...]:
+    """The phases of the configured schedule; `joint` trains everything by the recipe of the backbones."""
+    teacher = config.teacher
+    if teacher.schedule == "joint":
+        return (Phase("joint", ("original", "attention", "gce"), teacher.backbones),)
+    return (Phase("backbones", ("original", "attention"), teacher.backbones), Phase("gce", ("gce",), teacher.gce))
+
+
+class TeacherPhase:
+    """Trains some members of the ensemble, the others frozen, and keeps each one's best epoch on validation."""
+
+    def __init__(self, model: WseNet, phase: Phase, data: FoldData, margin: float, folder: Path) -> None:
+        self.model = model
+        self.phase = phase
+        self.data = data
+        self.margin = margin
+        self.folder = folder
+        self.device = next(model.parameters()).device
+        self.members: dict[str, nn.Module] = {name: getattr(model, name) for name in phase.members}
+        for name, member in (("original", model.original), ("attention", model.attention), ("gce", model.gce)):
+            member.requires_grad_(name in phase.members)
+            member.eval()
+        self.modules = module_dict(**self.members)
+        recipe = phase.recipe
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
+            self.modules.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+
+    def step(self, images: Tensor, labels: Tensor) -> Terms:
+        """The supervised terms of the members that learn."""
+        if self.phase.name == "joint":
+            terms = supervised_terms(self.model(images, saliency=True), labels, self.margin)
+        elif self.phase.name == "gce":
+            gce = self.model(images).gce
+            terms = {
+                "ce_gce": cross_entropy(gce.logits, labels),
+                "triplet_gce": triplet_loss(gce.embedding, labels, self.margin),
+            }
+        else:
+            terms = self._backbone_terms(images, labels)
+        return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+    def validate(self) -> dict[str, float]:
+        """val/* of the ensemble's embedding, or, while it is not trained yet, the mean over the backbones' own."""
+        judged = ("gce",) if "gce" in self.members else self.phase.members
+        each = {name: self._member_metrics(name) for name in judged}
+        means = {key: sum(metrics[key] for metrics in each.values()) / len(each) for key in each[judged[0]]}
+        return means | {f"val/{name}_mAP": metrics[METRIC] for name, metrics in each.items() if len(each) > 1}
+
+    def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
+        """Backbones learn apart from one another, so each keeps its own best epoch."""
+        for names, metric in self._judges():
+            if all(epoch.metrics[metric] > past.metrics[metric] for past in history):
+                for name in names:
+                    save_training_state(self.folder / f"best-{name}.pt", self.members[name].state_dict())
+
+    def take_best(self) -> None:
+        """Puts every member's best epoch back into the ensemble."""
+        for name, member in self.members.items():
+            state = torch.load(self.folder / f"best-{name}.pt", map_location=self.device, weights_only=True)
+            member.load_state_dict(state)
+
+    def _judges(self) -> list[tuple[tuple[str, ...], str]]:
+        if self.phase.name == "backbones":
+            return [((name,), f"val/{name}_mAP") for name in self.phase.members]
+        return [(self.phase.members, METRIC)]
+
+    def _backbone_terms(self, images: Tensor, labels: Tensor) -> Terms:
+        images = images.contiguous(memory_format=torch.channels_last)
+        terms: Terms = {}
+        for name in self.phase.members:
+            output = self.members[name](images, saliency=True)
+            terms[f"ce_{name}"] = cross_entropy(output.logits, labels)
+            terms[f"ce_{name}_saliency"] = cross_entropy(output.saliency_logits, labels)
+            terms[f"triplet_{name}"] = triplet_loss(output.embedding, labels, self.margin)
+        return terms
+
+    def _member_metrics(self, name: str) -> dict[str, float]:
+        def embed(images: Tensor) -> Tensor:
+            if name == "gce":
+                output: EnsembleOutput = self.model(images)
+                return output.gce.embedding
+            embedding: Tensor = self.members[name](images).embedding
+            return embedding
+
+        return validation_metrics(embed_images(embed, self.data.validation_images, self.device), self.data.validation)
+
+
+def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Path:
+    """Trains the teacher of one fold and writes it to `out` (safetensors).
+
+    The training state lies in `<out without suffix>.training/` until the teacher is written, so that a stopped
+    training goes on where it stood. Epochs of all phases are counted on in one sequence.
+
+    Raises `DataError`, `ConfigError`, `CheckpointError`, `DivergedError`.
+    """
+    data = open_fold(config, fold)
+    shape = architecture(config.teacher.preset, config.teacher.depths)
+    seed = config.train.seed
+    device = pick_device(config.train.device)
+    model = build_network(shape, len(data.identities), config.data.image_size, "teacher", seed).to(device)
+    folder = out.with_suffix(".training")
+    done = 0
+    for phase in phases(config):
+        task = TeacherPhase(model, phase, data, config.train.triplet_margin, folder)
+        recipe = phase.recipe
+        batch_size = recipe.batch_size - recipe.batch_size % config.train.images_per_identity
+        plan = FitPlan(
+            fold=fold,
+            seed=seed,
+            epochs=recipe.epochs,
+            batches=batch_maker(data.training_set.labels, batch_size, config.train.images_per_identity),
+            state_file=folder / f"{phase.name}.pt",
+            signature=_signature(config, data, phase, fold),
+            data=data.training_set,
+            device=device,
+            learning_rate=recipe.learning_rate,
+            report=_counted_on(report, done),
+        )
+        fit(task, plan)
+        task.take_best()
+        done += recipe.epochs
+    save_model(model, out, identities=data.identities, origin=f"{config.data.dataset}/{fold}")
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    return out
+
+
+def _counted_on(report: Report, done: int) -> Report:
+    def counted(epoch: Epoch) -> None:
+        report(Epoch(epoch.fold, epoch.seed, epoch.epoch + done, epoch.metrics, epoch.replayed))
+
+    return counted
+
+
+def _signature(config: Config, data: FoldData, phase: Phase, fold: str) -> str:
+    tree = config.to_dict()
+    return signature(
+        teacher={key: tree["teacher"][key] for key in ("preset", "depths", "schedule")},
+        recipe=phase.recipe.model_dump(exclude={"epochs"}),
+        margin=config.train.triplet_margin,
+        images_per_identity=config.train.images_per_identity,
+        image_size=config.data.image_size,
+        data=[data.train.fingerprint, data.validation.fingerprint],
+        phase=phase.name,
+        fold=fold,
+        seed=config.train.seed,
+    )
