@@ -1,0 +1,186 @@
+"""How a set of embedded images is turned into queries and galleries, and what is reported of their ranked lists."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from owkd.errors import ConfigError, DataError
+from owkd.evaluation.ranking import Images, MatchRanks, condition, rank_identities, rank_queries
+
+Protocol = Literal["merged", "center", "standard", "camera"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+
+CMC_RANKS = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one protocol says about one set of images. A query is an image or, in merged and center, an identity."""
+
+    protocol: Protocol
+    identities: NDArray[np.int64]
+    """(Q,) identity of each query that has a match, in the order of the images or, per identity, ascending"""
+    average_precision: NDArray[np.float64]
+    """(Q,) of each of these queries, in [0, 1]"""
+    mean_average_precision: float
+    cmc: NDArray[np.float64]
+    """(20,) share of queries whose first match is at rank 1, at rank 2 or better, ...; constant past a short gallery"""
+    mean_inverse_negative_penalty: float
+    """mean of (matches / rank of the last match); Ye et al., Deep Learning for Person Re-identification, 2021"""
+    precision: NDArray[np.float64]
+    """(101,) mean over queries of the best precision at recall 0, 0.01, ..., 1 or more"""
+    skipped: int
+    """queries without a match in their gallery; they count nowhere else"""
+
+    @property
+    def queries(self) -> int:
+        """Number of queries that have a match."""
+        return len(self.average_precision)
+
+
+def evaluate_embeddings(
+    embeddings: NDArray[np.floating] | torch.Tensor,
+    identities: NDArray[np.integer],
+    protocol: Protocol = "standard",
+    cameras: NDArray[np.integer] | None = None,
+    device: torch.device | str = "cpu",
+) -> Result:
+    """Ranks images by the L2 distance of their embeddings (n, d), which have `identities` (n,) and `cameras` (n,).
+
+    - `standard`: every image is a query against all others.
+    - `camera`: standard, without gallery images of the query's own camera, whoever they show. The Market-1501
+      convention is milder: it leaves out only those of the query's own camera that show the query's own identity.
+    - `center`: one query an identity, its centre: the image with the smallest summed distance to its identity's other
+      images (the first of equals); against all other images.
+    - `merged`: one list an identity: each of its images against all others, all these lists merged and sorted.
+
+    Computes in float64 when the embeddings are float64, else in float32. Of equally close images the earlier one comes
+    first.
+
+    Raises `DataError` when there are fewer than two images, lengths differ, an embedding is not finite, `camera` has
+    no cameras, or no query has a match; `ConfigError` for an unknown protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError([f"protocol must be one of {', '.join(PROTOCOLS)}, but got {protocol!r}"], "the evaluation")
+    images = _images(embeddings, identities, device)
+    if protocol == "camera":
+        images = Images(images.embeddings, images.identities, _cameras(cameras, len(images)).to(images.groups.device))
+    if protocol == "merged":
+        return _result(protocol, images.identities.unique(), rank_identities(images))
+    queries = images.take(_centers(images)) if protocol == "center" else images
+    return _result(protocol, queries.identities, rank_queries(queries, images))
+
+
+def center_validation_accuracy(
+    embeddings: NDArray[np.floating] | torch.Tensor,
+    identities: NDArray[np.integer],
+    device: torch.device | str = "cpu",
+) -> float:
+    """Mean over identities of 1 - wrong / (n - 1), in [0, 1].
+
+    `wrong` counts the other people's images that the ranked list of the identity's centre shows before the last image
+    of the identity. Identities with a single image have nothing to find and count nowhere.
+
+    embeddings (n, d), identities (n,). Raises `DataError` as `evaluate_embeddings` does.
+    """
+    images = _images(embeddings, identities, device)
+    ranks = rank_queries(images.take(_centers(images)), images)
+    found = _found(ranks)
+    wrong = (ranks.last - ranks.matches)[found].double()
+    return float((1 - wrong / (len(images) - 1)).mean())
+
+
+def metrics(result: Result) -> dict[str, float]:
+    """The headline numbers by their usual names: mAP, rank-1 ... rank-20, mINP, queries, skipped."""
+    return {
+        "mAP": result.mean_average_precision,
+        **{f"rank-{rank}": float(value) for rank, value in enumerate(result.cmc, start=1)},
+        "mINP": result.mean_inverse_negative_penalty,
+        "queries": float(result.queries),
+        "skipped": float(result.skipped),
+    }
+
+
+def _images(
+    embeddings: NDArray[np.floating] | torch.Tensor, identities: NDArray[np.integer], device: torch.device | str
+) -> Images:
+    values = torch.as_tensor(embeddings).detach()
+    if values.ndim != 2:
+        raise DataError(f"embeddings must have one row an image, but got shape {tuple(values.shape)}; do stack them")
+    if len(values) < 2:
+        raise DataError(f"ranking needs at least two images, but got {len(values)}; do give a larger split")
+    if np.shape(identities) != (len(values),):
+        raise DataError(
+            f"identities must be one number an embedding, but got shape {np.shape(identities)} for {len(values)} "
+            "embeddings; do pass those of the same images"
+        )
+    if values.dtype != torch.float64:
+        values = values.float()
+    values = values.to(device)
+    finite = values.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        raise DataError(
+            f"embeddings must be finite, but {int((~finite).sum())} of {len(values)} are not, the first at index "
+            f"{int((~finite).nonzero()[0])}; do check the checkpoint and that image"
+        )
+    return Images(
+        condition(values),
+        torch.as_tensor(np.asarray(identities, dtype=np.int64), device=values.device),
+        torch.arange(len(values), device=values.device),
+    )
+
+
+def _cameras(cameras: NDArray[np.integer] | None, length: int) -> torch.Tensor:
+    if cameras is None:
+        raise DataError(
+            "protocol 'camera' needs the camera of every image, but these file and folder names carry none; "
+            "do use protocol 'standard'"
+        )
+    if np.shape(cameras) != (length,):
+        raise DataError(
+            f"cameras must be one number an embedding, but got shape {np.shape(cameras)} for {length} embeddings; "
+            "do pass those of the same images"
+        )
+    return torch.as_tensor(np.asarray(cameras, dtype=np.int64))
+
+
+def _centers(images: Images) -> torch.Tensor:
+    """Position of the centre of each identity, identities ascending: (I,) int64."""
+    centers = []
+    for identity in images.identities.unique():
+        members = torch.nonzero(images.identities == identity).squeeze(1)
+        own = images.embeddings[members]
+        # The plain formula is symmetric to the last bit, so that the two images of a pair are equally central.
+        sums = [torch.cdist(part, own, compute_mode="donot_use_mm_for_euclid_dist").sum(1) for part in own.split(1024)]
+        centers.append(members[torch.cat(sums).argmin()])
+    return torch.stack(centers)
+
+
+def _found(ranks: MatchRanks) -> torch.Tensor:
+    found = ranks.matches > 0
+    if not bool(found.any()):
+        raise DataError(
+            f"at least one query must have a match in its gallery, but none of {len(found)} has; do give several "
+            "images of an identity (protocol 'camera': of several cameras)"
+        )
+    return found
+
+
+def _result(protocol: Protocol, identities: torch.Tensor, ranks: MatchRanks) -> Result:
+    found = _found(ranks)
+    average_precision = ranks.average_precision[found]
+    first = ranks.first[found]
+    cmc = (first[:, None] <= torch.arange(1, CMC_RANKS + 1)).double().mean(0)
+    return Result(
+        protocol=protocol,
+        identities=identities.cpu()[found].numpy(),
+        average_precision=average_precision.numpy(),
+        mean_average_precision=float(average_precision.mean()),
+        cmc=cmc.numpy(),
+        mean_inverse_negative_penalty=float((ranks.matches[found] / ranks.last[found].double()).mean()),
+        precision=(ranks.precision_sum / found.sum()).numpy(),
+        skipped=int((~found).sum()),
+    )
