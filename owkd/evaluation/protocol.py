@@ -1,6 +1,6 @@
 """How a set of embedded images is turned into queries and galleries, and what is reported of their ranked lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -67,11 +67,11 @@ def evaluate_embeddings(
         raise ConfigError([f"protocol must be one of {', '.join(PROTOCOLS)}, but got {protocol!r}"], "the evaluation")
     images = _images(embeddings, identities, device)
     if protocol == "camera":
-        images = Images(images.embeddings, images.identities, _cameras(cameras, len(images)).to(images.groups.device))
+        images = replace(images, cameras=_cameras(cameras, images.identities))
     if protocol == "merged":
         return _result(protocol, images.identities.unique(), rank_identities(images))
-    queries = images.take(_centers(images)) if protocol == "center" else images
-    return _result(protocol, queries.identities, rank_queries(queries, images))
+    queries = _centers(images) if protocol == "center" else torch.arange(len(embeddings), device=device)
+    return _result(protocol, images.identities[queries], rank_queries(images, queries))
 
 
 def center_validation_accuracy(
@@ -87,10 +87,10 @@ def center_validation_accuracy(
     embeddings (n, d), identities (n,). Raises `DataError` as `evaluate_embeddings` does.
     """
     images = _images(embeddings, identities, device)
-    ranks = rank_queries(images.take(_centers(images)), images)
+    ranks = rank_queries(images, _centers(images))
     found = _found(ranks)
     wrong = (ranks.last - ranks.matches)[found].double()
-    return float((1 - wrong / (len(images) - 1)).mean())
+    return float((1 - wrong / (len(embeddings) - 1)).mean())
 
 
 def metrics(result: Result) -> dict[str, float]:
@@ -129,22 +129,21 @@ def _images(
     return Images(
         condition(values),
         torch.as_tensor(np.asarray(identities, dtype=np.int64), device=values.device),
-        torch.arange(len(values), device=values.device),
     )
 
 
-def _cameras(cameras: NDArray[np.integer] | None, length: int) -> torch.Tensor:
+def _cameras(cameras: NDArray[np.integer] | None, identities: torch.Tensor) -> torch.Tensor:
     if cameras is None:
         raise DataError(
             "protocol 'camera' needs the camera of every image, but these file and folder names carry none; "
             "do use protocol 'standard'"
         )
-    if np.shape(cameras) != (length,):
+    if np.shape(cameras) != tuple(identities.shape):
         raise DataError(
-            f"cameras must be one number an embedding, but got shape {np.shape(cameras)} for {length} embeddings; "
-            "do pass those of the same images"
+            f"cameras must be one number an embedding, but got shape {np.shape(cameras)} for {len(identities)} "
+            "embeddings; do pass those of the same images"
         )
-    return torch.as_tensor(np.asarray(cameras, dtype=np.int64))
+    return torch.as_tensor(np.asarray(cameras, dtype=np.int64), device=identities.device)
 
 
 def _centers(images: Images) -> torch.Tensor:

@@ -11,6 +11,7 @@ Shapes
 Ties: of two equally close images the one with the lower gallery position comes first.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,21 +24,14 @@ CHUNK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Images:
-    """Embedded images, all tensors on one device. A query never meets gallery images of its own group."""
+    """Embedded images, all tensors on one device. A query never meets itself, nor images of its own camera."""
 
     embeddings: Tensor
     """(N, D) float32 or float64"""
     identities: Tensor
     """(N,) int64"""
-    groups: Tensor
-    """(N,) int64; the image's own number leaves out only the query itself, its camera the whole camera"""
-
-    def __len__(self) -> int:
-        return len(self.identities)
-
-    def take(self, index: Tensor) -> "Images":
-        """The images at `index`, (K,) int64, in that order."""
-        return Images(self.embeddings[index], self.identities[index], self.groups[index])
+    cameras: Tensor | None = None
+    """(N,) int64; None where the camera of the query does not matter"""
 
 
 @dataclass(frozen=True)
@@ -57,110 +51,136 @@ class MatchRanks:
 
 
 def condition(embeddings: Tensor) -> Tensor:
-    """Moves and scales embeddings (N, D) so that squared distances neither cancel nor overflow; same shape and dtype.
+    """Scales and moves embeddings (N, D) so that squared distances neither overflow nor cancel; same shape and dtype.
 
-    The origin becomes the median, which keeps whole numbers whole and thus exact ties exact, and the scale a power of
-    two, which is exact too. No ranking depends on either.
+    The scale is a power of two, which is exact, and the origin becomes the median, which keeps whole numbers whole and
+    thus exact ties exact. No ranking depends on either.
     """
-    moved = embeddings - embeddings.median(dim=0).values
-    _, exponent = torch.frexp(moved.abs().max())
-    return torch.ldexp(moved, -exponent)
-
-
-def squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    """Squared L2 distances (A, B) between the rows of (A, D) and (B, D), never below 0, in their dtype."""
-    with torch.autocast(left.device.type, enabled=False):  # a caller's bf16 would cost two of three digits
-        product = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)
-    return product.add_(left.square().sum(1, keepdim=True)).clamp_(min=0)
+    _, exponent = torch.frexp(embeddings.abs().max())
+    _, limit = math.frexp(torch.finfo(embeddings.dtype).max)
+    scaled = torch.ldexp(embeddings, -exponent.clamp(8 - limit, limit - 8))
+    return scaled - scaled.median(dim=0).values
 
 
 @torch.no_grad()
-def rank_queries(queries: Images, gallery: Images, chunk_bytes: int = CHUNK_BYTES) -> MatchRanks:
-    """Ranks the gallery for every query by L2 distance. Memory: about `chunk_bytes`, whatever Q and N."""
-    by_identity = torch.argsort(gallery.identities, stable=True)
-    ordered = gallery.identities[by_identity]
-    starts = torch.searchsorted(ordered, queries.identities)
-    sizes = torch.searchsorted(ordered, queries.identities, right=True) - starts
+def rank_queries(images: Images, queries: Tensor, chunk_bytes: int = CHUNK_BYTES) -> MatchRanks:
+    """Ranks all images by L2 distance for each query, an index into them: `queries` (Q,) int64.
+
+    Memory beside a copy of the embeddings: about `chunk_bytes`, whatever Q and N.
+    """
+    entries = _entries(images.embeddings)
+    length = len(entries)
+    by_identity = torch.argsort(images.identities, stable=True)
+    ordered = images.identities[by_identity]
+    starts = torch.searchsorted(ordered, images.identities)
+    sizes = torch.searchsorted(ordered, images.identities, right=True) - starts
 
     def chunks() -> Iterator[MatchRanks]:
-        for rows in torch.arange(len(queries), device=starts.device).split(_chunk_rows(gallery, chunk_bytes)):
-            chunk = queries.take(rows)
-            distances = squared_distances(chunk.embeddings, gallery.embeddings)
-            offsets = torch.arange(max(1, int(sizes[rows].max())), device=rows.device)
-            columns = by_identity[(starts[rows, None] + offsets).clamp_(max=len(gallery) - 1)]
-            valid = (offsets < sizes[rows, None]) & (gallery.groups[columns] != chunk.groups[:, None])
-            matches, positions = _sorted_matches(distances.gather(1, columns), columns, valid, len(gallery))
-            own = (gallery.identities == chunk.identities[:, None]) | (gallery.groups == chunk.groups[:, None])
-            others = distances.masked_fill_(own, torch.inf)
-            yield _summary(_ahead(matches, positions, others, 0, len(gallery)), valid.sum(1))
+        for rows in queries.split(_chunk_rows(images, chunk_bytes)):
+            distances = _distances(entries[rows], entries)
+            offsets = torch.arange(int(sizes[rows].max()), device=rows.device)
+            columns = by_identity[starts[rows, None] + offsets.minimum(sizes[rows, None] - 1)]
+            valid = (offsets < sizes[rows, None]) & (columns != rows[:, None]) & _visible(images, rows, columns)
+            matches, positions = _sorted_matches(distances.gather(1, columns), columns, valid, length)
+            others = distances.scatter_(1, columns, torch.finfo(distances.dtype).max)
+            _hide_own_camera(others, images, rows)
+            yield _summary(_ahead(matches, positions, others, 0, length), valid.sum(1))
 
     return _concatenate(chunks())
 
 
 @torch.no_grad()
 def rank_identities(images: Images, chunk_bytes: int = CHUNK_BYTES) -> MatchRanks:
-    """One list an identity: each of its images against all images of other groups, all lists merged and sorted.
+    """One list an identity: each of its images against the others, all of these lists merged and sorted.
 
-    Queries are the identities in ascending order. Ties: by query, then by gallery position. Memory: about
-    `chunk_bytes`, plus the square of the number of images of the largest identity.
+    Queries are the identities in ascending order. Ties: by query, then by gallery position. Memory beside a copy of
+    the embeddings: about `chunk_bytes`, plus the square of the number of images of the largest identity.
     """
-    length = len(images)
+    entries = _entries(images.embeddings)
+    length = len(entries)
 
     def lists() -> Iterator[MatchRanks]:
         for identity in images.identities.unique():
             members = torch.nonzero(images.identities == identity).squeeze(1)
-            own = images.take(members)
-            distances = squared_distances(own.embeddings, own.embeddings).reshape(1, -1)
-            valid = (own.groups[:, None] != own.groups).reshape(1, -1)
-            rows = torch.arange(len(members), device=members.device)
-            places = (rows[:, None] * length + members).reshape(1, -1)
-            matches, positions = _sorted_matches(distances, places, valid, len(members) * length)
-            counts = torch.zeros(1, matches.shape[1], dtype=torch.int64, device=members.device)
-            for part in rows.split(_chunk_rows(images, chunk_bytes)):
-                chunk = own.take(part)
-                left_out = (images.identities == identity) | (images.groups == chunk.groups[:, None])
-                others = squared_distances(chunk.embeddings, images.embeddings).masked_fill_(left_out, torch.inf)
-                start = int(part[0]) * length
-                counts += _ahead(matches, positions, others.reshape(1, -1), start, len(members) * length)
-            yield _summary(counts, valid.sum(1))
+            lines = torch.arange(len(members), device=members.device)[:, None] * length
+            pairs = _distances(entries[members], entries[members])
+            valid = (members != members[:, None]) & _visible(images, members, members.expand(len(members), -1))
+            end = len(members) * length
+            matches, positions = _sorted_matches(_line(pairs), _line(lines + members), _line(valid), end)
+            ahead = torch.zeros_like(positions)
+            for rows, line in zip(members.split(step), lines.split(step), strict=True):
+                others = _distances(entries[rows], entries)
+                others[:, members] = torch.finfo(others.dtype).max
+                _hide_own_camera(others, images, rows)
+                ahead += _ahead(matches, positions, _line(others), int(line[0]), end)
+            yield _summary(ahead, _line(valid).sum(1))
 
+    step = _chunk_rows(images, chunk_bytes)
     return _concatenate(lists())
 
 
-def _chunk_rows(gallery: Images, chunk_bytes: int) -> int:
+def _line(table: Tensor) -> Tensor:
+    return table.reshape(1, -1)
+
+
+def _entries(embeddings: Tensor) -> Tensor:
+    """Rows (x, |x|^2, 1): (N, D + 2)."""
+    norms = embeddings.square().sum(1, keepdim=True)
+    return torch.cat([embeddings, norms, torch.ones_like(norms)], dim=1)
+
+
+def _distances(queries: Tensor, entries: Tensor) -> Tensor:
+    """Squared L2 distances (C, N) in one product: rows (x, |x|^2, 1), (C, D + 2), as (-2x, 1, |x|^2) times (N, D + 2).
+
+    They are as far from exact as rounding makes them, perhaps below 0, which is fine for ranking.
+    """
+    probes = torch.cat([-2 * queries[:, :-2], queries[:, -1:], queries[:, -2:-1]], dim=1)
+    with torch.autocast(queries.device.type, enabled=False):  # a caller's bf16 would leave two digits
+        return probes @ entries.T
+
+
+def _visible(images: Images, queries: Tensor, columns: Tensor) -> Tensor:
+    """Whether the images `columns` (C, M) may be in the lists of `queries` (C,), judged by their cameras."""
+    if images.cameras is None:
+        return torch.ones_like(columns, dtype=torch.bool)
+    return images.cameras[columns] != images.cameras[queries][:, None]
+
+
+def _hide_own_camera(others: Tensor, images: Images, queries: Tensor) -> None:
+    if images.cameras is not None:
+        own = images.cameras[queries][:, None] == images.cameras
+        others.masked_fill_(own, torch.finfo(others.dtype).max)
+
+
+def _chunk_rows(images: Images, chunk_bytes: int) -> int:
     """Queries whose distances, look-ups and masks fit together."""
-    row = len(gallery) * (2 * gallery.embeddings.element_size() + 32)
+    row = len(images.identities) * (2 * images.embeddings.element_size() + 8)
     return max(1, chunk_bytes // row)
 
 
 def _sorted_matches(distances: Tensor, positions: Tensor, valid: Tensor, end: int) -> tuple[Tensor, Tensor]:
-    """Distances and list positions (C, M) by ascending distance; what is not valid goes last, at position `end`.
-
-    Not valid is a finite number, because infinity marks an image that is not in the list at all.
-    """
-    distances = distances.masked_fill(~valid, torch.finfo(distances.dtype).max)
-    distances, order = distances.sort(dim=1, stable=True)
+    """Distances and list positions (C, M) by ascending distance; what is not valid goes last: infinite, at `end`."""
+    distances, order = distances.masked_fill(~valid, torch.inf).sort(dim=1, stable=True)
     return distances, positions.masked_fill(~valid, end).gather(1, order)
 
 
 def _ahead(matches: Tensor, positions: Tensor, others: Tensor, start: int, end: int) -> Tensor:
-    """How many of the other images come before each match: (C, M) int64.
+    """How many of the other images come before each match: (C, M) int64; means nothing where a match is infinite.
 
-    matches (C, M) ascending, at list positions `positions` (C, M) at most `end`; others (C, N), infinite where not in
-    the list, at positions `start`, `start + 1`, ...
+    matches (C, M): ascending, infinite at least in the last column, at list positions `positions` (C, M), at most
+    `end`. others (C, N): finite, the largest number of their dtype where not in the list, at positions `start`,
+    `start + 1`, ...
     """
     rows, width = matches.shape
-    line = torch.arange(rows, device=matches.device)
-    passed = torch.searchsorted(matches, others)  # the matches that are strictly closer than this image
-    tied = matches.gather(1, passed.clamp(max=width - 1)) == others
-    if bool(tied.any()):
-        row, column = torch.nonzero(tied, as_tuple=True)
-        run = torch.searchsorted(matches, matches) + line[:, None] * width
-        keys = (run * (end + 1) + positions).flatten()
-        wanted = (passed[row, column] + row * width) * (end + 1) + (start + column)
-        passed[row, column] = torch.searchsorted(keys, wanted) - row * width
-    slots = passed.add_(line[:, None] * (width + 1)).flatten()
-    return torch.bincount(slots, minlength=rows * (width + 1)).reshape(rows, width + 1)[:, :-1].cumsum(1)
+    line = torch.arange(rows, device=matches.device)[:, None] * width
+    # The slot of an image is the first match that is not closer; the infinite column sees to it that there is one.
+    slots = torch.searchsorted(matches, others, out_int32=matches.numel() < 2**31).add_(line).flatten()
+    tied = torch.nonzero(matches.flatten().index_select(0, slots) == others.flatten()).squeeze(1)
+    if len(tied):
+        keys = (torch.searchsorted(matches, matches) + line) * (end + 1) + positions
+        wanted = slots[tied].long() * (end + 1) + (start + tied % others.shape[1])
+        slots[tied] = torch.searchsorted(keys.flatten(), wanted).to(slots.dtype)
+    return torch.bincount(slots, minlength=rows * width).reshape(rows, width).cumsum(1)
 
 
 def _summary(ahead: Tensor, matches: Tensor) -> MatchRanks:
