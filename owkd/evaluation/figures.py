@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def cmc_figure(results: Mapping[str, Result], title: str = "Cumulative match cha
         axes.plot(ranks, 100 * result.cmc, label=f"{name}: rank-1 {100 * result.cmc[0]:.1f} %", **style)
     axes.set(xlabel="rank", ylabel="queries with a match by that rank (%)", xlim=(0.5, 20.5), ylim=(0, 103))
     axes.set_xticks([1, 5, 10, 15, 20])
-    _finish(axes, "lower right")
+    _finish(figure, axes)
     return figure
 
 
@@ -56,7 +56,7 @@ def precision_recall_figure(results: Mapping[str, Result], title: str = "Precisi
         label = f"{name}: mAP {100 * result.mean_average_precision:.1f} %"
         axes.plot(recall, 100 * result.precision, label=label, markevery=10, **style)
     axes.set(xlabel="recall (%)", ylabel="precision, mean over queries (%)", xlim=(-2, 102), ylim=(0, 103))
-    _finish(axes, "lower left")
+    _finish(figure, axes)
     return figure
 
 
@@ -66,7 +66,7 @@ def loss_figure(history: Sequence[Mapping[str, float]], title: str = "Training l
     figure, axes = _figure(title)
     _plot_epochs(axes, _column(history, "loss/total"), "total loss", next(_styles()))
     axes.set(xlabel="epoch", ylabel="loss, mean over the epoch's batches")
-    _finish(axes, "upper right")
+    _finish(figure, axes, legend=False)
     return figure
 
 
@@ -83,7 +83,7 @@ def accuracy_figure(history: Sequence[Mapping[str, float]], title: str = "Valida
             best = int(np.nanargmax(values))
             _plot_epochs(axes, values, f"{name}: best {values[best]:.1f} % (epoch {best + 1})", style)
     axes.set(xlabel="epoch", ylabel="accuracy on the validation split (%)", ylim=(0, 103))
-    _finish(axes, "lower right")
+    _finish(figure, axes)
     return figure
 
 
@@ -133,9 +133,9 @@ def _plot_epochs(axes: Axes, values: NDArray[np.float64], label: str, style: dic
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def _finish(axes: Axes, legend: Literal["lower left", "lower right", "upper right"]) -> None:
+def _finish(figure: Figure, axes: Axes, legend: bool = True) -> None:
     axes.grid(color="#D9D9D9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc=legend, fontsize=9, framealpha=0.9, edgecolor="#D9D9D9")
+    if legend and axes.get_lines():  # below the axes, where it covers no curve
+        figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)
