@@ -1,0 +1,127 @@
+"""A connection to Ray: a quiet one of our own on this machine, or to a cluster that runs already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+from owkd.errors import UserError
+
+OBJECT_STORE_BYTES = 128 * 2**20
+"""jobs and messages are small; Ray's default is a third of the memory"""
+END_WAIT_S = 10.0
+
+
+def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
+    """How a search reaches Ray: the cluster at `address`, or, without one, a Ray of its own on this machine."""
+    return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
+
+
+@contextmanager
+def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None]:
+    """Starts Ray on this machine, as quiet as it goes, and leaves no process and no file of it behind.
+
+    Token authentication is on, as Ray has it by default; a dashboard, where asked for, listens on this machine only.
+    """
+    import ray
+
+    # Ray's sockets lie below this folder, and a socket's path has 107 characters at most.
+    folder = tempfile.mkdtemp(prefix="owkd-", dir="/tmp")
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        with _undisturbed():
+            left = _descendants()
+            ray.shutdown()
+            _await_end(left)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _attached(address: str) -> Iterator[None]:
+    """Joins a running cluster as a driver. Raises `UserError` when there is none at the address."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"--address must name a running Ray cluster that this machine may join, but got {address}: {error}; "
+            "do start one, or leave --address out"
+        ) from error
+    try:
+        yield
+    finally:
+        with _undisturbed():
+            ray.shutdown()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits: cutting a shutdown short would leave processes behind."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where signals do not arrive anyway
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _descendants() -> set[tuple[int, str]]:
+    """Processes that this one started, and theirs: (process id, start time), which together name one process."""
+    parents = {pid: parent for pid, parent, _ in _processes()}
+    found = set()
+    for pid, _, started in _processes():
+        above = parents.get(pid)
+        while above is not None and above != os.getpid():
+            above = parents.get(above)
+        if above is not None:
+            found.add((pid, started))
+    return found
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """(process id, parent, start time) of every process on this machine."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            yield int(path.parent.name), int(fields[1]), fields[19]
+
+
+def _await_end(expected: set[tuple[int, str]]) -> None:
+    """Waits until processes are gone, and kills those that outstay."""
+    deadline = time.monotonic() + END_WAIT_S
+    while expected:
+        expected &= {(pid, started) for pid, _, started in _processes()}
+        if expected and time.monotonic() > deadline:
+            for pid, _ in expected:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            return
+        time.sleep(0.05)

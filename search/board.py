@@ -1,0 +1,187 @@
+"""TensorBoard: one event file a trial, live from its first epoch, with its hyperparameters from its start.
+
+Scalars carry the names of the metrics; with several folds a name is led by its fold (`Fold1/val/mAP`) and its step
+is the epoch on that fold. `objective` and `objective_best` run over all folds; the last value of `objective_best`
+is what the trial is judged by, and HParams shows last values.
+
+A trial that goes on after an interruption gets a fresh file with all of its epochs, read from the results: no epoch
+is in it twice, and a record that was cut off is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import (
+    DATA_TYPE_BOOL,
+    DATA_TYPE_FLOAT64,
+    DATA_TYPE_STRING,
+    STATUS_FAILURE,
+    STATUS_SUCCESS,
+    Experiment,
+    HParamInfo,
+    MetricInfo,
+    MetricName,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from owkd.config import SIMPLEXES, Config, Simplex
+from search.folder import trial_name
+from search.space import ColumnType, columns, distributions, flatten
+from search.study import State
+
+OBJECTIVE = "objective"
+BEST = "objective_best"
+
+DATA_TYPES: dict[ColumnType, Any] = {
+    "float": DATA_TYPE_FLOAT64,
+    "int": DATA_TYPE_FLOAT64,
+    "bool": DATA_TYPE_BOOL,
+    "text": DATA_TYPE_STRING,
+}
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """What one epoch shows."""
+
+    fold: str
+    epoch: int
+    step: int
+    objective: float
+    best: float
+    metrics: Mapping[str, float]
+    at: float
+    """seconds since the Unix epoch"""
+
+
+class Board:
+    """Event files of the trials that run."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder = folder
+        self._several_folds = len(config.data.folds) > 1
+        self._types = columns(config)
+        self._experiment = _experiment(config, self._tags(config))
+        self._writers: dict[int, _EventFile] = {}
+
+    def open(self, number: int, values: Mapping[str, Any], past: Iterable[Scalars] = ()) -> None:
+        """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
+        self._drop(number)
+        writer = self._writers[number] = _EventFile(self._path(number))
+        start = SessionStartInfo(start_time_secs=time.time(), group_name=trial_name(number))
+        for name, value in flatten(self._types, values).items():
+            if isinstance(value, bool):
+                start.hparams[name].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[name].number_value = value
+            elif value is not None:
+                start.hparams[name].string_value = value
+        writer.plugin(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
+        writer.plugin(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+        for scalars in past:
+            self._write(writer, scalars)
+        writer.flush()
+
+    def add(self, number: int, scalars: Scalars) -> None:
+        """Writes one epoch; a reader sees it at once."""
+        self._write(self._writers[number], scalars)
+        self._writers[number].flush()
+
+    def close(self, number: int, state: State) -> None:
+        """Ends a trial's file."""
+        status = STATUS_SUCCESS if state in ("complete", "pruned") else STATUS_FAILURE
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        self._writers[number].plugin(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+        self._writers.pop(number).close()
+
+    def close_all(self) -> None:
+        """Lets go of all files; trials that are not over get no end."""
+        while self._writers:
+            self._writers.popitem()[1].close()
+
+    def _write(self, writer: _EventFile, scalars: Scalars) -> None:
+        lead = f"{scalars.fold}/" if self._several_folds else ""
+        writer.scalars({f"{lead}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
+        writer.scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
+
+    def _tags(self, config: Config) -> list[str]:
+        names = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "loss/total")
+        if not self._several_folds:
+            return [BEST, *names]
+        return [BEST, *(f"{fold}/{name}" for fold in config.data.folds for name in names)]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / trial_name(number)
+
+    def _drop(self, number: int) -> None:
+        if number in self._writers:
+            self._writers.pop(number).close()
+        shutil.rmtree(self._path(number), ignore_errors=True)
+
+
+class _EventFile:
+    """A file of events as TensorBoard reads it, written as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.0"
+        self._file: BinaryIO = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        source = SourceMetadata(writer="owkd")
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2", source_metadata=source))
+
+    def scalars(self, values: Mapping[str, float], step: int, at: float) -> None:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        self._add(Event(wall_time=at, step=step, summary=summary))
+
+    def plugin(self, tag: str, data: HParamsPluginData) -> None:
+        described = metadata.create_summary_metadata(data)
+        value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
+        self._add(Event(wall_time=time.time(), summary=Summary(value=[value])))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _add(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+
+
+def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
+    infos = []
+    known = distributions(config.search.space)
+    for name, kind in columns(config).items():
+        info = HParamInfo(name=name, type=DATA_TYPES[kind])
+        section = name.rpartition(".")[0]
+        found = known.get(name)
+        if isinstance(config.search.space.get(section), Simplex):
+            info.domain_interval.min_value, info.domain_interval.max_value = 0.0, float(len(SIMPLEXES[section]))
+        elif isinstance(found, FloatDistribution | IntDistribution):
+            info.domain_interval.min_value, info.domain_interval.max_value = found.low, found.high
+        elif isinstance(found, CategoricalDistribution):
+            for choice in found.choices:
+                value = info.domain_discrete.values.add()
+                if kind == "bool":
+                    value.bool_value = bool(choice)
+                elif kind == "text":
+                    value.string_value = str(choice)
+                else:
+                    value.number_value = float(str(choice))
+        infos.append(info)
+    metrics = [MetricInfo(name=MetricName(tag=tag)) for tag in tags]
+    return Experiment(hparam_infos=infos, metric_infos=metrics, time_created_secs=time.time())

@@ -1,0 +1,217 @@
+"""The search's desk: proposals out, messages in; study, tables, event files and view move together.
+
+What happens at each message can be cut off anywhere by a kill. The order makes that harmless: an epoch goes to the
+tables before the study, each of them ignores what it has already, and the end of a trial counts once the study says
+so; rows that lag behind are written again when the run is opened.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from owkd.config import Config, with_values
+from owkd.errors import ConfigError
+from search.board import Board, Scalars
+from search.folder import RunFolder, trial_name
+from search.progress import Progress
+from search.space import columns, describe
+from search.store import EPOCH_FIELDS, Row, Store
+from search.study import FAILED, Ending, Proposal, State, Study, TrialView, best
+from search.trainable import Job, Message
+
+ALIKE = 3
+"""so many failures alike, and nothing else, are one cause that more trials would not cure"""
+
+
+@dataclass
+class _Open:
+    """A trial that was handed out by this driver."""
+
+    proposal: Proposal
+    epochs: int
+    attempt: int = 0
+    curve: dict[int, float] = field(default_factory=dict)
+    crash: Message | None = None
+
+
+class SearchDesk:
+    """Hands out the trials of a study and writes down what becomes of them."""
+
+    def __init__(self, folder: RunFolder, config: Config, study: Study) -> None:
+        self.folder = folder
+        self.config = config
+        self.study = study
+        self.store = Store(folder.results, columns(config))
+        self.board = Board(folder.tensorboard, config)
+        self.progress: Progress | None = None
+        self._open: dict[str, _Open] = {}
+        self._failures: list[TrialView] = []
+        self._successes = 0
+        self._mend()
+
+    def counts(self) -> dict[State, int]:
+        """Trials that are over, by state."""
+        return dict(Counter(view.state for view in self.study.views() if view.state != "running"))
+
+    def best(self) -> TrialView | None:
+        """The best complete trial."""
+        return max(
+            (view for view in self.study.views() if view.state == "complete"),
+            key=lambda view: _rank(view),
+            default=None,
+        )
+
+    def show_on(self, progress: Progress) -> None:
+        """The view that is told what happens from now on."""
+        self.progress = progress
+        self._show_best()
+
+    def hopeless(self) -> str | None:
+        """Why no further trial is worth its time; None when there is hope."""
+        alike = {(view.state, view.error_type) for view in self._failures}
+        if self._successes or len(self._failures) < ALIKE or len(alike) > 1:
+            return None
+        return self._failures[-1].error_text or self._failures[-1].state
+
+    def next_job(self) -> Job | None:
+        """The next trial as a job; a proposal that the configuration refuses ends here, as an `error`."""
+        while not self.hopeless() and (proposal := self.study.next()) is not None:
+            key = trial_name(proposal.number)
+            self._open[key] = _Open(proposal, self.study.epochs(proposal.values))
+            try:
+                config = with_values(self.config, proposal.values)
+            except ConfigError as error:
+                self.started(key)
+                self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))
+                continue
+            return Job(key, config.to_dict(), config.data.folds, str(self.folder.checkpoints / key))
+        return None
+
+    def started(self, key: str) -> None:
+        """Another attempt at a trial begins."""
+        trial = self._open[key]
+        number, values = trial.proposal.number, trial.proposal.values
+        self.study.started(number)
+        view = self.study.view(number)
+        trial.attempt = view.attempt
+        trial.curve = {}
+        rows = self.store.open(number)
+        self.board.open(number, values, [self._scalars_of_row(trial, row) for row in rows])
+        self.store.write_trial(view)
+        if self.progress:
+            epochs = trial.epochs * len(self.config.data.folds)
+            self.progress.started(_short(key), describe(values), epochs, view.attempt)
+
+    def heard(self, message: Message) -> None:
+        """An epoch of a trial, or word of a failure."""
+        trial = self._open[message.key]
+        number = trial.proposal.number
+        if message.state == "crashed":
+            trial.crash = message
+            if self.progress:
+                self.progress.failed_once(_short(message.key), message.error_text or "")
+        if message.epoch == 0:
+            return
+        news = self.store.add_epoch(number, message, trial.attempt)
+        self.study.report(number, message.step, message.objective, message.host)
+        if news:
+            trial.curve[message.step] = message.objective
+            self.board.add(number, self._scalars(trial, message))
+            self.store.write_trial(self.study.view(number))
+        if self.progress:
+            found = best(trial.curve, trial.epochs)
+            self.progress.epoch(
+                _short(message.key), message.step, message.objective, found[1] if found else 0.0, news=news
+            )
+
+    def stopped(self, key: str, last: Message) -> None:
+        """A trial is over; one that was still running was stopped by the scheduler."""
+        state: State = "error" if last.state == "crashed" else "pruned" if last.state == "running" else last.state
+        self._end(key, Ending(state, last.step, last.error_type, last.error_text))
+
+    def lost(self, key: str, error_text: str) -> None:
+        """A trial failed more often than it may."""
+        crash = self._open[key].crash
+        if crash is not None:
+            self._end(key, Ending("error", error_type=crash.error_type, error_text=crash.error_text))
+        else:
+            self._end(key, Ending("error", error_type="WorkerDied", error_text=error_text))
+
+    def _end(self, key: str, ending: Ending) -> None:
+        trial = self._open.pop(key)
+        view = self.study.finish(trial.proposal.number, ending)
+        self.store.write_trial(view)
+        self.store.close(view.number)
+        self.board.close(view.number, view.state)
+        if view.state in FAILED:
+            self._failures.append(view)
+        else:
+            self._successes += 1
+        self.keep_best_checkpoints()
+        if self.progress:
+            self.progress.ended(_short(key), view.state, view.objective, view.error_text or "")
+            self._show_best()
+
+    def keep_best_checkpoints(self) -> None:
+        """Of trials that are over, keeps the best epoch of the best `retrain.top_k` and nothing else."""
+        if not self.folder.checkpoints.is_dir():
+            return
+        over = [view for view in self.study.views() if view.state != "running"]
+        ranked = sorted((view for view in over if view.state == "complete"), key=_rank, reverse=True)
+        kept = {trial_name(view.number) for view in ranked[: self.config.retrain.top_k]}
+        ended = {trial_name(view.number) for view in over}
+        for path in self.folder.checkpoints.iterdir():
+            if path.name in kept:
+                for last in path.glob("*/last.pt"):
+                    last.unlink(missing_ok=True)
+            elif path.name in ended:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _mend(self) -> None:
+        """Writes rows that a killed driver left behind the study."""
+        for view in self.study.views():
+            if self.store.state_on_disk(view.number) != view.state:
+                self.store.write_trial(view)
+        self.keep_best_checkpoints()
+
+    def _show_best(self) -> None:
+        leader = self.best()
+        if self.progress and leader is not None and leader.objective is not None:
+            about = ("published setting: " if leader.published else "") + describe(leader.values)
+            self.progress.leader(_short(trial_name(leader.number)), leader.objective, about)
+
+    def _scalars(self, trial: _Open, message: Message) -> Scalars:
+        found = best(trial.curve, trial.epochs)
+        assert found is not None
+        return Scalars(
+            message.fold,
+            message.epoch,
+            message.step,
+            message.objective,
+            found[1],
+            dict(message.metrics),
+            message.sent_at,
+        )
+
+    def _scalars_of_row(self, trial: _Open, row: Row) -> Scalars:
+        trial.curve[row["step"]] = row["objective"]
+        found = best(trial.curve, trial.epochs)
+        assert found is not None
+        metrics: dict[str, Any] = {
+            name: value for name, value in row.items() if name not in EPOCH_FIELDS and value is not None
+        }
+        at = row["ended_at"].timestamp()
+        return Scalars(row["fold"], row["epoch"], row["step"], row["objective"], found[1], metrics, at)
+
+
+def _rank(view: TrialView) -> tuple[float, int]:
+    """Higher is better; of equals, the earlier trial."""
+    return (-1.0 if view.objective is None else view.objective, -view.number)
+
+
+def _short(key: str) -> str:
+    number = key.removeprefix("trial-")
+    return f"trial {int(number)}"

@@ -1,0 +1,210 @@
+"""A run's folder: what lies where, who may write in it, and how a file appears in it whole.
+
+run.yaml                 resolved configuration, versions, fingerprints; written first
+study.journal            the Optuna study: the one truth about which trials exist
+results/                 Parquet: trials, epochs, retrain
+tensorboard/<trial>/     event files
+checkpoints/<trial>/     of running trials, and of the best finished ones
+retrain/                 the final stage; retrain/champion is what one takes home
+.ray/                    Ray's own bookkeeping, removed at the end
+.lock                    held by the driver as long as it lives
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from owkd.config import Config, parse_config
+from owkd.errors import UserError
+from owkd.files import written_whole
+
+SCHEMA_VERSION = 1
+PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
+TEMPORARY = ".*.tmp"
+"""names that `owkd.files.written_whole` gives to what is not whole yet"""
+
+
+def trial_name(number: int) -> str:
+    """The name of a trial in every folder, table and view."""
+    return f"trial-{number:05d}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run. Nothing is created by looking."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "run.yaml"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "study.journal"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def retrain(self) -> Path:
+        return self.root / "retrain"
+
+    @property
+    def champion(self) -> Path:
+        return self.retrain / "champion"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / ".ray"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+
+def create(root: Path, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
+    """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken."""
+    folder = RunFolder(root)
+    refuse_existing(root)
+    try:
+        root.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"a run needs a folder that can be made, but got {root} ({error.strerror}); do change --runs"
+        ) from error
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "seed": {"train": config.train.seed, "sampler": config.search.sampler.seed},
+        "fingerprints": dict(fingerprints),
+        "config": config.to_dict(),
+    }
+    with written_whole(folder.manifest) as temporary:
+        temporary.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+def refuse_existing(root: Path) -> None:
+    """Raises `UserError` when there is anything at `root`."""
+    if root.exists() or root.is_symlink():
+        raise UserError(
+            f"a new run must have a name of its own, but {root} exists; do give another --name, or go on with it: "
+            f"owkd resume {root}"
+        )
+
+
+def open_run(root: Path) -> tuple[RunFolder, Config, dict[str, Any]]:
+    """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`."""
+    folder = RunFolder(root)
+    try:
+        manifest = yaml.safe_load(folder.manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"a run must hold run.yaml, but {root} has none; do give the folder of a run") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
+        raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; do restore it")
+    return folder, parse_config(manifest["config"], source=str(folder.manifest)), manifest
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers, without importing any of it."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@contextmanager
+def driving(folder: RunFolder) -> Iterator[None]:
+    """Holds the run for this process, so that two drivers never write to one run.
+
+    The lock is the kernel's: it goes with the process, however that ends. What a killed driver left half-written
+    is removed on entry, and Ray's scratch folder on exit.
+
+    Raises `UserError` when another process drives this run.
+    """
+    handle = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"a run must have one driver, but another process drives {folder.root}; do wait for it or stop it"
+            ) from None
+        remove_leftovers(folder)
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder.scratch, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def is_driven(folder: RunFolder) -> bool:
+    """Whether a process drives this run at the moment."""
+    try:
+        handle = os.open(folder.lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def remove_leftovers(folder: RunFolder) -> None:
+    """Removes what an earlier driver was writing when it died; only for the holder of the run."""
+    shutil.rmtree(folder.scratch, ignore_errors=True)
+    # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
+    folder.journal.with_name(folder.journal.name + ".lock").unlink(missing_ok=True)
+    _cut_torn_line(folder.journal)
+    for partial in folder.root.rglob(TEMPORARY):
+        partial.unlink(missing_ok=True)
+
+
+def _cut_torn_line(journal: Path) -> None:
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end == 0:
+            return
+        tail = min(end, 1 << 20)
+        file.seek(end - tail)
+        block = file.read(tail)
+        if not block.endswith(b"\n"):
+            file.truncate(end - tail + block.rfind(b"\n") + 1)

@@ -1,0 +1,231 @@
+"""What a person sees while jobs run: a live view on a terminal, one line an event anywhere else.
+
+The same view serves the search (jobs are trials) and the final stage (jobs are models).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.study import STATES, State
+
+HEARTBEAT_S = 60.0
+"""where there is no terminal, a job's epoch is told when nothing else was for so long"""
+REFRESH_PER_S = 4
+BORDER_ROWS = 8
+"""lines of the live view that are no running job"""
+
+STYLES: dict[State, str] = {
+    "running": "cyan",
+    "complete": "green",
+    "pruned": "yellow",
+    "diverged": "magenta",
+    "out_of_memory": "red",
+    "error": "red",
+}
+
+
+@dataclass
+class _Running:
+    about: str
+    epochs: int
+    step: int = 0
+    objective: float | None = None
+    best: float | None = None
+
+
+@dataclass(frozen=True)
+class _Leader:
+    name: str
+    objective: float
+    about: str
+
+
+class Progress:
+    """Counts, running jobs, the best so far, and the time left. Use it as a context manager."""
+
+    def __init__(
+        self, console: Console, title: str, *, total: int, unit: str, metric: str, past: Mapping[State, int]
+    ) -> None:
+        self._console = console
+        self._title = title
+        self._total = total
+        self._unit = unit
+        self._metric = metric
+        self._ended: Counter[State] = Counter(past)
+        self._running: dict[str, _Running] = {}
+        self._leader: _Leader | None = None
+        self._begun = time.monotonic()
+        self._spoke = self._begun
+        self._epochs = 0
+        self._ended_now = 0
+        self._epochs_of_ended = 0
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        self._begun = self._spoke = time.monotonic()
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self.render,
+                console=self._console,
+                refresh_per_second=REFRESH_PER_S,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._say(f"{self._tally()}, elapsed {_clock(time.monotonic() - self._begun)}")
+
+    def started(self, name: str, about: str, epochs: int, attempt: int = 1) -> None:
+        """A job starts, or starts again."""
+        self._running[name] = _Running(about, epochs)
+        again = f" again, attempt {attempt}" if attempt > 1 else ""
+        self._line(f"{name} started{again}: {about}" if about else f"{name} started{again}")
+
+    def epoch(self, name: str, step: int, objective: float, best: float, *, news: bool = True) -> None:
+        """A job has done `step` epochs in all; one that is only told again is no news."""
+        job = self._running[name]
+        job.step, job.objective, job.best = step, objective, best
+        self._epochs += news
+        if time.monotonic() - self._spoke > HEARTBEAT_S:
+            self._line(f"{name} epoch {step}/{job.epochs}: {self._metric} {objective:.4f}, best {best:.4f}")
+
+    def ended(self, name: str, state: State, objective: float | None, why: str = "") -> None:
+        """A job is over."""
+        job = self._running.pop(name, None)
+        self._ended[state] += 1
+        self._ended_now += 1
+        steps = job.step if job else 0
+        self._epochs_of_ended += steps
+        score = "" if objective is None else f", best {self._metric} {objective:.4f}"
+        self._line(f"{name} {_words(state)} after epoch {steps}{score}{_reason(why)} ({self._tally()})")
+
+    def failed_once(self, name: str, why: str) -> None:
+        """A job crashed and will be started again if it may."""
+        self._line(f"{name} crashed{_reason(why)}", style="red", always=True)
+
+    def leader(self, name: str, objective: float, about: str) -> None:
+        """The best job that is over."""
+        if self._leader is None or self._leader.name != name:
+            self._line(f"best so far: {name}, {self._metric} {objective:.4f}, {about}")
+        self._leader = _Leader(name, objective, about)
+
+    def render(self) -> RenderableType:
+        """The live view as it is now."""
+        done = sum(self._ended.values())
+        head = Table.grid(expand=True, padding=(0, 1))
+        head.add_column(no_wrap=True, overflow="ellipsis")
+        head.add_column(justify="right", no_wrap=True)
+        head.add_row(Text(self._title, style="bold"), Text(self._times(), style="dim"))
+        bar = Table.grid(expand=True, padding=(0, 1))
+        bar.add_column(ratio=1)
+        bar.add_column(justify="right", no_wrap=True)
+        bar.add_row(ProgressBar(self._total, done), f"{done}/{self._total} {self._unit}")
+        return Group(head, bar, self._counts(), self._jobs(), self._best())
+
+    def _counts(self) -> Text:
+        shown = {state: self._ended[state] for state in STATES} | {"running": len(self._running)}
+        parts = [
+            Text(f"{count} {_words(state)}", style=STYLES[state] if count else "dim")
+            for state, count in shown.items()
+            if count or state in ("running", "complete")
+        ]
+        return Text("  ").join(parts)
+
+    def _jobs(self) -> RenderableType:
+        room = max(1, self._console.size.height - BORDER_ROWS)
+        table = Table.grid(expand=True, padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(ratio=1, min_width=10)
+        for _ in range(3):
+            table.add_column(justify="right", no_wrap=True)
+        if self._console.size.width >= 140:
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
+        for name, job in list(self._running.items())[:room]:
+            now = "starting" if job.objective is None else f"{job.objective:.4f}"
+            best = "" if job.best is None else f"best {job.best:.4f}"
+            cells: list[RenderableType] = [name, ProgressBar(job.epochs, job.step), f"{job.step}/{job.epochs}", now]
+            cells.append(best)
+            if self._console.size.width >= 140:
+                cells.append(Text(job.about, style="dim"))
+            table.add_row(*cells)
+        hidden = len(self._running) - room
+        return Group(table, Text(f"and {hidden} more", style="dim")) if hidden > 0 else table
+
+    def _best(self) -> RenderableType:
+        if self._leader is None:
+            return Text("")
+        return Text.assemble(
+            ("best ", "bold"),
+            (f"{self._leader.name}  {self._metric} {self._leader.objective:.4f}", "bold green"),
+            (f"  {self._leader.about}", ""),
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+
+    def _tally(self) -> str:
+        """Where things stand, for a line of its own; its time stands before it."""
+        best = f", best {self._leader.name} {self._leader.objective:.4f}" if self._leader else ""
+        left = self._left_s()
+        ahead = f", about {_clock(left)} left" if left else ""
+        return f"{sum(self._ended.values())}/{self._total} {self._unit}{best}{ahead}"
+
+    def _times(self) -> str:
+        left = self._left_s()
+        ahead = f"  left about {_clock(left)}" if left else ""
+        return f"elapsed {_clock(time.monotonic() - self._begun)}{ahead}"
+
+    def _left_s(self) -> float | None:
+        """By the epochs of this session: those behind, those ahead; a job to come is as long as those that ended."""
+        waiting = self._total - sum(self._ended.values()) - len(self._running)
+        longest = max((job.epochs for job in self._running.values()), default=0)
+        typical = self._epochs_of_ended / self._ended_now if self._ended_now else longest
+        ahead = waiting * typical + sum(max(0.0, min(typical, job.epochs) - job.step) for job in self._running.values())
+        if not self._epochs or ahead <= 0:
+            return None
+        return ahead * (time.monotonic() - self._begun) / self._epochs
+
+    def _line(self, text: str, style: str = "", always: bool = False) -> None:
+        """An event: shown where there is no live view that shows it anyway, or when it must not be missed."""
+        if self._live is None:
+            self._say(text)
+        elif always:
+            self._live.console.print(Text(text, style=style))
+
+    def _say(self, text: str) -> None:
+        self._spoke = time.monotonic()
+        stamp = _clock(self._spoke - self._begun)
+        self._console.print(Text(f"{stamp}  {text}"), soft_wrap=True)
+
+
+def _words(state: State) -> str:
+    return state.replace("_", " ")
+
+
+def _reason(why: str) -> str:
+    """The last line of an error text: in a traceback, the one that names the error."""
+    lines = why.strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))

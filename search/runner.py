@@ -1,0 +1,158 @@
+"""A search from its first look at the data to its last trial, and every way of going on with one.
+
+    search(config, runs/name, connect=..., console=...)    a new run
+    resume(runs/name, connect=..., console=...)            after a kill, a Ctrl-C, a lost cluster; or for more trials
+
+Both open the study and work it off: there is no second path for going on, so that it cannot rot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from owkd.config import Config, IntRange
+from owkd.errors import OwkdError, UserError
+from search.desk import SearchDesk
+from search.engine import run_jobs, scheduler_for
+from search.folder import RunFolder, create, driving, open_run, refuse_existing, trial_name
+from search.inputs import anchored, check_inputs, differences
+from search.progress import Progress
+from search.share import share_of_cluster
+from search.study import State, Study, TrialView
+from search.trainable import Train, train_student
+
+Connect = Callable[[], AbstractContextManager[object]]
+"""Opens a connection to Ray for as long as it is entered: a local one, or to a cluster"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a search calls of owkd."""
+
+    train: Train = train_student
+    check: Callable[[Config], dict[str, Any]] = check_inputs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a search has come to."""
+
+    folder: RunFolder
+    counts: Mapping[State, int]
+    """trials that are over, by state"""
+    target: int
+    best: TrialView | None
+    """the best complete trial"""
+    published: TrialView
+    """trial 0"""
+    elapsed_s: float
+
+
+def search(
+    config: Config,
+    run: Path,
+    *,
+    connect: Connect,
+    console: Console,
+    trials: int | None = None,
+    work: Work | None = None,
+) -> Summary:
+    """Runs a new search in the folder `run`, which must not exist. `trials` overrides `search.trials`.
+
+    Raises `ConfigError`, `UserError` before anything is written; `OwkdError` when no trial can succeed; and
+    `KeyboardInterrupt` after Ctrl-C, with the run left as `resume` takes it up.
+    """
+    work = work or Work()
+    refuse_existing(run)
+    config = anchored(config, run, trials)
+    prints = work.check(config)
+    with connect():
+        share = share_of_cluster(config)
+        folder = create(run, config, prints)
+        console.print(f"{folder.root}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
+        with driving(folder):
+            return _drive(folder, config, Study(folder.journal, folder.name, config), work, console)
+
+
+def resume(
+    run: Path,
+    *,
+    connect: Connect,
+    console: Console,
+    trials: int | None = None,
+    work: Work | None = None,
+    force: bool = False,
+) -> Summary:
+    """Goes on with a run where it was left, and for `trials` more than were planned.
+
+    Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when data or
+    teacher changed; otherwise as `search`.
+    """
+    work = work or Work()
+    folder, config, manifest = open_run(run)
+    with driving(folder):
+        changed = differences(manifest.get("fingerprints", {}), work.check(config))
+        if changed and not force:
+            raise UserError(
+                f"a run must go on with the data and teachers that it began with, but these changed: "
+                f"{', '.join(changed)}; do restore them, start a new run, or insist with --force"
+            )
+        study = Study(folder.journal, folder.name, config)
+        if trials:
+            study.raise_target(trials)
+        if not study.has_work():
+            return _summary(SearchDesk(folder, config, study), 0.0)
+        with connect():
+            console.print(
+                f"{folder.root}: {study.target} trials, {share_of_cluster(config).describe()}", soft_wrap=True
+            )
+            return _drive(folder, config, study, work, console)
+
+
+def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console: Console) -> Summary:
+    begun = time.monotonic()
+    desk = SearchDesk(folder, config, study)
+    past = [(trial_name(view.number), view.curve) for view in study.views()]
+    progress = Progress(
+        console,
+        f"search {folder.name}",
+        total=study.target,
+        unit="trials",
+        metric=config.search.objectives[0].metric,
+        past=desk.counts(),
+    )
+    try:
+        with progress:
+            desk.show_on(progress)
+            run_jobs(
+                desk,
+                train=work.train,
+                share=share_of_cluster(config),
+                scheduler=scheduler_for(config, _longest(config), past),
+                max_failures=config.search.max_failures,
+                scratch=folder.scratch,
+            )
+    finally:
+        desk.board.close_all()
+    desk.keep_best_checkpoints()
+    reason = desk.hopeless()
+    if reason is not None:
+        raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
+    return _summary(desk, time.monotonic() - begun)
+
+
+def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:
+    return Summary(desk.folder, desk.counts(), desk.study.target, desk.best(), desk.study.view(0), elapsed_s)
+
+
+def _longest(config: Config) -> int:
+    """The most epochs that a trial may train on one fold."""
+    entry = config.search.space.get("train.epochs")
+    return entry.high if isinstance(entry, IntRange) else config.train.epochs

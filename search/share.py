@@ -1,0 +1,101 @@
+"""What one trial takes of a machine, and how many of them the connected cluster holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+
+from owkd.config import Config
+from owkd.errors import ConfigError
+
+BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")
+"""where `ray up` leaves, on the head node, what its autoscaler may start"""
+
+Node = Mapping[str, float]
+"""resources of one node by Ray's names"""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The resources of one job, and how many jobs run at a time."""
+
+    cpu: float
+    gpu: float
+    at_a_time: int
+
+    def describe(self) -> str:
+        """For people: `2 at a time, each with 1 CPU and 0.5 GPU`."""
+        gpu = f" and {self.gpu:g} GPU" if self.gpu else ""
+        return f"{self.at_a_time} at a time, each with {self.cpu:g} CPU{gpu}"
+
+
+def share_of_cluster(config: Config) -> Share:
+    """Fits the configured request into the connected cluster.
+
+    Raises `ConfigError` when no node, nor any that an autoscaler may start, can ever hold one trial.
+    """
+    resources = config.search.resources
+    nodes: list[Node] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    startable = _startable()
+    gpu = _gpu_share(config, [*nodes, *startable])
+    slots = max(sum(_slots(node, resources.cpu, gpu) for node in known) for known in (nodes, startable))
+    if slots == 0:
+        raise ConfigError(
+            [
+                f"search.resources must fit on one node, but a trial asks for cpu={resources.cpu:g}, gpu={gpu:g} and "
+                f"{_has(nodes)}; do ask for less"
+            ]
+        )
+    return Share(resources.cpu, gpu, min(slots, config.search.max_concurrent or slots))
+
+
+def _gpu_share(config: Config, nodes: list[Node]) -> float:
+    asked = config.search.resources.gpu
+    device = config.train.device
+    if asked == "auto":
+        found = any(node.get("GPU", 0) >= 1 for node in nodes)
+        if device == "cuda" and not found:
+            raise ConfigError([f"train.device must be auto or cpu where {_has(nodes)}, but got cuda"])
+        return float(found and device != "cpu")
+    if device == "cuda" and asked == 0:
+        raise ConfigError(["search.resources.gpu must be above 0 where train.device is cuda, but got 0"])
+    if asked > 1 and asked != int(asked):
+        raise ConfigError([f"search.resources.gpu must be whole above 1, but got {asked:g}"])
+    return float(asked)
+
+
+def _slots(node: Node, cpu: float, gpu: float) -> int:
+    """Jobs that fit on a node; a share of a GPU lies on one GPU."""
+    by_cpu = int(node.get("CPU", 0) / cpu + 1e-9)
+    if gpu == 0:
+        return by_cpu
+    gpus = int(node.get("GPU", 0))
+    by_gpu = gpus * int(1 / gpu + 1e-9) if gpu <= 1 else gpus // int(gpu)
+    return min(by_cpu, by_gpu)
+
+
+def _startable() -> list[Node]:
+    """Every worker that an autoscaler may have at a time, where this is the head node of `ray up`."""
+    path = BOOTSTRAP_CONFIG.expanduser()
+    if not path.is_file():
+        return []
+    tree: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    kinds = [kind for name, kind in tree["available_node_types"].items() if name != tree.get("head_node_type")]
+    most = int(tree.get("max_workers", 0))
+    nodes = [kind.get("resources", {}) for kind in kinds for _ in range(int(kind.get("max_workers", most)))]
+    return sorted(nodes, key=lambda node: -node.get("GPU", 0))[:most]
+
+
+def _has(nodes: list[Node]) -> str:
+    if not nodes:
+        return "the cluster has no node"
+    largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)))
+    return (
+        f"the cluster has {len(nodes)} node{'s' * (len(nodes) > 1)}, the largest with "
+        f"cpu={largest.get('CPU', 0):g}, gpu={largest.get('GPU', 0):g}"
+    )

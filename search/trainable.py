@@ -1,0 +1,212 @@
+"""One job on one worker: a student trained fold after fold, every epoch told to the driver.
+
+A trial of the search and a model of the final stage are both jobs. What a job may do wrong is told apart here,
+where it happens: a loss that is not finite, a GPU without memory and input that does not fit end the job with a
+state of their own; anything else is told too and then raised, so that Ray starts the job again from its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from owkd.config import Config, parse_config
+from owkd.errors import DivergedError, UserError
+
+if TYPE_CHECKING:
+    from owkd.training.run import Epoch, Run
+
+ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed"]
+"""`crashed` is not the end: the job is started again as often as `search.max_failures` allows"""
+
+ERROR_TEXT_LIMIT = 4000
+"""characters; the end of a traceback says most"""
+
+
+class Train(Protocol):
+    """Trains one student on one fold, as `owkd.training.run.run` does."""
+
+    def __call__(
+        self,
+        config: Config,
+        report: Callable[[Epoch], None] | None = None,
+        *,
+        fold: str,
+        directory: Path,
+        seed: int | None = None,
+    ) -> Run: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told to do: plain values, so that any Ray can carry it."""
+
+    key: str
+    """unique within a run; what the driver knows the job by"""
+    config: dict[str, Any]
+    folds: tuple[str, ...]
+    directory: str
+    seed: int | None = None
+    """the configuration's when unset"""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the driver hears: one epoch, or how the job came to an end."""
+
+    key: str
+    state: ReportState
+    step: int
+    """epochs since the start of the job, over all folds; of a failure: the epoch that failed"""
+    objective: float
+    """the mean of the best epochs of the folds behind it and this epoch of the current fold; NaN for a failure"""
+    fold: str
+    seed: int
+    epoch: int
+    """1-based, on this fold; 0 for a failure"""
+    metrics: tuple[tuple[str, float], ...]
+    """pairs, because Ray keeps statistics of every number at the top level for every trial"""
+    replayed: bool
+    sent_at: float
+    """seconds since the Unix epoch, on the worker"""
+    host: str
+    error_type: str | None = None
+    error_text: str | None = None
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Message:
+        """Takes a message out of what Ray added to it."""
+        return cls(**{name: result[name] for name in cls.__dataclass_fields__})
+
+
+def train_student(
+    config: Config,
+    report: Callable[[Epoch], None] | None = None,
+    *,
+    fold: str,
+    directory: Path,
+    seed: int | None = None,
+) -> Run:
+    """`owkd.training.run.run` on as many CPU threads as the trial was given."""
+    import torch
+
+    from owkd.training.run import run
+
+    torch.set_num_threads(max(1, int(config.search.resources.cpu)))
+    return run(config, report, fold=fold, directory=directory, seed=seed)
+
+
+def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], None]) -> None:
+    """Does one job (`Job` as a mapping) and sends a message after every epoch."""
+    job = Job(**payload)
+    teller = _Teller(job, parse_config(job.config), send)
+    try:
+        for fold in job.folds:
+            teller.enter(fold)
+            train(teller.config, teller.epoch, fold=fold, directory=Path(job.directory) / fold, seed=job.seed)
+            teller.leave()
+    except DivergedError as error:
+        teller.failed("diverged", error)
+    except UserError as error:  # the same input would be refused again
+        teller.failed("error", error)
+    except Exception as error:
+        if _is_out_of_memory(error):
+            teller.failed("out_of_memory", error)
+            return
+        teller.failed("crashed", error)
+        raise
+
+
+def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
+    """`work` inside a Ray Tune trial."""
+    import ray
+    from ray import tune
+
+    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    work(payload, train=train, send=lambda message: tune.report(asdict(message)))
+
+
+class _Teller:
+    """Counts epochs over folds and turns them into messages."""
+
+    def __init__(self, job: Job, config: Config, send: Callable[[Message], None]) -> None:
+        self.job = job
+        self.config = config
+        self.metric = config.search.objectives[0].metric
+        self.total = len(job.folds) * config.train.epochs
+        self.seed = config.train.seed if job.seed is None else job.seed
+        self.fold = job.folds[0]
+        self.before = 0
+        self.step = 0
+        self.finished: list[float] = []
+        self.current: list[float] = []
+        self.host = socket.gethostname()
+        self.send = send
+
+    def enter(self, fold: str) -> None:
+        self.fold = fold
+        self.current = []
+
+    def leave(self) -> None:
+        self.before += self.config.train.epochs
+        self.finished.append(max(self.current))
+
+    def epoch(self, epoch: Epoch) -> None:
+        value = epoch.metrics[self.metric]
+        self.current.append(value)
+        self.step = self.before + epoch.epoch
+        self.send(
+            Message(
+                key=self.job.key,
+                state="complete" if self.step == self.total else "running",
+                step=self.step,
+                objective=fmean([*self.finished, value]),
+                fold=epoch.fold,
+                seed=epoch.seed,
+                epoch=epoch.epoch,
+                metrics=tuple((name, float(number)) for name, number in epoch.metrics.items()),
+                replayed=epoch.replayed,
+                sent_at=time.time(),
+                host=self.host,
+            )
+        )
+
+    def failed(self, state: ReportState, error: Exception) -> None:
+        text = str(error) if isinstance(error, UserError | DivergedError) else _text(error)
+        self.send(
+            Message(
+                key=self.job.key,
+                state=state,
+                step=self.step + 1,
+                objective=math.nan,
+                fold=self.fold,
+                seed=self.seed,
+                epoch=0,
+                metrics=(),
+                replayed=False,
+                sent_at=time.time(),
+                host=self.host,
+                error_type=type(error).__name__,
+                error_text=text[-ERROR_TEXT_LIMIT:],
+            )
+        )
+
+
+def _text(error: Exception) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
