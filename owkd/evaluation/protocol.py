@@ -107,7 +107,9 @@ def metrics(result: Result) -> dict[str, float]:
 def _images(
     embeddings: NDArray[np.floating] | torch.Tensor, identities: NDArray[np.integer], device: torch.device | str
 ) -> Images:
-    values = torch.as_tensor(embeddings).detach()
+    # torch warns of arrays that nobody may write to, such as columns of a file: those are copied
+    values = torch.as_tensor(embeddings if isinstance(embeddings, torch.Tensor) else np.require(embeddings, None, "W"))
+    values = values.detach()
     if values.ndim != 2:
         raise DataError(f"embeddings must have one row an image, but got shape {tuple(values.shape)}; do stack them")
     if len(values) < 2:
