@@ -1,4 +1,4 @@
-"""A connection to Ray: a quiet one of our own on this machine, or to a cluster that runs already."""
+"""A connection to Ray, of our own on this machine or to a cluster that runs already, and what is run over it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,74 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from owkd.errors import UserError
+from launch.console import console
+from owkd.config import Config
+from owkd.errors import OwkdError, UserError
+
+if TYPE_CHECKING:
+    from search.runner import Summary
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """jobs and messages are small; Ray's default is a third of the memory"""
 END_WAIT_S = 10.0
 
 
+def run_search(config: Config, runs: Path, address: str | None = None) -> Path:
+    """A new search in `runs/<name>` -> that folder. Raises as `search.runner.search`, after saying how to go on."""
+    from search.runner import search
+
+    run = runs / config.name
+    with _saying_how_to_resume(run):
+        _conclude(search(config, run, connect=connection(address), console=console))
+    return run
+
+
+def run_resume(run: Path, trials: int | None = None, address: str | None = None) -> None:
+    """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
+    from search.runner import resume
+
+    with _saying_how_to_resume(run):
+        _conclude(resume(run, trials=trials, connect=connection(address), console=console))
+
+
+def run_retrain(run: Path, address: str | None = None) -> None:
+    """The final stage of a run, and its table. Raises as `search.retrain.retrain`."""
+    from search.retrain import retrain
+
+    with _saying_how_to_resume(run, "retrain"):
+        outcome = retrain(run, connect=connection(address), console=console)
+    console.print(outcome.comparison.render())
+    console.print(f"champion: {outcome.folder.champion}", soft_wrap=True)
+
+
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
     """How a search reaches Ray: the cluster at `address`, or, without one, a Ray of its own on this machine."""
     return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
+
+
+@contextmanager
+def _saying_how_to_resume(run: Path, command: str = "resume") -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (run / "run.yaml").is_file():
+            console.print(f"Stopped; nothing is lost. Go on with: owkd {command} {run}", soft_wrap=True)
+        raise
+
+
+def _conclude(summary: Summary) -> None:
+    """What a search has come to. Raises `OwkdError` when that is nothing."""
+    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
+    console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
+    run = summary.folder.root
+    if summary.best is None:
+        raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
+    console.print(f"best: {summary.describe(summary.best)}", soft_wrap=True)
+    if not summary.best.published:
+        console.print(f"published setting: {summary.describe(summary.published)}", soft_wrap=True)
+    console.print(f"results: {summary.folder.results}; next: owkd retrain {run}", soft_wrap=True)
 
 
 @contextmanager

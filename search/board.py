@@ -40,7 +40,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from owkd.config import SIMPLEXES, Config, Simplex
 from search.folder import trial_name
 from search.space import ColumnType, columns, distributions, flatten
-from search.study import State
+from search.states import State
 
 OBJECTIVE = "objective"
 BEST = "objective_best"

@@ -18,12 +18,16 @@ from search.board import Board, Scalars
 from search.folder import RunFolder, trial_name
 from search.progress import Progress
 from search.space import columns, describe
+from search.states import FAILED, State
 from search.store import EPOCH_FIELDS, Row, Store
-from search.study import FAILED, Ending, Proposal, State, Study, TrialView, best
-from search.trainable import Job, Message
+from search.study import Ending, Proposal, Study, TrialView, best
+from search.trainable import Job, Message, final_state
 
 ALIKE = 3
 """so many failures alike, and nothing else, are one cause that more trials would not cure"""
+
+REASON_LINES = 12
+"""of an error text; the last lines of a traceback say most"""
 
 
 @dataclass
@@ -74,7 +78,8 @@ class SearchDesk:
         alike = {(view.state, view.error_type) for view in self._failures}
         if self._successes or len(self._failures) < ALIKE or len(alike) > 1:
             return None
-        return self._failures[-1].error_text or self._failures[-1].state
+        lines = (self._failures[-1].error_text or self._failures[-1].state).splitlines()
+        return "\n".join(lines[-REASON_LINES:])
 
     def next_job(self) -> Job | None:
         """The next trial as a job; a proposal that the configuration refuses ends here, as an `error`."""
@@ -129,8 +134,7 @@ class SearchDesk:
 
     def stopped(self, key: str, last: Message) -> None:
         """A trial is over; one that was still running was stopped by the scheduler."""
-        state: State = "error" if last.state == "crashed" else "pruned" if last.state == "running" else last.state
-        self._end(key, Ending(state, last.step, last.error_type, last.error_text))
+        self._end(key, Ending(final_state(last.state), last.step, last.error_type, last.error_text))
 
     def lost(self, key: str, error_text: str) -> None:
         """A trial failed more often than it may."""

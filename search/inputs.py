@@ -17,8 +17,8 @@ def check_inputs(config: Config) -> dict[str, Any]:
     The test split stays closed. Raises `ConfigError` naming everything that is missing, damaged or does not fit.
     """
     import numpy as np
-
     from owkd.data.index import read_split
+
     from owkd.models.checkpoint import load_teacher
     from owkd.models.presets import architecture
 

@@ -25,7 +25,9 @@ from search.folder import RunFolder, create, driving, open_run, refuse_existing,
 from search.inputs import anchored, check_inputs, differences
 from search.progress import Progress
 from search.share import share_of_cluster
-from search.study import State, Study, TrialView
+from search.space import describe
+from search.states import State
+from search.study import Study, TrialView
 from search.trainable import Train, train_student
 
 Connect = Callable[[], AbstractContextManager[object]]
@@ -52,7 +54,13 @@ class Summary:
     """the best complete trial"""
     published: TrialView
     """trial 0"""
+    metric: str
     elapsed_s: float
+
+    def describe(self, view: TrialView) -> str:
+        """A trial on one line: number, value, parameters."""
+        score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}"
+        return f"trial {view.number} ({view.state}), {score}, {describe(view.values)}"
 
 
 def search(
@@ -149,7 +157,8 @@ def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console:
 
 
 def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:
-    return Summary(desk.folder, desk.counts(), desk.study.target, desk.best(), desk.study.view(0), elapsed_s)
+    metric = desk.config.search.objectives[0].metric
+    return Summary(desk.folder, desk.counts(), desk.study.target, desk.best(), desk.study.view(0), metric, elapsed_s)
 
 
 def _longest(config: Config) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import optuna
@@ -32,10 +32,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
 from search.space import published_point, suggest
-
-State = Literal["running", "complete", "pruned", "diverged", "out_of_memory", "error"]
-STATES: tuple[State, ...] = get_args(State)
-FAILED: tuple[State, ...] = ("out_of_memory", "error")
+from search.states import State
 
 
 @dataclass(frozen=True)

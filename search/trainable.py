@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
+from search.states import State
 
 if TYPE_CHECKING:
     from owkd.training.run import Epoch, Run
@@ -58,6 +59,17 @@ class Job:
     directory: str
     seed: int | None = None
     """the configuration's when unset"""
+
+
+def final_state(state: ReportState) -> State:
+    """The state of a job that is over, by its last message: one that still ran was stopped by the scheduler."""
+    match state:
+        case "running":
+            return "pruned"
+        case "crashed":
+            return "error"
+        case _:
+            return state
 
 
 @dataclass(frozen=True)

@@ -114,3 +114,17 @@ def fake_config(tmp: Path, **search: Any) -> dict[str, Any]:
             **search,
         },
     }
+
+
+def fake_evaluate(
+    checkpoint: Path, data: Any, *, fold: str, split: str, protocol: str = "standard", device: str = "auto"
+) -> dict[str, float]:
+    """Test metrics of what `fake_run` wrote; a file that is no JSON is the teacher. Keeps a log of every call."""
+    with (Path(data.root) / "opened.log").open("a") as log:
+        log.write(f"{split} {fold} {checkpoint}\n")
+    try:
+        found = json.loads(checkpoint.read_text())
+    except (ValueError, OSError):
+        return {"mAP": 0.9, "rank-1": 0.95, "mINP": 0.8, "parameters": 109_500_000.0}
+    value = found["quality"] * 0.8 + 0.001 * found["seed"]
+    return {"mAP": value, "rank-1": value + 0.05, "mINP": value - 0.05, "parameters": 45_500_000.0}

@@ -1,0 +1,215 @@
+"""Who takes part in the final stage, and the desk that hands out their models one by one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from owkd.config import NO_DISTILLATION, Config, DistillConfig, with_values
+from owkd.files import written_whole
+from search.comparison import NO_DISTILLATION_NAME, PUBLISHED
+from search.folder import trial_name
+from search.progress import Progress
+from search.states import State
+from search.study import TrialView
+from search.trainable import Job, Message, final_state
+
+Role = Literal["candidate", "baseline"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A configuration that is trained in full, on every fold, with every seed."""
+
+    name: str
+    slug: str
+    """its folder's name"""
+    role: Role
+    trial: int | None
+    config: Config
+    """resolved: epochs and folds of the final stage, no scheduler"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One training of a contender."""
+
+    contender: Contender
+    fold: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.contender.slug}/{self.fold}/seed-{self.seed}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.contender.name}, {self.fold}, seed {self.seed}"
+
+    @property
+    def digest(self) -> str:
+        """Names everything that its numbers hang on: a record of another digest is of another model."""
+        tree = self.contender.config.to_dict()
+        parts = {name: tree[name] for name in ("data", "teacher", "student", "train", "distill")}
+        return hashlib.sha256(json.dumps([parts, self.fold, self.seed], sort_keys=True).encode()).hexdigest()[:16]
+
+    def folder(self, retrain: Path) -> Path:
+        """Where its checkpoints and its metrics.json are."""
+        return retrain / self.contender.slug / f"seed-{self.seed}" / self.fold
+
+
+def contenders(config: Config, trials: Iterable[TrialView]) -> list[Contender]:
+    """The search's best `retrain.top_k` complete trials and the two baselines, best trial first.
+
+    The published setting takes part as a baseline, not as a trial; of trials with equal values the best one does.
+    """
+    complete = [view for view in trials if view.state == "complete" and not view.published]
+    complete.sort(key=lambda view: (-(view.objective or 0.0), view.number))
+    found: list[Contender] = []
+    seen: list[dict[str, Any]] = []
+    for view in complete:
+        if len(found) < config.retrain.top_k and view.values not in seen:
+            seen.append(view.values)
+            name = f"trial {view.number}"
+            found.append(
+                Contender(name, trial_name(view.number), "candidate", view.number, _in_full(config, view.values))
+            )
+    for name, distill in ((PUBLISHED, DistillConfig()), (NO_DISTILLATION_NAME, NO_DISTILLATION)):
+        values = {"distill": distill.model_dump(mode="json")}
+        found.append(Contender(name, name.replace(" ", "-"), "baseline", None, _in_full(config, values)))
+    return found
+
+
+def models_of(config: Config, entrants: Sequence[Contender]) -> list[Model]:
+    """Every training of the final stage: all contenders with one seed, then all with the next."""
+    folds = config.retrain.folds or config.data.folds
+    seeds = range(config.train.seed, config.train.seed + config.retrain.seeds)
+    return [Model(entrant, fold, seed) for seed in seeds for fold in folds for entrant in entrants]
+
+
+def _in_full(config: Config, values: dict[str, Any]) -> Config:
+    full: dict[str, Any] = {
+        **values,
+        "search.scheduler": {"name": "none"},
+        "data.folds": list(config.retrain.folds or config.data.folds),
+    }
+    if config.retrain.epochs is not None:
+        full["train.epochs"] = config.retrain.epochs
+    return with_values(config, full)
+
+
+@dataclass
+class Record:
+    """What became of a model; its metrics.json."""
+
+    state: State
+    digest: str = ""
+    """the model's, or the teacher checkpoint's"""
+    epoch: int | None = None
+    """the best one"""
+    validation: dict[str, float] = field(default_factory=dict)
+    """all metrics of that epoch"""
+    duration_s: float = 0.0
+    test: dict[str, float] = field(default_factory=dict)
+    """empty until the test split is opened"""
+    error_type: str | None = None
+    error_text: str | None = None
+
+    @classmethod
+    def read(cls, folder: Path, digest: str) -> Record | None:
+        """The record of a model that is done; None for one that is not, or is another one."""
+        path = folder / "metrics.json"
+        record = cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        return record if record is not None and record.digest == digest else None
+
+    def write(self, folder: Path) -> None:
+        """Marks the model as done."""
+        with written_whole(folder / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(self.__dict__, indent=2), encoding="utf-8")
+
+
+class RetrainDesk:
+    """Hands out the models that are not done yet."""
+
+    def __init__(self, models: Sequence[Model], retrain: Path, metric: str) -> None:
+        self.models = {model.key: model for model in models}
+        self.retrain = retrain
+        self.metric = metric
+        self.progress: Progress | None = None
+        self.records: dict[str, Record] = {}
+        for key, model in self.models.items():
+            done = Record.read(model.folder(retrain), model.digest)
+            if done is not None:
+                self.records[key] = done
+        self.done_before = len(self.records)
+        self._waiting = [key for key in self.models if key not in self.records]
+        self._epochs: dict[str, dict[int, dict[str, float]]] = {}
+        self._attempts: dict[str, int] = {}
+        self._crashes: dict[str, Message] = {}
+
+    def next_job(self) -> Job | None:
+        """The next model as a job."""
+        if not self._waiting:
+            return None
+        model = self.models[self._waiting.pop(0)]
+        folder = model.folder(self.retrain)
+        return Job(model.key, model.contender.config.to_dict(), (model.fold,), str(folder.parent), model.seed)
+
+    def started(self, key: str) -> None:
+        """A model starts, or starts again."""
+        model = self.models[key]
+        self._epochs[key] = {}
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        if self.progress:
+            self.progress.started(model.name, "", model.contender.config.train.epochs, self._attempts[key])
+
+    def heard(self, message: Message) -> None:
+        """An epoch of a model, or word of a failure."""
+        if message.state == "crashed":
+            self._crashes[message.key] = message
+            if self.progress:
+                self.progress.failed_once(self.models[message.key].name, message.error_text or "")
+        if message.epoch == 0:
+            return
+        epochs = self._epochs[message.key]
+        epochs[message.epoch] = dict(message.metrics)
+        if self.progress:
+            best = max(metrics[self.metric] for metrics in epochs.values())
+            name = self.models[message.key].name
+            self.progress.epoch(name, message.step, message.objective, best, news=not message.replayed)
+
+    def stopped(self, key: str, last: Message) -> None:
+        """A model is over."""
+        if last.state != "complete":
+            self._end(key, Record(final_state(last.state)), last)
+            return
+        epochs = self._epochs[key]
+        best = min(epochs, key=lambda epoch: (-epochs[epoch][self.metric], epoch))
+        duration = sum(metrics.get("duration_s", 0.0) for metrics in epochs.values())
+        self._end(key, Record("complete", epoch=best, validation=epochs[best], duration_s=duration))
+
+    def lost(self, key: str, error_text: str) -> None:
+        """A model failed more often than it may."""
+        crash = self._crashes.get(key)
+        record = Record("error", error_type="WorkerDied", error_text=error_text)
+        self._end(key, record, crash)
+
+    def _end(self, key: str, record: Record, failure: Message | None = None) -> None:
+        """A failed model gets no metrics.json, so that the next attempt at the final stage tries it again."""
+        model = self.models[key]
+        if failure is not None:
+            record.error_type, record.error_text = failure.error_type, failure.error_text
+        record.digest = model.digest
+        self.records[key] = record
+        self._epochs.pop(key, None)
+        folder = model.folder(self.retrain)
+        if record.state == "complete":
+            record.write(folder)
+            (folder / "last.pt").unlink(missing_ok=True)
+        if self.progress:
+            score = record.validation.get(self.metric)
+            self.progress.ended(model.name, record.state, score, record.error_text or "")

@@ -1,0 +1,75 @@
+"""The test split: opened here and nowhere else, once, for models that are chosen already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from owkd.config import DataConfig
+from owkd.errors import OwkdError
+from search.share import Share
+
+Evaluate = Callable[..., dict[str, float]]
+"""As `owkd.evaluation.evaluate.evaluate`"""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One checkpoint to examine."""
+
+    checkpoint: Path
+    fold: str
+
+
+def evaluate_model(
+    checkpoint: Path, data: DataConfig, *, fold: str, split: str, protocol: str = "standard", device: str = "auto"
+) -> dict[str, float]:
+    """`owkd.evaluation.evaluate.evaluate`, loaded where it is needed."""
+    from owkd.evaluation.evaluate import evaluate
+
+    found: dict[str, float] = evaluate(
+        checkpoint,
+        data,
+        fold=fold,
+        split=split,  # type: ignore[arg-type]
+        protocol=protocol,  # type: ignore[arg-type]
+        device=device,  # type: ignore[arg-type]
+    )
+    return found
+
+
+def examine(
+    papers: Mapping[str, Paper], data: DataConfig, *, evaluate: Evaluate, share: Share, device: str
+) -> dict[str, dict[str, float]]:
+    """Test metrics of every checkpoint by its key, in parallel on the connected cluster.
+
+    Raises `OwkdError` naming the checkpoints that could not be examined.
+    """
+    task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
+    plain = data.model_dump(mode="json")
+    pending = {
+        key: task.remote(evaluate, str(paper.checkpoint), plain, paper.fold, device) for key, paper in papers.items()
+    }
+    found: dict[str, dict[str, float]] = {}
+    problems = []
+    for key, reference in pending.items():
+        try:
+            found[key] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            problems.append(f"{key}: {str(error).strip().splitlines()[-1]}")
+    if problems:
+        raise OwkdError("these models could not be examined on the test split:\n" + "\n".join(problems))
+    return found
+
+
+def _examine_one(
+    evaluate: Evaluate, checkpoint: str, data: Mapping[str, Any], fold: str, device: str
+) -> dict[str, float]:
+    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return evaluate(Path(checkpoint), DataConfig.model_validate(data), fold=fold, split="test", device=device)
