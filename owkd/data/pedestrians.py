@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 # --- identity: what survives every nuisance -------------------------------------------------------------------------
-CLOTHING_HEAT = (0.30, 0.92)  # range of a garment's temperature; skin is at SKIN_HEAT, a background near 0.2
+GARMENT_HEATS = (0.36, 0.62, 0.90)  # how thick a garment may be: few levels, so that unseen people recombine known cues
+GARMENT_SPREAD = 0.04  # standard deviation around such a level between people
+PATTERNS = ("plain", "plain", "hoops", "stripes", "checks")  # of quilting or print, on trunk and sleeves
+PATTERN_CONTRAST = 0.34  # temperature between its bright and dark parts
+PATTERN_PERIODS = (0.075, 0.13)  # in body heights
 SKIN_HEAT = 0.95  # the same for everybody, so that a network can read garments relative to it
 SHOULDERS = (0.095, 0.150)  # half width of the shoulders
 HIPS = (0.075, 0.120)  # half width of the hips
@@ -26,28 +30,30 @@ LEG_THICKNESS = 1.35
 HEADS = (0.052, 0.070)  # radius of the head
 
 # --- nuisance: what must not be taken for identity ------------------------------------------------------------------
-HEAT_JITTER = 0.030  # standard deviation of a garment's temperature between two images of one person
-FIGURE_HEIGHT = (0.74, 1.00)  # body height as a share of the image
-STRETCH = (1.5, 1.75)  # how much wider than tall a unit is: a narrow crop of a person, resized to a square
-SHIFT = 0.08  # largest displacement of the body axis as a share of the image
-TURN = 0.35  # standard deviation of the viewpoint around front, back and the two sides, radians
-LEAN = 0.05  # standard deviation of the shear of the figure
-STRIDE = 0.34  # largest swing of a leg, radians
-OCCLUSION = 0.35  # probability of an object in front of the person
-OCCLUDER_WIDTH = (0.08, 0.24)  # of a post, as a share of the image; of a low wall its height
-WARM_OBJECTS = 3  # largest number of warm things in the background
-BACKGROUND_HEAT = (0.08, 0.34)  # mean temperature of the background
-BACKGROUND_TEXTURE = 0.09  # standard deviation of its smooth variation
-GAIN = (0.50, 0.95)  # grey value per temperature; the polarity never flips
-OFFSET = (0.02, 0.22)  # grey value of temperature 0: the slow drift of an uncooled sensor
-GRADIENT = 0.10  # largest slow change of the offset across the image
-CAMERA_SPREAD = 0.06  # standard deviation of what one camera adds to the gain and to the offset
-BLUR = (0.0, 0.9)  # focus: standard deviation in pixels of a 64 pixel image
-PIXEL_NOISE = 0.022  # standard deviation
+HEAT_JITTER = 0.015  # standard deviation of a garment's temperature between two images of one person
+FIGURE_HEIGHT = (0.88, 0.96)  # body height as a share of the image
+STRETCH = (1.6, 1.7)  # how much wider than tall a unit is: a narrow crop of a person, resized to a square
+SHIFT = 0.025  # largest displacement of the body axis as a share of the image
+TURN = 0.12  # standard deviation of the viewpoint around front, back and the two sides, radians
+LEAN = 0.02  # standard deviation of the shear of the figure
+STRIDE = 0.24  # largest swing of a leg, radians
+OCCLUSION = 0.10  # probability of an object in front of the person
+OCCLUDER_WIDTH = (0.08, 0.18)  # of a post, as a share of the image; of a low wall its height
+WARM_OBJECTS = 2  # largest number of warm things in the background
+BACKGROUND_HEAT = (0.12, 0.24)  # mean temperature of the background
+BACKGROUND_TEXTURE = 0.03  # standard deviation of its smooth variation
+CAMERA_GAIN = (0.86, 0.66)  # grey value per temperature of each camera; the polarity never flips
+CAMERA_OFFSET = (0.04, 0.16)  # grey value of temperature 0
+CAMERA_AIR = (-0.04, 0.06)  # what each camera's place adds to the temperature of the background
+GAIN_DRIFT = 0.03  # standard deviation between two images of one camera, as a share of the gain
+OFFSET_DRIFT = 0.02  # standard deviation between two images of one camera
+GRADIENT = 0.04  # largest slow change of the offset across the image
+BLUR = (0.2, 0.7)  # focus: standard deviation in pixels of a 64 pixel image
+PIXEL_NOISE = 0.018  # standard deviation
 ROW_NOISE = 0.012  # standard deviation of what a whole row shares
 
 ARM, NECK, CHIN = 0.36, 0.135, 0.15  # arm length; where shoulders and trunk begin
-VIEWS = np.array([0.0, np.pi, np.pi / 2, -np.pi / 2])  # front, back and the two sides
+VIEWS = np.array([0.45, -0.45, np.pi - 0.45, np.pi + 0.45])  # front and back, turned left or right
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,21 @@ class Traits:
     coat: float
     band: tuple[float, float, float]
     """centre and half height on the trunk (0 collar, 1 hip), and temperature; half height 0: no band"""
+    pattern: tuple[str, float]
+    """of the trunk, and its period"""
     zip_heat: float | None
     hat: float | None
     bag: tuple[str, float] | None
     """"backpack" or "satchel", and its temperature"""
 
 
+def _garment(rng: np.random.Generator) -> float:
+    return float(rng.choice(GARMENT_HEATS) + rng.normal(0.0, GARMENT_SPREAD))
+
+
 def draw_traits(rng: np.random.Generator) -> Traits:
     """A person at random."""
-    torso = rng.uniform(*CLOTHING_HEAT)
+    torso = _garment(rng)
     bag = rng.choice(["none", "none", "backpack", "satchel"])
     return Traits(
         shoulder=rng.uniform(*SHOULDERS),
@@ -89,23 +101,24 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         head=rng.uniform(*HEADS),
         hair=rng.uniform(0.35, 0.85),
         torso=torso,
-        sleeve=torso if rng.random() < 0.5 else rng.uniform(*CLOTHING_HEAT),
-        trousers=rng.uniform(*CLOTHING_HEAT),
+        sleeve=torso if rng.random() < 0.5 else _garment(rng),
+        trousers=_garment(rng),
         shoes=rng.uniform(0.25, 0.75),
         sleeve_length=rng.choice([0.35, 1.0], p=[0.35, 0.65]),
         trouser_length=rng.choice([0.45, 1.0], p=[0.3, 0.7]),
         coat=rng.choice([0.0, 0.14], p=[0.7, 0.3]),
-        band=(rng.uniform(0.25, 0.8), rng.choice([0.0, 0.10, 0.16]), rng.uniform(*CLOTHING_HEAT)),
-        zip_heat=rng.uniform(*CLOTHING_HEAT) if rng.random() < 0.3 else None,
+        band=(rng.uniform(0.25, 0.8), rng.choice([0.0, 0.10, 0.16]), _garment(rng)),
+        pattern=(str(rng.choice(PATTERNS)), float(rng.choice(PATTERN_PERIODS))),
+        zip_heat=_garment(rng) if rng.random() < 0.3 else None,
         hat=rng.uniform(0.2, 0.6) if rng.random() < 0.3 else None,
         bag=None if bag == "none" else (str(bag), rng.uniform(0.2, 0.5)),
     )
 
 
 def draw_images(traits: Traits, cameras: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Grey images (n, size, size) of one person, one for each entry of `cameras` (n,)."""
+    """Grey images (n, size, size) of one person, one for each entry of `cameras` (n,), 0 or 1."""
     n = len(cameras)
-    scene = _background(n, size, rng)
+    scene = _background(n, size, rng) + _column(np.array(CAMERA_AIR)[cameras])
     scene = _figure(scene, traits, size, rng)
     scene = _occlude(scene, size, rng)
     return _sense(scene, cameras, size, rng)
@@ -287,7 +300,7 @@ def _trunk(scene: Array, pose: _Pose, who: Traits, torso: Array, band: Array) ->
     )
     width = width * np.sqrt(np.clip(down / 0.10, 0.12, 1.0))
     outline = np.maximum(np.abs(pose.x) - width, np.maximum(NECK - pose.y, pose.y - hip_y)) * pose.unit
-    scene = _paint(scene, outline, torso)
+    scene = _paint(scene, outline, torso + _print(pose, who.pattern, width))
     centre, half_height, _ = who.band
     if half_height:
         inside = np.maximum(outline, (np.abs(down - centre) - half_height) * (hip_y - NECK) * pose.unit)
@@ -297,6 +310,17 @@ def _trunk(scene: Array, pose: _Pose, who: Traits, torso: Array, band: Array) ->
         line = np.maximum(outline, (np.abs(axis) - 0.018) * pose.unit)
         scene = _paint(scene, line, who.zip_heat, np.clip(pose.facing * 2, 0.0, 1.0))
     return scene
+
+
+def _print(pose: _Pose, pattern: tuple[str, float], width: Array) -> Array | float:
+    """What a pattern adds to the temperature of the trunk; stripes turn with it."""
+    kind, period = pattern
+    if kind == "plain":
+        return 0.0
+    rows = np.sin(2 * np.pi * (pose.y - NECK) / period)
+    columns = np.cos(2 * np.pi * np.arcsin(np.clip(pose.x / width, -1, 1)) * 0.13 / period)
+    wave = {"hoops": rows, "stripes": columns, "checks": rows * columns * 1.6}[kind]
+    return PATTERN_CONTRAST * np.clip(1.5 * wave, -0.5, 0.5)
 
 
 def _bag(scene: Array, pose: _Pose, who: Traits) -> Array:
@@ -349,9 +373,8 @@ def _sense(scene: Array, cameras: NDArray[np.int64], size: int, rng: np.random.G
     n = len(scene)
     x, y = _pixels(size)
     scene = _blur(scene, rng.uniform(*BLUR, n) * size / 64)
-    camera_gain, camera_offset = (_column(CAMERA_SPREAD * np.sin(k * cameras)) for k in (1.7, 2.9))
-    gain = _uniform(rng, GAIN, n) + camera_gain
-    offset = _uniform(rng, OFFSET, n) + camera_offset
+    gain = _column(np.array(CAMERA_GAIN)[cameras]) * (1.0 + _normal(rng, GAIN_DRIFT, n))
+    offset = _column(np.array(CAMERA_OFFSET)[cameras]) + _normal(rng, OFFSET_DRIFT, n)
     slope_x, slope_y = (_uniform(rng, (-GRADIENT, GRADIENT), n) for _ in range(2))
     grey = gain * scene + offset + slope_x * (x - 0.5) + slope_y * (y - 0.5)
     grey = grey + rng.normal(0.0, PIXEL_NOISE, grey.shape) + rng.normal(0.0, ROW_NOISE, (n, size, 1))

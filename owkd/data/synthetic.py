@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from owkd.data.pedestrians import draw_images, draw_traits
+from owkd.data.pedestrians import CAMERA_GAIN, draw_images, draw_traits
 from owkd.errors import DataError
 
 DATASET = "Synthetic_thermal"
-CAMERAS = 2
 VALIDATION_SHARE = 5  # one in five of the people who are not tested on
 MIN_VALIDATION = 4
 MIN_IDENTITIES = 16  # leaves four people to train on in a fold, beside four for validation and eight for test
@@ -51,7 +50,7 @@ def write_dataset(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"the data set's folder must be new or empty, but {target} is not; do name another folder")
     folds = fold_identities(identities, np.random.default_rng([seed, 0]))
-    cameras = np.arange(images) % CAMERAS + 1
+    cameras = np.arange(images) % len(CAMERA_GAIN)
     for person in range(1, identities + 1):
         rng = np.random.default_rng([seed, person])
         pictures = draw_images(draw_traits(rng), cameras, size, rng)
@@ -60,5 +59,5 @@ def write_dataset(
             place = target / fold / split / "allcam" / f"{person:04d}"
             place.mkdir(parents=True)
             for number, (camera, picture) in enumerate(zip(cameras, pictures, strict=True), start=1):
-                Image.fromarray(picture).save(place / f"cam{camera}_{number:04d}.png")
+                Image.fromarray(picture).save(place / f"cam{camera + 1}_{number:04d}.png")
     return target
