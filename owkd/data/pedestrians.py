@@ -18,14 +18,14 @@ Array = NDArray[np.float64]
 # --- identity: what survives every nuisance -------------------------------------------------------------------------
 GARMENT_HEATS = (0.36, 0.62, 0.90)  # how thick a garment may be: few levels, so that unseen people recombine known cues
 GARMENT_SPREAD = 0.04  # standard deviation around such a level between people
-PATTERNS = ("plain", "plain", "hoops", "stripes", "checks")  # of quilting or print, on trunk and sleeves
+PATTERNS = ("plain", "hoops", "stripes", "checks")  # of quilting or print, on trunk and sleeves
 PATTERN_CONTRAST = 0.34  # temperature between its bright and dark parts
 PATTERN_PERIODS = (0.075, 0.13)  # in body heights
 SKIN_HEAT = 0.95  # the same for everybody, so that a network can read garments relative to it
-SHOULDERS = (0.095, 0.150)  # half width of the shoulders
-HIPS = (0.075, 0.120)  # half width of the hips
-LEGS = (0.43, 0.54)  # leg length
-LIMBS = (0.026, 0.046)  # half thickness of an arm; legs are LEG_THICKNESS times as thick
+SHOULDERS = (0.085, 0.155)  # half width of the shoulders
+HIPS = (0.065, 0.125)  # half width of the hips
+LEGS = (0.41, 0.56)  # leg length
+LIMBS = (0.024, 0.050)  # half thickness of an arm; legs are LEG_THICKNESS times as thick
 LEG_THICKNESS = 1.35
 HEADS = (0.052, 0.070)  # radius of the head
 
@@ -37,9 +37,11 @@ SHIFT = 0.025  # largest displacement of the body axis as a share of the image
 TURN = 0.12  # standard deviation of the viewpoint around front, back and the two sides, radians
 LEAN = 0.02  # standard deviation of the shear of the figure
 STRIDE = 0.24  # largest swing of a leg, radians
-OCCLUSION = 0.10  # probability of an object in front of the person
-OCCLUDER_WIDTH = (0.08, 0.18)  # of a post, as a share of the image; of a low wall its height
+OCCLUSION = 0.06  # probability of an object in front of the person
+OCCLUDER_WIDTH = (0.06, 0.14)  # of a post, as a share of the image; of a low wall its height
 WARM_OBJECTS = 2  # largest number of warm things in the background
+WARM_OBJECT_CHANCE = 0.15  # probability of each
+WARM_OBJECT_HEAT = (0.25, 0.60)
 BACKGROUND_HEAT = (0.12, 0.24)  # mean temperature of the background
 BACKGROUND_TEXTURE = 0.03  # standard deviation of its smooth variation
 CAMERA_GAIN = (0.86, 0.66)  # grey value per temperature of each camera; the polarity never flips
@@ -78,6 +80,8 @@ class Traits:
     """centre and half height on the trunk (0 collar, 1 hip), and temperature; half height 0: no band"""
     pattern: tuple[str, float]
     """of the trunk, and its period"""
+    seam: float | None
+    """temperature of a seam down the leg"""
     zip_heat: float | None
     hat: float | None
     bag: tuple[str, float] | None
@@ -101,7 +105,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         head=rng.uniform(*HEADS),
         hair=rng.uniform(0.35, 0.85),
         torso=torso,
-        sleeve=torso if rng.random() < 0.5 else _garment(rng),
+        sleeve=torso if rng.random() < 0.25 else _garment(rng),
         trousers=_garment(rng),
         shoes=rng.uniform(0.25, 0.75),
         sleeve_length=rng.choice([0.35, 1.0], p=[0.35, 0.65]),
@@ -109,6 +113,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         coat=rng.choice([0.0, 0.14], p=[0.7, 0.3]),
         band=(rng.uniform(0.25, 0.8), rng.choice([0.0, 0.10, 0.16]), _garment(rng)),
         pattern=(str(rng.choice(PATTERNS)), float(rng.choice(PATTERN_PERIODS))),
+        seam=_garment(rng) if rng.random() < 0.4 else None,
         zip_heat=_garment(rng) if rng.random() < 0.3 else None,
         hat=rng.uniform(0.2, 0.6) if rng.random() < 0.3 else None,
         bag=None if bag == "none" else (str(bag), rng.uniform(0.2, 0.5)),
@@ -161,8 +166,8 @@ def _background(n: int, size: int, rng: np.random.Generator) -> Array:
         box = np.maximum(
             np.abs(x - _uniform(rng, (0, 1), n)) - half_width, np.abs(y - _uniform(rng, (0, 1), n)) - half_height
         )
-        present = _column((rng.random(n) < 0.6).astype(np.float64))
-        scene = _paint(scene, box * size, _uniform(rng, (0.15, 0.85), n), present)
+        present = _column((rng.random(n) < WARM_OBJECT_CHANCE).astype(np.float64))
+        scene = _paint(scene, box * size, _uniform(rng, WARM_OBJECT_HEAT, n), present)
     return scene
 
 
@@ -264,6 +269,9 @@ def _leg(scene: Array, pose: _Pose, who: Traits, trousers: Array, shoes: Array, 
     scene = _paint(scene, pose.capsule((hip_x, hip_y), knee, thick * 1.25, thick), trousers)
     if who.trouser_length > 0.5:
         scene = _paint(scene, pose.capsule(knee, shin, thick, thick * 0.8), trousers)
+    if who.seam is not None:
+        for start, end in (((hip_x, hip_y + 0.04), knee), (knee, shin)):
+            scene = _paint(scene, pose.capsule(start, end, 0.016, 0.014), who.seam)
     return scene
 
 

@@ -33,7 +33,7 @@ def fold_identities(identities: int, rng: np.random.Generator) -> dict[str, dict
 
 
 def write_dataset(
-    folder: Path, *, identities: int = 60, images: int = 8, size: int = 64, seed: int = 0, dataset: str = DATASET
+    folder: Path, *, identities: int = 60, images: int = 12, size: int = 64, seed: int = 0, dataset: str = DATASET
 ) -> Path:
     """Writes `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<identity>/cam<C>_<number>.png`.
 
