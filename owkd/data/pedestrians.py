@@ -4,8 +4,8 @@ A person is a set of body parts with a temperature each. Identity lies in propor
 relative to the rest; an image adds everything that should not matter: gait, viewpoint, place, occlusion, warm clutter,
 and the sensor. The balance of the two is in the constants below.
 
-Shapes: n images of one person, S image side in pixels. Figure coordinates: y = 0 at the crown of the head, y = 1 at the
-soles, x = 0 on the body axis, both in units of the body height; arrays over pixels are (n, S, S), over images (n, 1, 1).
+Shapes: n images of one person, S image side in pixels; arrays over pixels are (n, S, S), over images (n, 1, 1).
+Figure coordinates: y = 0 at the crown of the head, y = 1 at the soles, x = 0 on the body axis, in body heights.
 """
 
 from dataclasses import dataclass
@@ -371,7 +371,7 @@ def _occlude(scene: Array, size: int, rng: np.random.Generator) -> Array:
     extent = _uniform(rng, OCCLUDER_WIDTH, n)
     post = np.abs(x - _uniform(rng, (0.2, 0.8), n)) - extent / 2
     wall = (1.0 - extent) - y
-    upright = _column(rng.random(n) < 0.5)
+    upright = _column(rng.random(n)) < 0.5
     present = _column((rng.random(n) < OCCLUSION).astype(np.float64))
     heat = _uniform(rng, (0.1, 0.55), n)
     return _paint(scene, np.where(upright, post, wall) * size, heat, present)
@@ -391,7 +391,7 @@ def _sense(scene: Array, cameras: NDArray[np.int64], size: int, rng: np.random.G
 
 def _blur(scene: Array, sigma: NDArray[np.float64]) -> Array:
     """Gaussian blur, each image (n) with its own sigma in pixels."""
-    n, size, _ = scene.shape
+    size = scene.shape[1]
     offset = np.arange(size)[:, None] - np.arange(size)[None, :]
     kernel = np.exp(-0.5 * (offset / np.maximum(sigma, 1e-3)[:, None, None]) ** 2)
     kernel /= kernel.sum(axis=2, keepdims=True)
