@@ -171,6 +171,11 @@ def _background(n: int, size: int, rng: np.random.Generator) -> Array:
     return scene
 
 
+def _length(x: Array, y: Array) -> Array:
+    length: Array = np.sqrt(x * x + y * y)  # several times as quick as np.hypot
+    return length
+
+
 def _soft(distance: Array) -> Array:
     """Coverage of a pixel by a shape, from its signed distance in pixels (negative inside)."""
     return np.clip(0.5 - distance, 0.0, 1.0)
@@ -205,14 +210,15 @@ class _Pose:
         """Signed distance in pixels to a limb that tapers from r0 to r1."""
         ax, ay, bx, by = *start, *end
         dx, dy = bx - ax, by - ay
-        along = np.clip(((self.x - ax) * dx + (self.y - ay) * dy) / np.maximum(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
-        gap = np.hypot(self.x - ax - along * dx, self.y - ay - along * dy) - (r0 + along * (r1 - r0))
+        from_x, from_y = self.x - ax, self.y - ay
+        along = np.clip((from_x * dx + from_y * dy) / np.maximum(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
+        gap = _length(from_x - along * dx, from_y - along * dy) - (r0 + along * (r1 - r0))
         distance: Array = gap * self.unit
         return distance
 
     def ellipse(self, cx: Array | float, cy: float, rx: Array | float, ry: float) -> Array:
         """About the signed distance in pixels to an ellipse."""
-        radius = np.hypot((self.x - cx) / rx, (self.y - cy) / ry)
+        radius = _length((self.x - cx) / rx, (self.y - cy) / ry)
         distance: Array = (radius - 1.0) * np.minimum(rx, ry) * self.unit
         return distance
 

@@ -1,8 +1,10 @@
 """A small synthetic data set of thermal-looking pedestrians: real PNG files in the published folder layout."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from owkd.data.pedestrians import CAMERA_GAIN, draw_images, draw_traits
@@ -54,10 +56,20 @@ def write_dataset(
     for person in range(1, identities + 1):
         rng = np.random.default_rng([seed, person])
         pictures = draw_images(draw_traits(rng), cameras, size, rng)
+        files = {
+            f"cam{camera + 1}_{number:04d}.png": _png(picture)
+            for number, (camera, picture) in enumerate(zip(cameras, pictures, strict=True), start=1)
+        }
         for fold, splits in folds.items():
             split = next(name for name, members in splits.items() if person in members)
             place = target / fold / split / "allcam" / f"{person:04d}"
             place.mkdir(parents=True)
-            for number, (camera, picture) in enumerate(zip(cameras, pictures, strict=True), start=1):
-                Image.fromarray(picture).save(place / f"cam{camera + 1}_{number:04d}.png")
+            for name, content in files.items():
+                (place / name).write_bytes(content)
     return target
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
