@@ -102,6 +102,6 @@ def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
         )
     raw = json.loads(metadata["info"])
     shape = raw.pop("shape")
-    architecture = Architecture(tuple(shape["dims"]), tuple(shape["depths"]), shape["patch"])
+    architecture = Architecture(tuple(shape["dims"]), tuple(shape["depths"]), shape["patch"], shape["narrow"])
     info = ModelInfo(**{**raw, "identities": tuple(raw["identities"]), "shape": architecture})
     return info, state

@@ -48,9 +48,10 @@ class ConvNext(nn.Module):
         self.stages = nn.ModuleList(Stage(c, depth, attention) for c, depth in zip(dims, shape.depths, strict=True))
         self.projections = nn.ModuleList(nn.Conv2d(c, c, kernel_size=1) for c in dims) if projected else None
         self.saliency = nn.ModuleList(WeakSaliency(c) for c in dims)
-        self.norm = nn.LayerNorm(dims[3], eps=LAYER_NORM_EPS)
+        self.norm = nn.BatchNorm1d(dims[3]) if shape.narrow else nn.LayerNorm(dims[3], eps=LAYER_NORM_EPS)
         self.head = nn.Linear(dims[3], num_classes)
-        self.apply(_init_weights)
+        if not shape.narrow:
+            self.apply(_init_weights)
 
     def forward(self, images: Tensor, *, saliency: bool = False) -> BackboneOutput:
         """(B, 3, S, S) in [0, 1] -> typed result; `saliency` asks for the second pass too (training only)."""
