@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from owkd.config import NO_DISTILLATION, Config, DistillConfig, with_values
+from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
 from search.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.folder import trial_name
 from search.progress import Progress
+from search.space import single
 from search.states import State
 from search.study import TrialView
 from search.trainable import Job, Message, final_state
@@ -31,7 +32,7 @@ class Contender:
     role: Role
     trial: int | None
     config: Config
-    """resolved: epochs and folds of the final stage, no scheduler"""
+    """resolved, with epochs and folds of the final stage"""
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,10 @@ def models_of(config: Config, entrants: Sequence[Contender]) -> list[Model]:
 
 
 def _in_full(config: Config, values: dict[str, Any]) -> Config:
-    full: dict[str, Any] = {
-        **values,
-        "search.scheduler": {"name": "none"},
-        "data.folds": list(config.retrain.folds or config.data.folds),
-    }
+    full: dict[str, Any] = {**values, "data.folds": list(config.retrain.folds or config.data.folds)}
     if config.retrain.epochs is not None:
         full["train.epochs"] = config.retrain.epochs
-    return with_values(config, full)
+    return single(config, full)
 
 
 @dataclass

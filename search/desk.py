@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from owkd.config import Config, with_values
+from owkd.config import Config
 from owkd.errors import ConfigError
 from search.board import Board, Scalars
 from search.folder import RunFolder, trial_name
 from search.progress import Progress
-from search.space import columns, describe
+from search.space import columns, describe, single
 from search.states import FAILED, State
 from search.store import EPOCH_FIELDS, Row, Store
 from search.study import Ending, Proposal, Study, TrialView, best
@@ -87,7 +87,7 @@ class SearchDesk:
             key = trial_name(proposal.number)
             self._open[key] = _Open(proposal, self.study.epochs(proposal.values))
             try:
-                config = with_values(self.config, proposal.values)
+                config = single(self.config, proposal.values)
             except ConfigError as error:
                 self.started(key)
                 self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))

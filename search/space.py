@@ -27,6 +27,7 @@ from owkd.config import (
     IntRange,
     Simplex,
     SpaceEntry,
+    with_values,
 )
 
 Space = Mapping[str, SpaceEntry]
@@ -86,6 +87,14 @@ def published_point(config: Config) -> Point:
     expressed = resolve(space, params)
     exact = all(path in expressed and _equal(expressed[path], value) for path, value in values.items())
     return Point(values, params, exact)
+
+
+def single(config: Config, values: Mapping[str, Any]) -> Config:
+    """The configuration of one training: the values set, and neither a space nor a scheduler left that could object.
+
+    Raises `ConfigError` when the values do not go together.
+    """
+    return with_values(config, {**values, "search.space": {}, "search.scheduler": {"name": "none"}})
 
 
 def columns(config: Config) -> dict[str, ColumnType]:

@@ -1,12 +1,15 @@
 """Stands in for training: learning curves from a formula, with checkpoints and failures on demand.
 
 It keeps the contract of `owkd.training.run.run`: whole state in last.pt after each epoch and before it is told,
-replay on restart, DivergedError. What a trial does is read from its own configuration, so that any worker process
-can run it:
+replay on restart, DivergedError. What shall go wrong stands in `<data.root>/plan.json`, by the name of a folder
+(`{"trial-00003": "crash always"}`), so that any worker process finds it:
 
-    distill.gram < 1e-5        diverges at epoch 2
-    distill.gram > 1e-3        its quality is so low that a scheduler stops it
-    student.depths[0]          a code for what goes wrong: 11 crash once, 12 crash always, 13 out of memory, 14 refused
+    bad             its quality is so low that a scheduler stops it
+    diverge         at epoch 2
+    crash once      at epoch 2
+    crash always    at epoch 1
+    out of memory   at epoch 2
+    refuse          as input that does not fit
 """
 
 from __future__ import annotations
@@ -16,12 +19,25 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from owkd.config import Config
 from owkd.errors import CheckpointError, DivergedError
 from owkd.files import written_whole
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """As `owkd.training.loop.Epoch`, without importing torch: that takes a worker two seconds."""
+
+    fold: str
+    seed: int
+    epoch: int
+    metrics: dict[str, float]
+    replayed: bool
+
 
 METRICS = ("loss/total", "loss/logit_gce", "val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
 
@@ -34,19 +50,17 @@ def fake_run(
     directory: Path,
     seed: int | None = None,
 ) -> Any:
-    from owkd.training.loop import Epoch
-
     seed = config.train.seed if seed is None else seed
     directory.mkdir(parents=True, exist_ok=True)
     state = directory / "last.pt"
     history = json.loads(state.read_text()) if state.exists() else []
-    code = config.student.depths[0] if config.student.depths else 0
+    fate = _fate(config, directory)
     for epoch in range(1, config.train.epochs + 1):
         replayed = epoch <= len(history)
         if not replayed:
             time.sleep(float(os.environ.get("FAKE_EPOCH_S", "0")))
-            _misbehave(config, code, epoch, directory)
-            history.append(curve(config, fold, seed, epoch))
+            _misbehave(fate, epoch, directory)
+            history.append(curve(config, fold, seed, epoch, 0.01 if fate == "bad" else 1.0))
             with written_whole(directory / "best.safetensors") as path:
                 path.write_text(json.dumps({"fold": fold, "seed": seed, "quality": quality(config)}))
             with written_whole(state) as path:
@@ -64,30 +78,44 @@ def quality(config: Config) -> float:
     return 1 / (1 + 0.3 * distance + 0.1 * spread)
 
 
-def curve(config: Config, fold: str, seed: int, epoch: int) -> dict[str, float]:
+def curve(config: Config, fold: str, seed: int, epoch: int, factor: float = 1.0) -> dict[str, float]:
     """Metrics of an epoch; the last but one is the best."""
     shape = 1 - 0.6**epoch - (0.02 if epoch == config.train.epochs else 0)
-    value = quality(config) * shape + 0.001 * seed + (0.01 if fold.endswith("2") else 0)
+    value = factor * quality(config) * shape + 0.001 * seed + (0.01 if fold.endswith("2") else 0)
     metrics = dict.fromkeys(METRICS, value)
     learned = config.distill.stage_weights == "learned"
     metrics |= {f"stage_weight/{i}": 1.0 if learned else float(i) for i in range(1, 5)}
     return metrics | {"loss/total": 1 / epoch, "learning_rate": config.train.learning_rate, "duration_s": 0.25}
 
 
-def _misbehave(config: Config, code: int, epoch: int, directory: Path) -> None:
-    if config.distill.gram < 1e-5 and epoch == 2:
+def make_plan(tmp: Path, plan: dict[str, str]) -> None:
+    """What shall go wrong, for a configuration of `fake_config(tmp)`."""
+    (tmp / "data").mkdir(exist_ok=True)
+    (tmp / "data" / "plan.json").write_text(json.dumps(plan))
+
+
+def _fate(config: Config, directory: Path) -> str:
+    path = config.data.root / "plan.json"
+    plan = json.loads(path.read_text()) if path.exists() else {}
+    return next((fate for name, fate in plan.items() if name in directory.parts), "")
+
+
+def _misbehave(fate: str, epoch: int, directory: Path) -> None:
+    if fate == "refuse":
+        raise CheckpointError("teacher.safetensors cannot teach here")
+    if fate == "crash always":
+        raise RuntimeError("this never works")
+    if epoch != 2:
+        return
+    if fate == "diverge":
         raise DivergedError("loss/total must be finite, but got nan at step 3")
-    if code == 11 and epoch == 2 and not (directory / "crashed").exists():
+    if fate == "crash once" and not (directory / "crashed").exists():
         (directory / "crashed").touch()
         raise RuntimeError("a cable came loose")
-    if code == 12:
-        raise RuntimeError("this never works")
-    if code == 13 and epoch == 2:
+    if fate == "out of memory":
         import torch
 
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
-    if code == 14:
-        raise CheckpointError("teacher.safetensors cannot teach here")
 
 
 def fake_check(config: Config) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""One small Ray for all tests of the search, whose workers find the stand-in for training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def _ray() -> Iterator[None]:
+    from launch.local import _local
+
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *([before] if before else [])])
+    try:
+        with _local(cpus=2):
+            yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def connect(_ray: None):
+    """How a search reaches the Ray that runs already."""
+    return nullcontext

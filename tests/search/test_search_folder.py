@@ -1,0 +1,103 @@
+"""A run's folder: one name, one driver, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from owkd.config import parse_config
+from owkd.errors import UserError
+from search.folder import create, driving, is_driven, open_run
+
+
+@pytest.fixture
+def config():
+    return parse_config({"data": {"root": "d", "dataset": "s"}})
+
+
+def test_a_run_remembers_everything_it_was_made_of(tmp_path: Path, config) -> None:
+    create(tmp_path / "runs" / "a", config, {"data": {"Fold1": "x"}})
+    folder, again, manifest = open_run(tmp_path / "runs" / "a")
+    assert folder.name == "a"
+    assert again == config
+    assert manifest["fingerprints"] == {"data": {"Fold1": "x"}}
+    assert manifest["versions"]["optuna"].startswith("5.")
+    assert manifest["schema_version"] == 1
+    assert "created_at" in manifest
+
+
+@pytest.mark.parametrize("existing", ["file", "folder", "link"])
+def test_a_name_that_exists_is_refused_and_left_alone(tmp_path: Path, config, existing: str) -> None:
+    root = tmp_path / "a"
+    if existing == "file":
+        root.write_text("mine")
+    elif existing == "folder":
+        root.mkdir()
+    else:
+        root.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"--name.*owkd resume"):
+        create(root, config, {})
+    assert not (root / "run.yaml").exists()
+
+
+def test_a_place_where_nothing_can_be_made_is_refused(tmp_path: Path, config) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="--runs"):
+        create(tmp_path / "file" / "a", config, {})
+
+
+@pytest.mark.parametrize("content", [None, "- a list", "config: 3", "a: [", "config: {data: {root: x}}"])
+def test_what_is_no_run_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(UserError):
+        open_run(tmp_path)
+
+
+def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, config) -> None:
+    folder = create(tmp_path / "a", config, {})
+    assert not is_driven(folder)
+    with driving(folder):
+        assert is_driven(folder)
+        with pytest.raises(UserError, match="one driver"), driving(folder):
+            pass
+    assert not is_driven(folder)
+    with driving(folder):
+        pass
+
+
+def test_a_killed_driver_holds_nothing(tmp_path: Path, config) -> None:
+    folder = create(tmp_path / "a", config, {})
+    script = (
+        "import os, pathlib; from search.folder import RunFolder, driving\n"
+        f"with driving(RunFolder(pathlib.Path({str(folder.root)!r}))): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    with driving(folder):
+        pass
+
+
+def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> None:
+    folder = create(tmp_path / "a", config, {})
+    folder.journal.write_bytes(b'{"op_code":0}\n{"op_code":1}\n{"op_c')
+    folder.journal.with_name("study.journal.lock").symlink_to(folder.journal)
+    for path in ("results/trials/.trial-00000.parquet.99.tmp", "checkpoints/trial-00000/Fold1/.last.pt.98.tmp"):
+        (folder.root / path).parent.mkdir(parents=True)
+        (folder.root / path).write_text("half")
+    keep = folder.root / "checkpoints/trial-00000/Fold1/last.pt"
+    keep.write_text("whole")
+    folder.scratch.mkdir()
+    with driving(folder):
+        assert folder.journal.read_bytes() == b'{"op_code":0}\n{"op_code":1}\n'
+    left = {str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if not path.is_dir()}
+    assert left == {"run.yaml", ".lock", "study.journal", "checkpoints/trial-00000/Fold1/last.pt"}
+    assert not folder.scratch.exists()
+
+
+def test_run_yaml_is_plain_yaml(tmp_path: Path, config) -> None:
+    folder = create(tmp_path / "a", config, {})
+    assert yaml.safe_load(folder.manifest.read_text())["config"] == config.to_dict()

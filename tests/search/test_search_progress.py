@@ -1,0 +1,112 @@
+"""The view: lines where there is no terminal, and a live one that fits into 80 columns and uses 200."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from search import progress as module
+from search.progress import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch):
+    """Time that stands still until it is told."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def view(console: Console, total: int = 10, **past: int) -> Progress:
+    return Progress(console, "search fake", total=total, unit="trials", metric="val/mAP", past=past)
+
+
+def test_without_a_terminal_each_event_is_one_line(clock) -> None:
+    out = io.StringIO()
+    with view(Console(file=out, width=80)) as progress:
+        progress.started("trial 0", "gram 0.0001", epochs=30)
+        progress.epoch("trial 0", 1, 0.5, 0.5)
+        clock[0] = 61.0
+        progress.epoch("trial 0", 2, 0.4, 0.5)
+        progress.ended("trial 0", "pruned", 0.5)
+        progress.leader("trial 0", 0.5, "gram 0.0001")
+        progress.started("trial 1", "", epochs=30, attempt=2)
+        progress.failed_once("trial 1", "Traceback\n  File x\nRuntimeError: a cable came loose")
+        progress.ended("trial 1", "out_of_memory", None, "CUDA out of memory")
+    assert out.getvalue().splitlines() == [
+        "0:00:00  trial 0 started: gram 0.0001",
+        "0:01:01  trial 0 epoch 2/30: val/mAP 0.4000, best 0.5000",
+        "0:01:01  trial 0 pruned after epoch 2, best val/mAP 0.5000 (1/10 trials, about 0:09:09 left)",
+        "0:01:01  best so far: trial 0, val/mAP 0.5000, gram 0.0001",
+        "0:01:01  trial 1 started again, attempt 2",
+        "0:01:01  trial 1 crashed: RuntimeError: a cable came loose",
+        "0:01:01  trial 1 out of memory after epoch 0: CUDA out of memory "
+        "(2/10 trials, best trial 0 0.5000, about 0:04:04 left)",
+        "0:01:01  2/10 trials, best trial 0 0.5000, about 0:04:04 left, elapsed 0:01:01",
+    ]
+
+
+def test_epochs_told_again_do_not_make_time_look_short(clock) -> None:
+    progress = view(Console(file=io.StringIO()), total=2)
+    progress.started("trial 0", "", epochs=10)
+    for step in range(1, 6):
+        progress.epoch("trial 0", step, 0.5, 0.5, news=False)
+    clock[0] = 100.0
+    assert progress._left_s() is None
+    progress.epoch("trial 0", 6, 0.5, 0.5)
+    # one epoch in 100 s; 4 ahead in this trial, 10 in the next
+    assert progress._left_s() == pytest.approx(1400)
+
+
+def rendered(width: int, height: int = 24, running: int = 3) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    progress = view(console, 100, complete=20, pruned=12, diverged=1, error=2)
+    values = "gram 0.000123, spectrum 0.00045, teacher_weights 1.10/0.72/1.18, stage_weights 1.93/0.58/0.54/0.94"
+    for number in range(running):
+        progress.started(f"trial {35 + number}", values, epochs=30)
+        progress.epoch(f"trial {35 + number}", 12 + number, 0.7321, 0.74)
+    progress.started("trial 99", values, epochs=30)
+    progress.leader("trial 22", 0.8123, values)
+    with console.capture() as capture:
+        console.print(progress.render())
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_live_view_fits_its_terminal_and_says_it_all(width: int) -> None:
+    lines = rendered(width)
+    assert all(len(line.rstrip()) <= width for line in lines)
+    text = "\n".join(lines)
+    assert "35/100 trials" in text
+    assert "4 running  20 complete  12 pruned  1 diverged  2 error" in text
+    assert re.search(r"trial 35 +[━╸╺ ]+ 12/30 +0\.7321 +best 0\.7400", text)
+    assert re.search(r"trial 99 +[━╸╺ ]+ 0/30 +starting", text)
+    assert "best trial 22  val/mAP 0.8123  gram 0.000123" in text
+    assert "elapsed 0:00:0" in text
+
+
+def test_a_wide_terminal_shows_parameters_too() -> None:
+    assert "gram" not in "".join(line for line in rendered(80) if "trial 35" in line)
+    assert "gram 0.000123" in next(line for line in rendered(200) if "trial 35" in line)
+
+
+def test_many_jobs_do_not_overflow_the_screen() -> None:
+    lines = rendered(80, height=24, running=60)
+    assert len(lines) < 24
+    assert any("and 45 more" in line for line in lines)
+
+
+def test_on_a_terminal_only_the_live_view_and_failures_are_printed() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, height=20, force_terminal=True, color_system=None)
+    with view(console) as progress:
+        progress.started("trial 0", "gram 0.0001", epochs=3)
+        progress.failed_once("trial 0", "RuntimeError: a cable")
+        progress.ended("trial 0", "complete", 0.5)
+    text = out.getvalue()
+    assert "trial 0 crashed: RuntimeError: a cable" in text
+    assert "started:" not in text
+    assert "1/10 trials" in text

@@ -1,0 +1,177 @@
+"""Parameters by path <-> Optuna: what is drawn, what is shown, and the published setting."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from owkd.config import parse_config, with_values
+from search.space import columns, describe, distributions, flatten, published_point, resolve, suggest
+
+TEACHERS = "distill.teacher_weights"
+STAGES = "distill.stage_weights"
+
+
+def config_of(space, **sections):
+    return parse_config({"data": {"root": "d", "dataset": "s"}, "search": {"space": space}, **sections})
+
+
+def draws(space, count):
+    """Values that Optuna's own random sampler proposes."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [suggest(study.ask(), space) for _ in range(count)]
+
+
+def test_teacher_weights_are_uniform_on_the_simplex() -> None:
+    space = config_of({TEACHERS: {"type": "simplex"}}).search.space
+    weights = np.array([list(values[TEACHERS].values()) for values in draws(space, 4000)])
+    np.testing.assert_allclose(weights.sum(axis=1), 3, rtol=1e-12)
+    # 3 * Dirichlet(1, 1, 1): mean 1, variance 9 * (1/3)(2/3)/4 = 1/2, covariance -9 * (1/9)/4 = -1/4
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.04)
+    expected = np.full((3, 3), -0.25) + np.diag([0.75] * 3)
+    np.testing.assert_allclose(np.cov(weights.T), expected, atol=0.04)
+    # a component of it, over 3, is Beta(1, 2): P(w < 3x) = 1 - (1 - x)^2
+    for x in (0.1, 0.3, 0.5, 0.8):
+        assert abs((weights < 3 * x).mean() - (1 - (1 - x) ** 2)) < 0.02
+
+
+def test_stage_weights_sum_to_four() -> None:
+    space = config_of({STAGES: {"type": "simplex"}}).search.space
+    for values in draws(space, 50):
+        assert list(values[STAGES]) == ["stage1", "stage2", "stage3", "stage4"]
+        assert math.isclose(sum(values[STAGES].values()), 4)
+
+
+@given(st.lists(st.floats(1e-12, 1), min_size=3, max_size=3))
+def test_every_draw_of_a_simplex_is_one(us: list[float]) -> None:
+    space = config_of({TEACHERS: {"type": "simplex"}}).search.space
+    params = {f"{TEACHERS}.u_{part}": u for part, u in zip(("original", "attention", "gce"), us, strict=True)}
+    weights = resolve(space, params)[TEACHERS]
+    assert all(weight >= 0 for weight in weights.values())
+    assert math.isclose(sum(weights.values()), 3)
+
+
+def test_three_ones_are_the_middle_of_the_simplex() -> None:
+    space = config_of({TEACHERS: {"type": "simplex"}}).search.space
+    params = {f"{TEACHERS}.u_{part}": 1.0 for part in ("original", "attention", "gce")}
+    assert resolve(space, params)[TEACHERS] == {"original": 1.0, "attention": 1.0, "gce": 1.0}
+
+
+def test_every_kind_of_entry_is_proposed_within_its_range() -> None:
+    space = config_of(
+        {
+            "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+            "distill.temperature": {"type": "float", "low": 0.5, "high": 4.2, "step": 0.5},
+            "train.epochs": {"type": "int", "low": 5, "high": 20, "step": 5},
+            "train.batch_size": {"type": "int", "low": 2, "high": 64, "log": True},
+            "student.depths": {"type": "categorical", "choices": [[1, 1, 9, 1], [1, 1, 1, 1]]},
+            "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
+        }
+    ).search.space
+    found = draws(space, 60)
+    assert all(1e-6 <= values["distill.gram"] <= 1e-2 for values in found)
+    assert {values["distill.temperature"] for values in found} <= {0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4}
+    assert {values["train.epochs"] for values in found} == {5, 10, 15, 20}
+    assert all(2 <= values["train.batch_size"] <= 64 for values in found)
+    assert [1, 1, 9, 1] in [values["student.depths"] for values in found]
+    assert {values["train.precision"] for values in found} == {"fp32", "bf16"}
+
+
+def test_ends_off_the_grid_move_onto_it_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    space = config_of(
+        {
+            "distill.temperature": {"type": "float", "low": 0.5, "high": 4.2, "step": 0.5},
+            "train.epochs": {"type": "int", "low": 5, "high": 21, "step": 5},
+        }
+    ).search.space
+    found = distributions(space)
+    assert (found["distill.temperature"].high, found["train.epochs"].high) == (4.0, 20)
+    assert not recwarn.list
+
+
+def test_published_setting_takes_defaults_for_distillation_and_the_base_for_all_else() -> None:
+    config = config_of(
+        {
+            "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+            "train.learning_rate": {"type": "float", "low": 1e-5, "high": 1e-2, "log": True},
+            TEACHERS: {"type": "simplex"},
+        },
+        distill={"gram": 5e-3, "spectrum": 7e-3, "teacher_weights": {"original": 2}},
+        train={"learning_rate": 3e-4},
+    )
+    point = published_point(config)
+    assert point.values == {
+        "distill.gram": 1e-4,
+        "train.learning_rate": 3e-4,
+        TEACHERS: {"original": 1.0, "attention": 1.0, "gce": 1.0},
+    }
+    assert point.exact
+    resolved = with_values(config, point.values)
+    assert (resolved.distill.gram, resolved.distill.spectrum) == (1e-4, 7e-3)
+
+
+@pytest.mark.parametrize(
+    ("path", "entry", "value", "nearest"),
+    [
+        (STAGES, {"type": "simplex"}, "learned", dict.fromkeys(("stage1", "stage2", "stage3", "stage4"), 1.0)),
+        ("distill.gram", {"type": "float", "low": 1e-3, "high": 1e-2, "log": True}, 1e-4, 1e-3),
+        ("distill.temperature", {"type": "float", "low": 0.3, "high": 4.3, "step": 1}, 1.0, 1.3),
+        ("train.epochs", {"type": "int", "low": 10, "high": 20}, 30, 20),
+        ("train.batch_size", {"type": "categorical", "choices": [16, 32]}, 8, 16),
+    ],
+)
+def test_what_optuna_cannot_express_runs_as_published_and_is_recorded_as_the_nearest(
+    path: str, entry, value, nearest
+) -> None:
+    config = config_of({path: entry}, search={"scheduler": {"name": "none"}, "space": {path: entry}})
+    point = published_point(config)
+    assert point.values == {path: value}
+    assert not point.exact
+    expressed = resolve(config.search.space, point.params)[path]
+    if isinstance(nearest, dict):
+        assert expressed == pytest.approx(nearest)
+    else:
+        assert expressed == pytest.approx(nearest)
+    for name, found in distributions(config.search.space).items():
+        assert found._contains(found.to_internal_repr(point.params[name]))
+
+
+def test_a_part_of_learned_weights_keeps_the_whole_learned() -> None:
+    config = config_of({f"{STAGES}.stage1": {"type": "float", "low": 0.5, "high": 2}})
+    point = published_point(config)
+    assert point.values == {STAGES: "learned"}
+    assert not point.exact
+    assert with_values(config, point.values).distill.stage_weights == "learned"
+
+
+def test_columns_are_flat_and_typed() -> None:
+    config = config_of(
+        {
+            TEACHERS: {"type": "simplex"},
+            STAGES: {"type": "simplex"},
+            "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2},
+            "train.batch_size": {"type": "categorical", "choices": [8, 16]},
+            "student.depths": {"type": "categorical", "choices": [[1, 1, 9, 1], [1, 1, 1, 1]]},
+        }
+    )
+    types = columns(config)
+    assert types[f"{TEACHERS}.gce"] == types["distill.gram"] == "float"
+    assert types["train.batch_size"] == "int"
+    assert types["student.depths"] == "text"
+    published = flatten(types, published_point(config).values)
+    assert published.keys() == types.keys()
+    assert published[f"{TEACHERS}.gce"] == 1.0
+    assert published[f"{STAGES}.stage1"] is None
+    drawn = flatten(types, draws(config.search.space, 1)[0])
+    assert drawn["student.depths"] in ("[1, 1, 9, 1]", "[1, 1, 1, 1]")
+    assert sum(drawn[f"{STAGES}.stage{i}"] for i in range(1, 5)) == pytest.approx(4)
+
+
+def test_values_are_described_on_one_short_line() -> None:
+    values = {"distill.gram": 0.000123456, TEACHERS: {"original": 1.5, "attention": 1.0, "gce": 0.5}, STAGES: "learned"}
+    assert describe(values) == "gram 0.000123, teacher_weights 1.50/1.00/0.50, stage_weights learned"
