@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from owkd.data.index import Split
 from owkd.errors import DataError
@@ -68,6 +68,13 @@ def decode(path: Path, image_size: int) -> NDArray[np.uint8]:
     """
     with Image.open(path) as image:
         return np.asarray(_to_rgb(image).resize((image_size, image_size), Image.Resampling.BILINEAR))
+
+
+def unreadable_because(path: Path, error: Exception) -> str:
+    """Why an image could not be decoded, in a few words and without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "an empty file" if path.stat().st_size == 0 else "not an image"
+    return str(error) or type(error).__name__
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -137,7 +144,7 @@ def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int) -> None:
         try:
             return decode(path, size)
         except Exception as error:  # a decoder that is fed damaged bytes may raise anything
-            return f"{path}: {error}"
+            return f"{path}: {unreadable_because(path, error)}"
 
     with ThreadPoolExecutor(_workers()) as pool:
         for chunk in _chunks(files):
@@ -150,10 +157,8 @@ def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int) -> None:
                 break
     if damaged:
         named = "\n".join(f"  - {line}" for line in damaged[:MOST_DAMAGED])
-        more = "\n  and perhaps more" if len(damaged) >= MOST_DAMAGED else ""
-        raise DataError(
-            f"images must be readable, but {len(damaged)} cannot be decoded; do remove or replace:\n{named}{more}"
-        )
+        count = str(len(damaged)) if len(damaged) < MOST_DAMAGED else f"{MOST_DAMAGED} or more"
+        raise DataError(f"images must be readable, but {count} cannot be decoded; do remove or replace:\n{named}")
 
 
 def _chunks(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
