@@ -1,4 +1,4 @@
-"""What every test gets: few threads, fixed seeds, no network, quiet Ray."""
+"""What every test gets: one thread, fixed seeds, no network, quiet Ray."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import random
 import socket
 from typing import Any
 
-# Ray reads these when it is imported, and its workers inherit them.
+# Before torch and Ray are imported, and inherited by every process that a test starts. One thread: numbers do not hang
+# on the machine's cores, and on a busy machine threads that wait for each other cost many times what they save.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # workers run in this very environment, however pytest was started
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no network
 os.environ.setdefault("MPLBACKEND", "Agg")  # no window
@@ -18,15 +20,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-THREADS = 2
+torch.set_num_threads(1)  # a plugin may have imported it earlier
 
 settings.register_profile("owkd", deadline=None, derandomize=True, database=None)
 settings.load_profile("owkd")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _few_threads() -> None:
-    torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
 
 
 @pytest.fixture(autouse=True)
