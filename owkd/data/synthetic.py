@@ -1,5 +1,6 @@
 """A small synthetic data set of thermal-looking pedestrians: real PNG files in the published folder layout."""
 
+import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -7,31 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from owkd.data.folds import MIN_IDENTITIES, divide
 from owkd.data.pedestrians import CAMERA_GAIN, draw_images, draw_traits
 from owkd.errors import DataError
 
 DATASET = "Synthetic_thermal"
-VALIDATION_SHARE = 5  # one in five of the people who are not tested on
-MIN_VALIDATION = 4
-MIN_IDENTITIES = 16  # leaves four people to train on in a fold, beside four for validation and eight for test
-SPLITS = ("train", "validation", "test")
-
-
-def fold_identities(identities: int, rng: np.random.Generator) -> dict[str, dict[str, list[int]]]:
-    """Which people, numbered from 1, are in which split of which fold.
-
-    A random half is tested on in Fold1 and the other half in Fold2. Of the people who are not tested on, about a fifth,
-    and at least four, are the validation part: others than those in train, because a model that must recognise people
-    whom it has never seen is chosen by people whom it has never seen. The same holds between any two splits of a fold.
-    """
-    people = rng.permutation(identities) + 1
-    halves = people[: identities // 2], people[identities // 2 :]
-    folds = {}
-    for name, test, rest in (("Fold1", halves[0], halves[1]), ("Fold2", halves[1], halves[0])):
-        held_out = max(MIN_VALIDATION, round(len(rest) / VALIDATION_SHARE))
-        parts = (rest[held_out:], rest[:held_out], test)
-        folds[name] = {split: sorted(map(int, part)) for split, part in zip(SPLITS, parts, strict=True)}
-    return folds
 
 
 def write_dataset(
@@ -40,8 +21,8 @@ def write_dataset(
     """Writes `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<identity>/cam<C>_<number>.png`.
 
     Each of the `identities` people has `images` 8-bit grey images of `size` x `size` pixels, seen by two cameras in
-    turn. Both folds hold the same images, divided by `fold_identities`. The same arguments give the same bytes, and a
-    person's images do not depend on how many people there are.
+    turn. Both folds hold the same images, divided as in `owkd.data.folds`. The same arguments give the same bytes, and
+    a person's images do not depend on how many people there are. The data set appears whole or not at all.
 
     Returns the data set's folder. Raises `DataError` when an argument is too small or the folder holds files already.
     """
@@ -51,7 +32,16 @@ def write_dataset(
     target = Path(folder) / dataset
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"the data set's folder must be new or empty, but {target} is not; do name another folder")
-    folds = fold_identities(identities, np.random.default_rng([seed, 0]))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{dataset}-", dir=folder) as unfinished:
+        content = Path(unfinished) / dataset
+        _write(content, identities, images, size, seed)
+        content.replace(target)
+    return target
+
+
+def _write(target: Path, identities: int, images: int, size: int, seed: int) -> None:
+    folds = divide(range(1, identities + 1), np.random.default_rng([seed, 0]))
     cameras = np.arange(images) % len(CAMERA_GAIN)
     for person in range(1, identities + 1):
         rng = np.random.default_rng([seed, person])
@@ -66,7 +56,6 @@ def write_dataset(
             place.mkdir(parents=True)
             for name, content in files.items():
                 (place / name).write_bytes(content)
-    return target
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

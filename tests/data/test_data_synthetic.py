@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from owkd.data import synthetic
+from owkd.data.folds import divide
 from owkd.data.images import load_images
 from owkd.data.index import SPLITS, read_split
-from owkd.data.synthetic import DATASET, fold_identities, write_dataset
+from owkd.data.synthetic import DATASET, write_dataset
 from owkd.errors import DataError
 
 FOLDS = ("Fold1", "Fold2")
@@ -55,7 +57,7 @@ def test_no_identity_is_in_two_splits_of_a_fold_and_the_folds_swap_the_test_half
 
 @pytest.mark.parametrize(("identities", "validation"), [(16, 4), (40, 4), (60, 6), (101, 10)])
 def test_about_a_fifth_and_at_least_four_are_for_validation(identities: int, validation: int) -> None:
-    folds = fold_identities(identities, np.random.default_rng(0))
+    folds = divide(range(1, identities + 1), np.random.default_rng(0))
     assert len(folds["Fold1"]["validation"]) == validation
     assert min(len(splits["train"]) for splits in folds.values()) >= 4
 
@@ -114,3 +116,18 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="new or empty"):
         write_dataset(tmp_path)
     assert [path.name for path in tmp_path.rglob("*.*")] == ["precious.txt"]
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def stop_at_the_third(picture: np.ndarray) -> bytes:
+        calls.append(picture)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return b""
+
+    monkeypatch.setattr(synthetic, "_png", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path, identities=16, images=2, size=16)
+    assert list(tmp_path.iterdir()) == []

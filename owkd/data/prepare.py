@@ -1,0 +1,178 @@
+"""SYSU-MM01 as distributed -> the infrared images of it in the published folder layout, in two folds."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from owkd.data.folds import MIN_IDENTITIES, divide
+from owkd.data.index import ALL_CAMERAS, identity_number, list_images
+from owkd.errors import DataError
+
+DATASET = "SYSU-MM01_thermal"
+INFRARED_CAMERAS = (3, 6)
+LISTINGS = ("train_id.txt", "val_id.txt", "test_id.txt")
+PLAN_FILE = "folds.json"
+NOTE = (
+    "The authors' division of SYSU-MM01 into folds is not published. This one is ours: figures are comparable among "
+    "models that use it, not with published ones."
+)
+
+
+@dataclass
+class Summary:
+    """What a preparation did."""
+
+    folder: Path
+    """the data set's folder"""
+    note: str = NOTE
+    identities: dict[str, dict[str, int]] = field(default_factory=dict)
+    """by fold and split"""
+    images: dict[str, dict[str, int]] = field(default_factory=dict)
+    """by fold and split"""
+    linked: int = 0
+    copied: int = 0
+    kept: int = 0
+    """files that were there from an earlier run"""
+    without_infrared: tuple[int, ...] = ()
+    """listed people whom cameras 3 and 6 never saw; they are in no fold"""
+
+
+def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATASET) -> Summary:
+    """Fills `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<identity>/cam<C>_<number>.jpg`.
+
+    `raw` holds `cam3`, `cam6` and `exp/{train,val,test}_id.txt`. All listed people whom an infrared camera saw are
+    divided by `seed` as in `owkd.data.folds`; the lists' own division, made for another task, is not used. Files are
+    hard links where the file system allows it, else copies. A preparation that was stopped goes on when called again.
+
+    Raises `DataError` when something of `raw` is missing or unreadable, when too few people are found, or when the
+    target holds files of anything else.
+    """
+    raw, target = Path(raw), Path(folder) / dataset
+    sources = {identity: list(_infrared_images(raw, identity)) for identity in _listed_identities(raw)}
+    seen = [identity for identity, images in sources.items() if images]
+    if len(seen) < MIN_IDENTITIES:
+        raise DataError(
+            f"at least {MIN_IDENTITIES} people must have infrared images, but {raw} has {len(seen)} in cam3 and cam6; "
+            "do unpack the whole data set"
+        )
+    folds = divide(seen, np.random.default_rng(seed))
+    _claim(target, {"note": NOTE, "seed": seed, "folds": folds})
+    summary = Summary(target, without_infrared=tuple(sorted(set(sources) - set(seen))))
+    first_places: dict[Path, Path] = {}
+    for fold, splits in folds.items():
+        for split, members in splits.items():
+            place = target / fold / split / ALL_CAMERAS
+            for identity in members:
+                _fill(place / f"{identity:04d}", sources[identity], first_places, summary)
+            summary.identities.setdefault(fold, {})[split] = len(members)
+            summary.images.setdefault(fold, {})[split] = sum(len(sources[identity]) for identity in members)
+    return summary
+
+
+def read_identity_list(path: Path) -> list[int]:
+    """Identity numbers of a text file, separated by commas or white space, as any editor may have saved it.
+
+    Byte order marks, Windows line ends, trailing commas and UTF-16 are accepted. Raises `DataError` otherwise.
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"a list of identities must be readable, but {path}: {error.strerror}; do unpack it") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"a list of identities must be text, but {path} is not; do unpack it again") from error
+    words = text.replace(",", " ").split()
+    numbers = [identity_number(word) for word in words]
+    wrong = [word for word, number in zip(words, numbers, strict=True) if number is None]
+    if wrong:
+        raise DataError(f"a list of identities must hold numbers only, but {path} has {wrong[0]!r}; do unpack it again")
+    return [number for number in numbers if number is not None]
+
+
+def _listed_identities(raw: Path) -> list[int]:
+    for camera in INFRARED_CAMERAS:
+        if not (raw / f"cam{camera}").is_dir():
+            raise DataError(
+                f"SYSU-MM01 must hold its infrared images in cam3 and cam6, but {raw / f'cam{camera}'} is no folder; "
+                "do give the folder that holds cam1 to cam6 and exp"
+            )
+    return sorted({identity for name in LISTINGS for identity in read_identity_list(raw / "exp" / name)})
+
+
+def _infrared_images(raw: Path, identity: int) -> Iterator[tuple[str, Path]]:
+    """New name and file of every infrared image of a person."""
+    for camera in INFRARED_CAMERAS:
+        place = raw / f"cam{camera}" / f"{identity:04d}"
+        if place.is_dir():
+            for image in list_images(place):
+                yield f"cam{camera}_{image.name}", image
+
+
+def _claim(target: Path, plan: dict[str, Any]) -> None:
+    """Writes the division into the target first, so that a later call can tell whether it goes on with the same one."""
+    path = target / PLAN_FILE
+    text = json.dumps(plan, indent=1, sort_keys=True) + "\n"
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise DataError(
+                f"a preparation must go on as it began, but {path} describes another division (other seed or other raw "
+                "images); do name another folder"
+            )
+        return
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(f"the target must be new or empty, but {target} holds other files; do name another folder")
+    target.mkdir(parents=True, exist_ok=True)
+    # A leading dot keeps the unfinished file out of the index; the target counts as claimed when it has its name.
+    temporary = target.parent / f".{target.name}-{PLAN_FILE}.tmp"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _fill(place: Path, images: list[tuple[str, Path]], first_places: dict[Path, Path], summary: Summary) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    for name, source in images:
+        target = place / name
+        if _same(source, target):
+            summary.kept += 1
+        elif any(_link(origin, target) for origin in dict.fromkeys((source, first_places.get(source, source)))):
+            summary.linked += 1
+        else:
+            _replace_by_copy(source, target)
+            summary.copied += 1
+        first_places.setdefault(source, target)
+
+
+def _same(source: Path, target: Path) -> bool:
+    """Whether an earlier run put this file there: copies keep size and time of change, links are the file itself."""
+    if not target.exists():
+        return False
+    one, other = source.stat(), target.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def _link(source: Path, target: Path) -> bool:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, too many links, or a file system without links
+        return False
+    return True
+
+
+def _replace_by_copy(source: Path, target: Path) -> None:
+    temporary = target.parent / f".{target.name}.tmp"
+    try:
+        shutil.copy2(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise DataError(
+            f"images must be written to {target.parent}, but {error}; do make room and call it again"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
