@@ -16,6 +16,11 @@ NO_DISTILLATION_NAME = "no distillation"
 PUBLISHED = "published weights"
 CHAMPION = "champion"
 
+MISSING = {
+    PUBLISHED: "There are no models with the published weights",
+    NO_DISTILLATION_NAME: "There are no models without distillation",
+}
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -69,9 +74,9 @@ class Comparison:
         for name in (PUBLISHED, NO_DISTILLATION_NAME):
             other = self.row(name)
             if other is None:
-                words.append(f"There is no {name} to compare with: none of its models could be trained.")
+                words.append(f"{MISSING[name]} to compare with: none could be trained.")
             elif champion.detail == name:
-                words.append(f"The champion is the setting with {name}: the search found nothing to put in its place.")
+                words.append(f"The champion is the {name}: the search has no other complete trial.")
             else:
                 words.append(_compare(champion, other))
         return words

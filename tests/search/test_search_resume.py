@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import parse_config
-from search.folder import open_run
+from search.desk import SearchDesk
+from search.folder import create, open_run
 from search.listing import list_trials
-from search.runner import Work, resume, search
+from search.runner import Work, resume
 from search.store import read_epochs, read_trials
 from search.study import Study
+from search.trainable import Message, work
 
 WORK = Work(fake_run, fake_check)
-TRIALS = 6
+TRIALS = 5
 
 DRIVER = """
 import sys
@@ -87,15 +90,22 @@ def wait_until_gone(group: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, _ray) -> list[dict]:
-    """Epochs of the same search, never stopped."""
-    from contextlib import nullcontext
-
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """Epochs of the same search, never stopped, and without Ray."""
     tmp_path = tmp_path_factory.mktemp("undisturbed")
     config = parse_config(fake_config(tmp_path, trials=TRIALS, sampler={"name": "random", "seed": 4}))
-    run = tmp_path / "runs" / "fake"
-    search(config, run, connect=nullcontext, console=Console(file=io.StringIO()), work=WORK)
-    return read_epochs(run / "results").to_pylist()
+    folder = create(tmp_path / "fake", config, {})
+    desk = SearchDesk(folder, config, Study(folder.journal, "fake", config))
+    while (job := desk.next_job()) is not None:
+        desk.started(job.key)
+        last: list[Message] = []
+        work(asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), desk.heard(message)))
+        desk.stopped(job.key, last[-1])
+    return read_epochs(folder.results).to_pylist()
+
+
+def open_study(run: Path) -> Study:
+    return Study(run / "study.journal", "fake", open_run(run)[1])
 
 
 def check_whole(run: Path, undisturbed: list[dict]) -> None:
@@ -106,8 +116,7 @@ def check_whole(run: Path, undisturbed: list[dict]) -> None:
     epochs = read_epochs(run / "results").to_pylist()
     keep = ("trial", "fold", "seed", "epoch", "step", "objective", "val/mAP", "loss/total")
     assert [[row[name] for name in keep] for row in epochs] == [[row[name] for name in keep] for row in undisturbed]
-    study = Study(run / "study.journal", "fake", open_run(run)[1])
-    assert [trial.state for trial in study._frozen()] == [TrialState.COMPLETE] * TRIALS
+    assert [trial.state for trial in open_study(run)._frozen()] == [TrialState.COMPLETE] * TRIALS
     for row in trials:
         events = EventAccumulator(str(run / "tensorboard" / f"trial-{row['trial']:05d}")).Reload()
         assert [event.step for event in events.Scalars("val/mAP")] == [1, 2, 3, 4]
@@ -122,15 +131,15 @@ def test_a_killed_driver_is_resumed_as_if_nothing_had_happened(tmp_path: Path, c
     time.sleep(moment)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
-    before = read_trials(run / "results").to_pylist()
-    assert any(row["state"] == "running" for row in before)
+    before = [(view.state, view.attempt) for view in open_study(run).views()]
+    assert "running" in [state for state, _ in before]
     assert "interrupted" in list_trials(run)["state"].to_pylist()
 
     resume(run, connect=connect, console=Console(file=io.StringIO()), work=WORK)
     check_whole(run, undisturbed)
-    attempts = {row["trial"]: row["attempt"] for row in read_trials(run / "results").to_pylist()}
-    for row in before:
-        assert attempts[row["trial"]] == (row["attempt"] + 1 if row["state"] == "running" else row["attempt"])
+    after = [view.attempt for view in open_study(run).views()]
+    for (state, attempt), now in zip(before, after, strict=False):
+        assert now == attempt + (state == "running")
     wait_until_gone(driver.pid)
 
 

@@ -1,0 +1,282 @@
+"""The final stage on real Ray: who takes part, who wins, and when the test split is opened."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections import Counter
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from fake_training import fake_check, fake_config, fake_evaluate, fake_run, make_plan
+from rich.console import Console
+
+from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
+from owkd.errors import DataError, OwkdError, UserError
+from search.comparison import Comparison, ComparisonRow, Spread
+from search.contenders import contenders, models_of
+from search.folder import create
+from search.retrain import FinalWork, retrain
+from search.runner import Work, search
+from search.study import TrialView
+
+WORK = FinalWork(fake_run, fake_evaluate)
+FOLDS = ("Fold1", "Fold2")
+RETRAIN = {"top_k": 2, "seeds": 2, "epochs": 3, "folds": list(FOLDS)}
+MODELS = (2 + 2) * 2 * 2
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def config_of(tmp_path: Path, **search):
+    tree = fake_config(tmp_path, trials=4, sampler={"name": "random", "seed": 1}, **search)
+    return parse_config({**tree, "retrain": RETRAIN})
+
+
+def make_test_split(tmp_path: Path) -> None:
+    for fold in FOLDS:
+        (tmp_path / "data" / "toy" / fold / "test").mkdir(parents=True)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, _ray) -> Path:
+    """A finished search of four trials; tests take a copy."""
+    tmp_path = tmp_path_factory.mktemp("searched")
+    make_test_split(tmp_path)
+    search(
+        config_of(tmp_path),
+        tmp_path / "fake",
+        connect=nullcontext,
+        console=console(),
+        work=Work(fake_run, fake_check),
+    )
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def final(searched: Path, _ray):
+    """The final stage of it, and what it printed."""
+    out = console()
+    outcome = retrain(searched / "fake", connect=nullcontext, console=out, work=WORK)
+    return searched, outcome, out.file.getvalue()
+
+
+def rows_of(root: Path) -> list[dict]:
+    path = root / "fake" / "results" / "retrain" / "models.parquet"
+    relation = duckdb.sql(f"SELECT * FROM '{path}'")
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def test_every_contender_is_trained_on_every_fold_with_every_seed(final) -> None:
+    root, _, _ = final
+    rows = rows_of(root)
+    trained = [row for row in rows if row["role"] != "teacher"]
+    assert len(trained) == MODELS
+    assert len({(row["configuration"], row["fold"], row["seed"]) for row in trained}) == MODELS
+    assert Counter(row["configuration"] for row in trained if row["role"] == "baseline") == {
+        "published weights": 4,
+        "no distillation": 4,
+    }
+    assert len({row["trial"] for row in trained if row["role"] == "candidate"}) == 2
+    assert all(row["trial"] != 0 for row in trained)
+    assert {row["state"] for row in rows} == {"complete"}
+    for row in trained:
+        assert (root / "fake" / row["checkpoint"]).is_file()
+        assert not (root / "fake" / row["checkpoint"]).with_name("last.pt").exists()
+
+
+def test_the_champion_is_the_candidate_with_the_best_mean_on_validation(final) -> None:
+    root, outcome, _ = final
+    means: dict[str, list[float]] = {}
+    for row in rows_of(root):
+        if row["role"] == "candidate":
+            means.setdefault(row["configuration"], []).append(row["val/mAP"])
+    best = max(means, key=lambda name: sum(means[name]))
+    assert outcome.champion == best
+    assert {row["configuration"] for row in rows_of(root) if row["champion"]} == {best}
+
+
+def test_the_test_split_is_opened_once_for_each_model_when_all_are_trained(final) -> None:
+    root, _, printed = final
+    log = (root / "data" / "opened.log").read_text().splitlines()
+    assert len(log) == len(set(log)) == MODELS + len(FOLDS)
+    assert all(line.startswith("test ") for line in log)
+    assert sum("teacher-" in line for line in log) == len(FOLDS)
+    lines = printed.splitlines()
+    opened = next(i for i, line in enumerate(lines) if "opening the test split" in line)
+    assert not [line for line in lines[opened:] if " complete after epoch" in line]
+    assert len([line for line in lines[:opened] if " complete after epoch" in line]) == MODELS
+
+
+def test_the_table_says_how_the_champion_stands(final) -> None:
+    root, outcome, _ = final
+    rows = {row.name: row for row in outcome.comparison.rows}
+    assert list(rows) == ["teacher", "no distillation", "published weights", "champion"]
+    champion = [row for row in rows_of(root) if row["champion"]]
+    values = [row["test/mAP"] for row in champion]
+    mean = sum(values) / 4
+    deviation = (sum((value - mean) ** 2 for value in values) / 3) ** 0.5
+    assert rows["champion"].mean_average_precision.mean == pytest.approx(mean)
+    assert rows["champion"].mean_average_precision.std == pytest.approx(deviation)
+    assert (rows["champion"].models, rows["teacher"].models, rows["champion"].parameters) == (4, 2, 45_500_000)
+    # the published weights are the optimum of the stand-in: nothing that is searched can beat them
+    beats_published, beats_none = outcome.comparison.verdict()
+    assert beats_published.startswith("The champion does not beat published weights: test mAP ")
+    assert beats_none.startswith("The champion beats no distillation: test mAP ")
+    shown = console()
+    shown.print(outcome.comparison.render())
+    text = shown.file.getvalue()
+    assert "does not beat published weights" in text
+    assert f"champion ({outcome.champion})" in text
+
+
+def test_the_champion_can_be_taken_home(final) -> None:
+    root, outcome, _ = final
+    home = root / "fake" / "retrain" / "champion"
+    metrics = json.loads((home / "metrics.json").read_text())
+    config = parse_config(yaml.safe_load((home / "config.yaml").read_text()))
+    best = max((row for row in rows_of(root) if row["champion"]), key=lambda row: row["val/mAP"])
+    assert (metrics["fold"], metrics["seed"]) == (best["fold"], best["seed"])
+    assert metrics["test"]["mAP"] == best["test/mAP"]
+    assert metrics["comparison"]["verdict"] == outcome.comparison.verdict()
+    assert (home / "student.safetensors").read_bytes() == (root / "fake" / best["checkpoint"]).read_bytes()
+    assert (config.train.seed, config.data.folds, config.train.epochs) == (best["seed"], (best["fold"],), 3)
+
+
+def test_called_again_it_measures_nothing_twice(final) -> None:
+    root, outcome, _ = final
+    log = root / "data" / "opened.log"
+    before = log.read_text()
+    again = retrain(root / "fake", connect=nullcontext, console=console(), work=WORK)
+    assert again.comparison == outcome.comparison
+    assert log.read_text() == before
+
+
+def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, connect) -> None:
+    root, outcome, _ = final
+    shutil.copytree(root / "fake", tmp_path / "fake")
+    lost = tmp_path / "fake" / "retrain" / "published-weights" / "seed-1" / "Fold2"
+    (lost / "metrics.json").unlink()
+    shutil.rmtree(tmp_path / "fake" / "retrain" / "champion")
+    log = root / "data" / "opened.log"
+    before = log.read_text()
+    out = console()
+    again = retrain(tmp_path / "fake", connect=connect, console=out, work=WORK)
+    done = [line for line in out.file.getvalue().splitlines() if " complete after epoch" in line]
+    assert len(done) == 1
+    assert "published weights, Fold2, seed 1" in done[0]
+    assert again.comparison == outcome.comparison
+    assert log.read_text().removeprefix(before).splitlines() == [f"test Fold2 {lost}/best.safetensors"]
+    assert (tmp_path / "fake" / "retrain" / "champion" / "student.safetensors").is_file()
+
+
+def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_path: Path, connect, request) -> None:
+    shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
+    make_plan(searched, {"no-distillation": "diverge"})
+    request.addfinalizer(lambda: (searched / "data" / "plan.json").unlink())
+    outcome = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
+    assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
+    assert "no distillation, Fold1, seed 0" in outcome.comparison.notes[0]
+    assert outcome.comparison.verdict()[1].startswith("There are no models without distillation")
+    failed = [row for row in rows_of(tmp_path) if row["configuration"] == "no distillation"]
+    assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
+
+
+def view(number: int, objective: float | None, gram: float, state="complete") -> TrialView:
+    at = datetime.now(UTC)
+    values = {"distill.gram": gram}
+    return TrialView(
+        number, state, 1, number == 0, False, values, {}, objective, 1, at, at, None, None, None
+    )  # fmt: skip
+
+
+def test_the_best_different_complete_trials_take_part_and_the_published_one_as_a_baseline(tmp_path: Path) -> None:
+    views = [
+        view(0, 0.99, 1e-4),
+        view(1, 0.5, 1e-5),
+        view(2, 0.9, 1e-3, "pruned"),
+        view(3, 0.7, 3e-4),
+        view(4, 0.8, 2e-4),
+        view(5, 0.7, 2e-4),
+        view(6, None, 2e-3, "error"),
+    ]
+    found = contenders(config_of(tmp_path), views)
+    assert [entrant.slug for entrant in found] == ["trial-00004", "trial-00003", "published-weights", "no-distillation"]
+    assert [entrant.config.distill.gram for entrant in found] == [2e-4, 3e-4, 1e-4, 0]
+    assert found[2].config.distill == DistillConfig()
+    assert found[3].config.distill == NO_DISTILLATION
+    assert all(entrant.config.train.epochs == 3 for entrant in found)
+    models = models_of(config_of(tmp_path), found)
+    assert len(models) == len({model.key for model in models}) == MODELS
+    assert [model.seed for model in models[:8]] == [0] * 8
+
+
+def test_a_run_without_a_complete_trial_is_refused(tmp_path: Path) -> None:
+    create(tmp_path / "fake", config_of(tmp_path), {})
+    with pytest.raises(UserError, match=r"must have a complete trial.*owkd resume"):
+        retrain(tmp_path / "fake", connect=nullcontext, console=console(), work=WORK)
+
+
+def test_a_missing_test_split_is_refused_before_any_training(searched: Path, tmp_path: Path) -> None:
+    shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
+    manifest = yaml.safe_load((tmp_path / "fake" / "run.yaml").read_text())
+    manifest["config"]["data"]["root"] = str(tmp_path / "elsewhere")
+    (tmp_path / "fake" / "run.yaml").write_text(yaml.safe_dump(manifest))
+    with pytest.raises(DataError, match=r"must have a test split, but there is no .*elsewhere/toy/Fold1/test"):
+        retrain(tmp_path / "fake", connect=nullcontext, console=console(), work=WORK)
+    assert not (tmp_path / "fake" / "retrain").exists()
+
+
+def test_nothing_is_chosen_when_nothing_could_be_trained(searched: Path, tmp_path: Path, connect, request) -> None:
+    shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
+    make_plan(searched, {"retrain": "refuse"})
+    request.addfinalizer(lambda: (searched / "data" / "plan.json").unlink())
+    log = searched / "data" / "opened.log"
+    before = log.read_text() if log.exists() else ""
+    with pytest.raises(OwkdError, match=r"no configuration could be trained.*cannot teach here"):
+        retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
+    assert (log.read_text() if log.exists() else "") == before
+
+
+def row(name: str, mean: float, std: float | None, detail: str = "") -> ComparisonRow:
+    return ComparisonRow(name, detail, Spread(mean, std), Spread(mean, std), 1_000_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("champion", "published", "words"),
+    [
+        (
+            (0.8, 0.01),
+            (0.7, 0.01),
+            "beats published weights: test mAP 0.8000 ± 0.0100 against 0.7000 ± 0.0100 (+0.1000).",
+        ),
+        (
+            (0.7, 0.01),
+            (0.8, 0.01),
+            "does not beat published weights: test mAP 0.7000 ± 0.0100 against 0.8000 ± 0.0100 (-0.1000).",
+        ),
+        (
+            (0.71, 0.02),
+            (0.7, 0.01),
+            "beats published weights: test mAP 0.7100 ± 0.0200 against 0.7000 ± 0.0100 (+0.0100); "
+            "the difference is within one standard deviation.",
+        ),
+        ((0.7, None), (0.7, None), "does not beat published weights: test mAP 0.7000 against 0.7000 (+0.0000)."),
+    ],
+)
+def test_the_verdict_is_honest(champion, published, words: str) -> None:
+    baselines = (row("no distillation", 0.1, 0.01), row("published weights", *published))
+    found = Comparison((*baselines, row("champion", *champion, "trial 3")), (), ()).verdict()
+    assert found[0] == f"The champion {words}"
+
+
+def test_spread_is_the_sample_standard_deviation() -> None:
+    assert Spread.of([1.0, 2.0, 4.0]) == Spread(pytest.approx(7 / 3), pytest.approx((14 / 3 / 2) ** 0.5))
+    assert Spread.of([0.5]) == Spread(0.5, None)
