@@ -1,10 +1,9 @@
 """A checkpoint against a split of a data set: the only road by which a test split is opened."""
 
 from pathlib import Path
-from typing import Literal
 
 from owkd.data.images import load_images
-from owkd.data.index import read_split
+from owkd.data.index import SplitName, read_split
 from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings
 
 from owkd.config import DataConfig
@@ -18,7 +17,7 @@ def evaluate_checkpoint(
     data: DataConfig,
     *,
     fold: str,
-    split: Literal["train", "validation", "test"],
+    split: SplitName,
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
 ) -> tuple[Result, int]:
@@ -42,7 +41,7 @@ def evaluate(
     data: DataConfig,
     *,
     fold: str,
-    split: Literal["train", "validation", "test"],
+    split: SplitName,
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
 ) -> dict[str, float]:

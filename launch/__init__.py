@@ -1,0 +1,1 @@
+"""How owkd is started: the command line, the demo, local Ray and clusters. Nothing imports this package."""

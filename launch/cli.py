@@ -1,0 +1,196 @@
+"""The command line: what can be asked for, in words; the work is done elsewhere.
+
+Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted (and resumable).
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import typer
+
+from launch.console import console, errors
+from owkd.config import load_config
+from owkd.errors import OwkdError, UserError
+
+app = typer.Typer(
+    name="owkd",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Distil person re-identification ensembles into light students, and search for the weights that do it best.",
+    epilog="Start with: owkd demo",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make, prepare and check data sets.")
+teacher_app = typer.Typer(no_args_is_help=True, help="Train or import the ensemble that teaches.")
+app.add_typer(data_app, name="data")
+app.add_typer(teacher_app, name="teacher")
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration; see the README.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/demo.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one field, such as train.epochs=5; may be repeated."),
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="Ray cluster to use (auto, HOST:PORT, ray://...); else this machine.")
+]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data, teacher and run; must be new.")] = Path("demo"),
+) -> None:
+    """The whole story on a small synthetic data set: data, teacher, search, retrain, report of results."""
+    from launch.demo import run_demo
+
+    run_demo(out)
+
+
+@data_app.command("synth")
+def data_synth(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets Synthetic_thermal/Fold1, Fold2.")],
+    identities: Annotated[int, typer.Option(help="People in all; half of them are tested on in each fold.")] = 60,
+    images: Annotated[int, typer.Option(help="Images of each person.")] = 8,
+    size: Annotated[int, typer.Option(help="Side of the square images, pixels.")] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Write thermal-looking pedestrians as PNG files in the published folder layout."""
+    from owkd.data.synthetic import write_dataset
+
+    written = write_dataset(folder, identities=identities, images=images, size=size, seed=seed)
+    console.print(f"{identities} people x {images} images in two folds: {written}", soft_wrap=True)
+
+
+@teacher_app.command("train")
+def teacher_train(
+    config: ConfigFile,
+    out: Annotated[str, typer.Option(help="File to write (safetensors); {fold} stands for the fold's name.")],
+    set_: Overrides = None,
+) -> None:
+    """Train the teacher of every fold that the configuration uses; goes on where it was stopped."""
+    from launch.train import teachers
+
+    teachers(load_config(config, set_ or ()), out)
+
+
+@app.command()
+def distill(
+    config: ConfigFile,
+    set_: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints; runs/<name>-distill when unset.")] = None,
+) -> None:
+    """Train one student per fold with the configured weights; goes on where it was stopped."""
+    from launch.train import students
+
+    parsed = load_config(config, set_ or ())
+    students(parsed, out or Path("runs") / f"{parsed.name}-distill")
+
+
+@app.command()
+def search(
+    config: ConfigFile,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the configuration's when unset.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds all runs.")] = Path("runs"),
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials in all; the configuration's when unset.")] = None,
+    address: Address = None,
+    set_: Overrides = None,
+) -> None:
+    """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` goes on."""
+    from launch.local import run_search
+
+    overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
+    run_search(load_config(config, overrides), runs, address)
+
+
+@app.command()
+def resume(
+    run: RunFolder,
+    trials: Annotated[int | None, typer.Option(min=1, help="This many trials more than were asked for.")] = None,
+    address: Address = None,
+) -> None:
+    """Go on with a search that was stopped, or go further than was asked for."""
+    from launch.local import run_resume
+
+    run_resume(run, trials, address)
+
+
+@app.command()
+def retrain(run: RunFolder, address: Address = None) -> None:
+    """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
+    from launch.local import run_retrain
+
+    run_retrain(run, address)
+
+
+@app.command()
+def trials(
+    run: RunFolder,
+    format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
+) -> None:
+    """List every trial of a run with its state, best first. Works while the search runs."""
+    from launch.tables import print_trials
+
+    print_trials(run, format)
+
+
+@app.command()
+def monitor(
+    run: RunFolder,
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 6006,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine can read it otherwise.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Open TensorBoard on a run: curves and the HParams tab, live while the search runs."""
+    from launch.monitor import serve_tensorboard
+
+    serve_tensorboard(run, host, port)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set: DATASET/Fold1/test/allcam/...")],
+    fold: Annotated[str, typer.Option(help="Fold to read.")] = "Fold1",
+    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the fold.")] = "test",
+    protocol: Annotated[
+        Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are judged.")
+    ] = "standard",
+) -> None:
+    """Judge a checkpoint on one split of a data set: mAP, CMC and mINP."""
+    from launch.tables import print_evaluation
+
+    print_evaluation(checkpoint, dataset, fold, split, protocol)
+
+
+def main() -> None:
+    """Entry point of the `owkd` command: errors become one message and an exit code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code."""
+    try:
+        app(args=arguments, prog_name="owkd", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as refused:
+        refused.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("Interrupted.")
+        return 130
+    except UserError as error:
+        errors.print(f"[bold red]owkd:[/] {_escaped(error)}", soft_wrap=True)
+        return 2
+    except OwkdError as error:
+        errors.print(f"[bold red]owkd failed:[/] {_escaped(error)}", soft_wrap=True)
+        return 1
+    return 0
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

@@ -1,0 +1,78 @@
+"""Results on the console: the trials of a run, and the evaluation of one checkpoint."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from rich.table import Table
+
+from launch.console import console
+from owkd.config import DataConfig
+from owkd.data.index import SplitName
+from owkd.evaluation.evaluate import evaluate_checkpoint
+from owkd.evaluation.protocol import Protocol
+from search.listing import list_trials
+from search.store import PARAM
+
+CMC_RANKS = (1, 5, 10, 20)
+
+
+def print_trials(run: Path, form: str) -> None:
+    """Lists the trials of a run, best first: `table` for people; `csv` and `json` hold every column."""
+    trials = list_trials(run)
+    if form == "csv":
+        pa_csv.write_csv(trials, pa.PythonFile(sys.stdout.buffer, mode="w"))
+    elif form == "json":
+        json.dump(trials.to_pylist(), sys.stdout, default=_plain, indent=1)
+        sys.stdout.write("\n")
+    else:
+        console.print(_trial_table(run, trials.to_pylist()))
+
+
+def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitName, protocol: Protocol) -> None:
+    """Embeds a split and prints mAP, CMC and mINP. Raises `DataError`, `CheckpointError`."""
+    data = DataConfig(root=dataset.parent, dataset=dataset.name)
+    result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
+    table = Table(title=f"{checkpoint.name} on {dataset.name}/{fold}/{split}, {protocol} protocol")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_row("mAP", f"{result.mean_average_precision:.4f}")
+    for rank in CMC_RANKS:
+        table.add_row(f"rank-{rank}", f"{result.cmc[rank - 1]:.4f}")
+    table.add_row("mINP", f"{result.mean_inverse_negative_penalty:.4f}")
+    table.add_row("queries", str(result.queries))
+    table.add_row("queries without a match", str(result.skipped))
+    table.add_row("parameters", f"{parameters:,}")
+    console.print(table)
+
+
+def _trial_table(run: Path, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"{len(rows)} trials of {run}, best first")
+    for name, justify in (("trial", "right"), ("state", "left"), ("objective", "right"), ("step", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("parameters", overflow="fold")
+    for row in rows:
+        objective = "" if row["objective"] is None else f"{row['objective']:.4f}"
+        parameters = "published setting" if row["published"] else row["error_text"] or _parameters(row)
+        step = "" if row["best_step"] is None else f"{row['best_step']}/{row['last_step']}"
+        table.add_row(str(row["trial"]), row["state"], objective, step, parameters)
+    return table
+
+
+def _parameters(row: dict[str, Any]) -> str:
+    shown = {key.removeprefix(PARAM): value for key, value in row.items() if key.startswith(PARAM)}
+    return "  ".join(
+        f"{key.removeprefix('distill.')}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in shown.items()
+        if value is not None
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"no plain form for {type(value).__name__}")

@@ -1,0 +1,47 @@
+"""Single trainings from the command line: a teacher per fold, or a student per fold."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from launch.console import console, epoch_lines
+from owkd.config import FOLD_PLACEHOLDER, Config
+from owkd.errors import UserError
+from owkd.training.run import Run, run
+from owkd.training.teacher import phases, train_teacher
+
+
+def teachers(config: Config, out: str) -> list[Path]:
+    """Trains the teacher of every fold that the configuration uses. Raises `UserError` before the first one starts."""
+    folds = config.fold_names()
+    if len(folds) > 1 and FOLD_PLACEHOLDER not in out:
+        raise UserError(
+            f"--out must hold {FOLD_PLACEHOLDER} for several folds ({', '.join(folds)}), but got {out!r}; do write "
+            f"something like teachers/{FOLD_PLACEHOLDER}.safetensors"
+        )
+    targets = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
+    for path in targets.values():
+        if path.exists():
+            raise UserError(f"{path} exists already; do remove it or choose another --out")
+    epochs = sum(phase.recipe.epochs for phase in phases(config))
+    for fold, path in targets.items():
+        train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)
+        console.print(f"teacher of {fold}: {path}")
+    return list(targets.values())
+
+
+def students(config: Config, out: Path) -> dict[str, Run]:
+    """Trains one student per fold under `out/<fold>/`, going on where an earlier training stopped."""
+    runs = {}
+    for fold in config.data.folds:
+        report = epoch_lines(f"student {fold}", config.train.epochs)
+        runs[fold] = run(config, report, fold=fold, directory=out / fold)
+    table = Table(title="Students, best epoch on validation")
+    for column in ("fold", "epoch", "mAP", "rank-1", "mINP", "checkpoint"):
+        table.add_column(column, justify="left" if column in ("fold", "checkpoint") else "right", overflow="fold")
+    for fold, result in runs.items():
+        metrics = result.best.metrics
+        values = (f"{metrics[f'val/{name}']:.3f}" for name in ("mAP", "rank-1", "mINP"))
+        table.add_row(fold, str(result.best.epoch), *values, str(result.checkpoint))
+    console.print(table)
+    return runs
