@@ -99,6 +99,14 @@ def test_larger_map_is_pooled_to_the_smaller() -> None:
     assert spectrum_mse(large, small, 2 * large, small).item() == pytest.approx((48**2 + 32**2) / 4)
 
 
+@pytest.mark.parametrize("direction", ["rows", "columns"])
+def test_pooling_windows_overlap_where_sizes_do_not_divide(direction: str) -> None:
+    three, two = torch.tensor([1.0, 3.0, 5.0]), torch.tensor([1.0, 10.0])
+    shape = (1, 1, -1, 1) if direction == "rows" else (1, 1, 1, -1)
+    # 1, 3, 5 pools to 2, 4; stretching 1, 10 to three pixels instead would give 22.5
+    assert flow_matrix(three.reshape(shape), two.reshape(shape)).item() == (2 * 1 + 4 * 10) / 2
+
+
 @pytest.mark.parametrize(("kind", "path"), WAYS)
 class TestEveryWay:
     """What holds for each distance however it is computed."""
