@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+from owkd.config import DataConfig
 from owkd.data.images import load_images
 from owkd.data.index import SplitName, read_split
-from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings
-
-from owkd.config import DataConfig
 from owkd.device import DeviceName, pick_device
 from owkd.evaluation.embed import embed_images
+from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings
 from owkd.models.checkpoint import load_model
 
 
