@@ -24,7 +24,7 @@ from search.states import STATES, State
 HEARTBEAT_S = 60.0
 """where there is no terminal, a job's epoch is told when nothing else was for so long"""
 REFRESH_PER_S = 4
-BORDER_ROWS = 8
+BORDER_ROWS = 9
 """lines of the live view that are no running job"""
 
 STYLES: dict[State, str] = {
@@ -139,7 +139,7 @@ class Progress:
         bar = Table.grid(expand=True, padding=(0, 1))
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
-        bar.add_row(ProgressBar(self._total, done), f"{done}/{self._total} {self._unit}")
+        bar.add_row(_bar(self._total, done, "green"), f"{done}/{self._total} {self._unit}")
         return Group(head, bar, self._counts(), self._jobs(), self._best())
 
     def _counts(self) -> Text:
@@ -163,7 +163,7 @@ class Progress:
         for name, job in list(self._running.items())[:room]:
             now = "starting" if job.objective is None else f"{job.objective:.4f}"
             best = "" if job.best is None else f"best {job.best:.4f}"
-            cells: list[RenderableType] = [name, ProgressBar(job.epochs, job.step), f"{job.step}/{job.epochs}", now]
+            cells: list[RenderableType] = [name, _bar(job.epochs, job.step, "cyan"), f"{job.step}/{job.epochs}", now]
             cells.append(best)
             if self._console.size.width >= 140:
                 cells.append(Text(job.about, style="dim"))
@@ -174,12 +174,10 @@ class Progress:
     def _best(self) -> RenderableType:
         if self._leader is None:
             return Text("")
-        return Text.assemble(
-            ("best ", "bold"),
-            (f"{self._leader.name}  {self._metric} {self._leader.objective:.4f}", "bold green"),
-            (f"  {self._leader.about}", ""),
-            overflow="ellipsis",
-            no_wrap=True,
+        best = f"{self._leader.name}  {self._metric} {self._leader.objective:.4f}"
+        return Group(
+            Text.assemble(("best ", "bold"), (best, "bold green")),
+            Text(f"     {self._leader.about}", overflow="ellipsis", no_wrap=True),
         )
 
     def _tally(self) -> str:
@@ -215,6 +213,10 @@ class Progress:
         self._spoke = time.monotonic()
         stamp = _clock(self._spoke - self._begun)
         self._console.print(Text(f"{stamp}  {text}"), soft_wrap=True)
+
+
+def _bar(total: int, done: int, style: str) -> ProgressBar:
+    return ProgressBar(total, done, complete_style=style, finished_style=style)
 
 
 def _words(state: State) -> str:

@@ -84,7 +84,7 @@ def test_the_live_view_fits_its_terminal_and_says_it_all(width: int) -> None:
     assert "4 running  20 complete  12 pruned  1 diverged  2 error" in text
     assert re.search(r"trial 35 +[━╸╺ ]+ 12/30 +0\.7321 +best 0\.7400", text)
     assert re.search(r"trial 99 +[━╸╺ ]+ 0/30 +starting", text)
-    assert "best trial 22  val/mAP 0.8123  gram 0.000123" in text
+    assert "best trial 22  val/mAP 0.8123\n     gram 0.000123, spectrum 0.00045, teacher_weights 1.10/0.72/1.18" in text
     assert "elapsed 0:00:0" in text
 
 
@@ -96,7 +96,7 @@ def test_a_wide_terminal_shows_parameters_too() -> None:
 def test_many_jobs_do_not_overflow_the_screen() -> None:
     lines = rendered(80, height=24, running=60)
     assert len(lines) < 24
-    assert any("and 45 more" in line for line in lines)
+    assert any("and 46 more" in line for line in lines)
 
 
 def test_on_a_terminal_only_the_live_view_and_failures_are_printed() -> None:
