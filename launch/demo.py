@@ -14,8 +14,8 @@ from owkd.config import load_config
 from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 
-IDENTITIES = 100
-IMAGES = 8
+IDENTITIES = 60
+IMAGES = 12
 SEED = 0
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """jobs and messages are small; Ray's default is a third of the memory"""
+TEMPORARY = Path("/tmp")
 END_WAIT_S = 10.0
+KNOCK_S = 5.0
 
 
 def run_search(config: Config, runs: Path, address: str | None = None) -> Path:
@@ -90,8 +93,9 @@ def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None
     """
     import ray
 
+    _sweep()
     # Ray's sockets lie below this folder, and a socket's path has 107 characters at most.
-    folder = tempfile.mkdtemp(prefix="owkd-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix=f"owkd-{os.getpid()}-", dir=TEMPORARY)
     try:
         ray.init(
             address="local",
@@ -112,14 +116,23 @@ def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _sweep() -> None:
+    """Removes what drivers left that were killed; their Ray died with them."""
+    for folder in TEMPORARY.glob("owkd-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def _attached(address: str) -> Iterator[None]:
-    """Joins a running cluster as a driver. Raises `UserError` when there is none at the address."""
+    """Joins a running cluster as a driver, on one of its nodes. Raises `UserError` when it cannot."""
     import ray
 
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"--address must name a running Ray cluster that this machine may join, but got {address}: {error}; "
             "do start one, or leave --address out"
@@ -129,6 +142,17 @@ def _attached(address: str) -> Iterator[None]:
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises `OSError`, `ValueError` where nothing listens: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, separator, port = address.removeprefix("[").replace("]:", ":").rpartition(":")
+    if "://" in address or not separator or not port.isdigit():
+        raise ValueError("the form is HOST:PORT, or auto")
+    with socket.create_connection((host, int(port)), timeout=KNOCK_S):
+        pass
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from launch.console import console, epoch_lines
 from owkd.config import FOLD_PLACEHOLDER, Config
+from owkd.device import use_threads
 from owkd.errors import UserError
 from owkd.training.run import Run, run
 from owkd.training.teacher import phases, train_teacher
@@ -32,6 +33,7 @@ def teachers(config: Config, out: str) -> list[Path]:
 
 def students(config: Config, out: Path) -> dict[str, Run]:
     """Trains one student per fold under `out/<fold>/`, going on where an earlier training stopped."""
+    use_threads(config.train.threads)
     runs = {}
     for fold in config.data.folds:
         report = epoch_lines(f"student {fold}", config.train.epochs)

@@ -105,6 +105,9 @@ class TrainConfig(Node):
     seed: int = 0
     precision: Precision = Field(default="fp32", description="bf16: autocast on a GPU; a CPU always computes fp32")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt | None = Field(
+        default=None, description="CPU threads of a single training, torch's choice when unset; a trial has its share"
+    )
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -430,7 +433,7 @@ def _cross_checks(config: Config) -> list[str]:
     for name, entry in config.search.space.items():
         problems.extend(_name_check(name) or _entry_check(config, name, entry))
     scheduler = config.search.scheduler
-    if scheduler.name == "asha" and scheduler.grace_epochs > config.train.epochs:
+    if config.search.space and scheduler.name == "asha" and scheduler.grace_epochs > config.train.epochs:
         problems.append(
             f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and "
             f"{config.train.epochs}"

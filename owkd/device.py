@@ -21,7 +21,13 @@ def pick_device(name: DeviceName) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+def use_threads(count: int | None) -> None:
+    """Sets how many CPU threads torch computes with, in the whole process; None leaves torch's choice."""
+    if count is not None:
+        torch.set_num_threads(count)
+
+
 def to_images(pixels: np.ndarray, device: torch.device) -> Tensor:
     """uint8 (B, S, S, 3) -> float32 (B, 3, S, S) in [0, 1]; the memory order is channels_last already."""
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True)
+    tensor = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).to(device, non_blocking=True)
     return tensor.permute(0, 3, 1, 2).to(torch.float32).div_(255)

@@ -31,31 +31,31 @@ HEADS = (0.052, 0.070)  # radius of the head
 
 # --- nuisance: what must not be taken for identity ------------------------------------------------------------------
 HEAT_JITTER = 0.015  # standard deviation of a garment's temperature between two images of one person
-FIGURE_HEIGHT = (0.88, 0.96)  # body height as a share of the image
-STRETCH = (1.6, 1.7)  # how much wider than tall a unit is: a narrow crop of a person, resized to a square
-SHIFT = 0.025  # largest displacement of the body axis as a share of the image
-TURN = 0.12  # standard deviation of the viewpoint around front, back and the two sides, radians
-LEAN = 0.02  # standard deviation of the shear of the figure
-STRIDE = 0.24  # largest swing of a leg, radians
-OCCLUSION = 0.06  # probability of an object in front of the person
+FIGURE_HEIGHT = (0.905, 0.945)  # body height as a share of the image
+STRETCH = (1.63, 1.67)  # how much wider than tall a unit is: a narrow crop of a person, resized to a square
+SHIFT = 0.01  # largest displacement of the body axis as a share of the image
+TURN = 0.07  # standard deviation of the viewpoint around front, back and the two sides, radians
+LEAN = 0.01  # standard deviation of the shear of the figure
+STRIDE = 0.12  # largest swing of a leg, radians
+OCCLUSION = 0.04  # probability of an object in front of the person
 OCCLUDER_WIDTH = (0.06, 0.14)  # of a post, as a share of the image; of a low wall its height
 WARM_OBJECTS = 2  # largest number of warm things in the background
-WARM_OBJECT_CHANCE = 0.15  # probability of each
+WARM_OBJECT_CHANCE = 0.10  # probability of each
 WARM_OBJECT_HEAT = (0.25, 0.60)
 BACKGROUND_HEAT = (0.12, 0.24)  # mean temperature of the background
 BACKGROUND_TEXTURE = 0.03  # standard deviation of its smooth variation
-CAMERA_GAIN = (0.86, 0.66)  # grey value per temperature of each camera; the polarity never flips
-CAMERA_OFFSET = (0.04, 0.16)  # grey value of temperature 0
-CAMERA_AIR = (-0.04, 0.06)  # what each camera's place adds to the temperature of the background
+CAMERA_GAIN = (0.88, 0.58, 0.72)  # grey value per temperature of each camera; the polarity never flips
+CAMERA_OFFSET = (0.02, 0.20, 0.26)  # grey value of temperature 0
+CAMERA_AIR = (-0.04, 0.06, 0.00)  # what each camera's place adds to the temperature of the background
 GAIN_DRIFT = 0.03  # standard deviation between two images of one camera, as a share of the gain
-OFFSET_DRIFT = 0.02  # standard deviation between two images of one camera
-GRADIENT = 0.04  # largest slow change of the offset across the image
+OFFSET_DRIFT = 0.03  # standard deviation between two images of one camera
+GRADIENT = 0.06  # largest slow change of the offset across the image
 BLUR = (0.2, 0.7)  # focus: standard deviation in pixels of a 64 pixel image
 PIXEL_NOISE = 0.018  # standard deviation
 ROW_NOISE = 0.012  # standard deviation of what a whole row shares
 
 ARM, NECK, CHIN = 0.36, 0.135, 0.15  # arm length; where shoulders and trunk begin
-VIEWS = np.array([0.45, -0.45, np.pi - 0.45, np.pi + 0.45])  # front and back, turned left or right
+VIEWS = np.array([0.3, -0.3, np.pi - 0.3, np.pi + 0.3])  # front and back, turned left or right
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
 
 
 def draw_images(traits: Traits, cameras: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Grey images (n, size, size) of one person, one for each entry of `cameras` (n,), 0 or 1."""
+    """Grey images (n, size, size) of one person, one for each entry of `cameras` (n,), 0 to 2."""
     n = len(cameras)
     scene = _background(n, size, rng) + _column(np.array(CAMERA_AIR)[cameras])
     scene = _figure(scene, traits, size, rng)

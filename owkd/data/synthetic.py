@@ -20,7 +20,7 @@ def write_dataset(
 ) -> Path:
     """Writes `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<identity>/cam<C>_<number>.png`.
 
-    Each of the `identities` people has `images` 8-bit grey images of `size` x `size` pixels, seen by two cameras in
+    Each of the `identities` people has `images` 8-bit grey images of `size` x `size` pixels, seen by three cameras in
     turn. Both folds hold the same images, divided as in `owkd.data.folds`. The same arguments give the same bytes, and
     a person's images do not depend on how many people there are. The data set appears whole or not at all.
 

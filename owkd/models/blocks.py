@@ -45,7 +45,7 @@ class Cbam(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        hidden = max(channels // reduction, 1)
+        hidden = max(channels // reduction, 4)  # with a single hidden unit a narrow net's gate dies
         self.channel_mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
         self.spatial_conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
         self.spatial_norm = nn.BatchNorm2d(1, momentum=0.01)

@@ -14,6 +14,8 @@ from owkd.models.presets import Architecture
 from owkd.models.wse import Role, WseNet
 
 FORMAT = "owkd-1"
+KEY = "owkd"
+"""one key alone: safetensors writes several in any order, and equal models should be equal files"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     """Writes a state dict with its description to a safetensors file, whole."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": FORMAT, "info": json.dumps(asdict(info))})
+        save_file(tensors, temporary, metadata={KEY: json.dumps({"format": FORMAT, **asdict(info)})})
 
 
 def read_info(path: Path) -> ModelInfo:
@@ -95,12 +97,12 @@ def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
             state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    if metadata.get("format") != FORMAT:
+    raw = json.loads(metadata.get(KEY, "{}"))
+    if raw.pop("format", None) != FORMAT:
         raise CheckpointError(
-            f"{path} must say format={FORMAT}, but says {metadata.get('format')!r}; do import foreign checkpoints with "
+            f"{path} must be of format {FORMAT}, but its metadata do not say so; do import foreign checkpoints with "
             "`owkd teacher import`"
         )
-    raw = json.loads(metadata["info"])
     shape = raw.pop("shape")
     architecture = Architecture(tuple(shape["dims"]), tuple(shape["depths"]), shape["patch"], shape["narrow"])
     info = ModelInfo(**{**raw, "identities": tuple(raw["identities"]), "shape": architecture})

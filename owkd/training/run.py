@@ -33,6 +33,8 @@ from owkd.training.prepare import (
 
 __all__ = ["Epoch", "Run", "run"]
 
+NOT_SIGNED = ("epochs", "seed", "device", "threads")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -181,7 +183,7 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
     tree = config.to_dict()
     return signature(
         student=tree["student"],
-        train={key: value for key, value in tree["train"].items() if key not in ("epochs", "seed", "device")},
+        train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED},
         distill=tree["distill"],
         image_size=config.data.image_size,
         data=[data.train.fingerprint, data.validation.fingerprint],

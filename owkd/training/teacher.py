@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from owkd.config import Config, StageConfig
-from owkd.device import pick_device
+from owkd.device import pick_device, use_threads
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
@@ -138,6 +138,7 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
 
     Raises `DataError`, `ConfigError`, `CheckpointError`, `DivergedError`.
     """
+    use_threads(config.train.threads)
     data = open_fold(config, fold)
     shape = architecture(config.teacher.preset, config.teacher.depths)
     seed = config.train.seed

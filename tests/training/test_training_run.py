@@ -1,0 +1,172 @@
+"""A student's training: the same numbers in any process, after any stop; clear refusals; honest distillation."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_training import small_config
+
+from owkd.config import NO_DISTILLATION, Config
+from owkd.errors import CheckpointError, ConfigError, DataError, DivergedError
+from owkd.evaluation.evaluate import evaluate
+from owkd.models.checkpoint import load_model, load_teacher, read_info
+from owkd.training.loop import Epoch
+from owkd.training.prepare import open_fold
+from owkd.training.run import Distillation, run
+
+TIMES = ("duration_s", "images_per_second")
+
+
+def numbers(epoch: Epoch) -> dict[str, float]:
+    return {name: value for name, value in epoch.metrics.items() if name not in TIMES}
+
+
+def test_every_epoch_is_reported_with_all_terms(root: Path, tmp_path: Path) -> None:
+    seen: list[Epoch] = []
+    result = run(small_config(root), seen.append, fold="Fold1", directory=tmp_path)
+    assert [epoch.epoch for epoch in seen] == [1, 2]
+    assert result.history == tuple(seen)
+    for epoch in seen:
+        assert {"loss/total", "loss/ce_gce", "loss/backbone_gram", "loss/gce_spectrum", "loss/logit_gce"} < set(
+            epoch.metrics
+        )
+        assert {"val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy"} < set(epoch.metrics)
+        assert sum(epoch.metrics[f"stage_weight/{i}"] for i in (1, 2, 3, 4)) == pytest.approx(4, abs=1e-5)
+        assert all(math.isfinite(value) for value in epoch.metrics.values())
+    best = max(seen, key=lambda epoch: epoch.metrics["val/mAP"])
+    assert result.best is best
+    measured = evaluate(result.checkpoint, small_config(root).data, fold="Fold1", split="validation", device="cpu")
+    assert measured["mAP"] == pytest.approx(best.metrics["val/mAP"], abs=1e-6)
+
+
+def test_stopped_and_resumed_equals_never_stopped(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, train={"epochs": 3})
+    whole = run(config, fold="Fold1", directory=tmp_path / "whole")
+
+    class StoppedError(Exception):
+        pass
+
+    def stop_after_first(epoch: Epoch) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(config, stop_after_first, fold="Fold1", directory=tmp_path / "parts")
+    seen: list[Epoch] = []
+    parts = run(config, seen.append, fold="Fold1", directory=tmp_path / "parts")
+    assert [epoch.replayed for epoch in seen] == [True, False, False]
+    assert [numbers(epoch) for epoch in parts.history] == [numbers(epoch) for epoch in whole.history]
+    one, other = (load_model(result.checkpoint)[0].state_dict() for result in (whole, parts))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_fresh_process_gives_bit_equal_metrics(root: Path, tmp_path: Path) -> None:
+    config = small_config(root)
+    here = run(config, fold="Fold1", directory=tmp_path / "here")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    script = (
+        "import json, sys; from pathlib import Path; import torch; torch.set_num_threads(1)\n"
+        "from owkd.config import parse_config; from owkd.training.run import run\n"
+        "folder = Path(sys.argv[1]); config = parse_config(json.loads((folder / 'config.json').read_text()))\n"
+        "result = run(config, fold='Fold1', directory=folder / 'there')\n"
+        "print(json.dumps([epoch.metrics for epoch in result.history]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    there = json.loads(done.stdout.splitlines()[-1])
+    expected = [numbers(epoch) for epoch in here.history]
+    assert [{k: v for k, v in metrics.items() if k not in TIMES} for metrics in there] == expected
+
+
+def test_another_seed_gives_other_numbers(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, train={"epochs": 1})
+    first, second = (run(config, fold="Fold1", directory=tmp_path / str(seed), seed=seed) for seed in (0, 1))
+    assert first.best.metrics["loss/total"] != second.best.metrics["loss/total"]
+
+
+def test_another_configuration_does_not_resume(root: Path, tmp_path: Path) -> None:
+    run(small_config(root, train={"epochs": 1}), fold="Fold1", directory=tmp_path)
+    with pytest.raises(CheckpointError, match="comes from another one"):
+        run(small_config(root, distill={"logit": 0.5}), fold="Fold1", directory=tmp_path)
+
+
+def test_a_damaged_state_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match=r"last\.pt is damaged"):
+        run(small_config(root), fold="Fold1", directory=tmp_path)
+
+
+def test_no_distillation_needs_no_teacher(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, teacher={"checkpoint": None}, train={"epochs": 1})
+    with pytest.raises(ConfigError, match=r"teacher\.checkpoint must name a file"):
+        run(config, fold="Fold1", directory=tmp_path / "with")
+    plain = Config(**{**dict(config), "distill": NO_DISTILLATION})
+    result = run(plain, fold="Fold1", directory=tmp_path / "without")
+    assert result.best.metrics["stage_weight/1"] == 0
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"not finite in epoch 1: .*backbone_gram"):
+        run(small_config(root, distill={"gram": 1e38}), fold="Fold1", directory=tmp_path)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_every_parameter_of_the_student_learns_and_none_of_the_teacher(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, distill={"temperature": 2.0})
+    data = open_fold(config, "Fold1")
+    task = distillation(config, tmp_path)
+    indices = torch.arange(8).numpy()
+    task.modules.train()
+    images, labels = data.training_set.batch(indices, task.device)
+    task.step(images, labels)["total"].backward()
+    dead = [name for name, p in task.modules.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert dead == []
+    assert task.teacher is not None
+    assert all(parameter.grad is None for parameter in task.teacher.parameters())
+    assert not task.teacher.training
+
+
+def distillation(config: Config, folder: Path) -> Distillation:
+    data = open_fold(config, "Fold1")
+    student_shape = read_info(config.teacher.checkpoint_for("Fold1")).shape
+    teacher = load_teacher(
+        config.teacher.checkpoint_for("Fold1"),
+        shape=replace(student_shape, depths=(1, 1, 1, 1)),
+        image_size=config.data.image_size,
+        identities=data.identities,
+    )
+    return Distillation(config, data, teacher, folder / "best.safetensors", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda root: {"student": {"preset": "micro"}, "data": {"image_size": 32}},
+            "channels must equal the student's",
+        ),
+        (lambda root: {"data": {"image_size": 64}}, r"set data\.image_size to 32"),
+        (lambda root: {"teacher": {"checkpoint": str(root / "none.safetensors")}}, "no such checkpoint"),
+    ],
+)
+def test_a_teacher_that_does_not_fit_is_refused(
+    root: Path, tmp_path: Path, change: Callable[[Path], dict[str, dict[str, object]]], words: str
+) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        run(small_config(root, **change(root)), fold="Fold1", directory=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_teacher_of_another_fold_is_refused(root: Path, tmp_path: Path) -> None:
+    config = small_config(root, teacher={"checkpoint": str(root / "teacher-Fold1.safetensors")})
+    with pytest.raises(CheckpointError, match="other identities"):
+        run(config, fold="Fold2", directory=tmp_path)
+
+
+def test_a_missing_fold_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Fold9"):
+        run(small_config(root), fold="Fold9", directory=tmp_path)
