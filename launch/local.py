@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
@@ -95,7 +96,8 @@ def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None
 
     _sweep()
     # Ray's sockets lie below this folder, and a socket's path has 107 characters at most.
-    folder = tempfile.mkdtemp(prefix=f"owkd-{os.getpid()}-", dir=TEMPORARY)
+    folder = Path(tempfile.mkdtemp(prefix=f"owkd-{os.getpid()}-", dir=TEMPORARY))
+    handle = _hold(folder)
     try:
         ray.init(
             address="local",
@@ -105,7 +107,7 @@ def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=folder,
+            _temp_dir=str(folder),
         )
         yield
     finally:
@@ -114,14 +116,29 @@ def _local(*, dashboard: bool = False, cpus: int | None = None) -> Iterator[None
             ray.shutdown()
             _await_end(left)
             shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
 def _sweep() -> None:
-    """Removes what drivers left that were killed; their Ray died with them."""
+    """Removes what killed drivers left: their Ray died with them, and so did their hold on its folder."""
     for folder in TEMPORARY.glob("owkd-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            handle = _hold(folder)
+        except OSError:  # its driver lives, or it is another user's
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _hold(folder: Path) -> int:
+    """Locks a folder for as long as this process keeps the handle. Raises `OSError` when another one has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 @contextmanager

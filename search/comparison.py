@@ -16,10 +16,7 @@ NO_DISTILLATION_NAME = "no distillation"
 PUBLISHED = "published weights"
 CHAMPION = "champion"
 
-MISSING = {
-    PUBLISHED: "There are no models with the published weights",
-    NO_DISTILLATION_NAME: "There are no models without distillation",
-}
+IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training without distillation"}
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,11 @@ class Comparison:
         for name in (PUBLISHED, NO_DISTILLATION_NAME):
             other = self.row(name)
             if other is None:
-                words.append(f"{MISSING[name]} to compare with: none could be trained.")
+                words.append(
+                    f"The champion cannot be compared with {IN_WORDS[name]}: none of those models was trained."
+                )
             elif champion.detail == name:
-                words.append(f"The champion is the {name}: the search has no other complete trial.")
+                words.append(f"The champion is {IN_WORDS[name]}: the search has no other complete trial.")
             else:
                 words.append(_compare(champion, other))
         return words
@@ -123,4 +122,4 @@ def _compare(champion: ComparisonRow, other: ComparisonRow) -> str:
     spread = max((value for value in (ours.std, theirs.std) if value is not None), default=None)
     within = spread is not None and abs(difference) <= spread
     doubt = "; the difference is within one standard deviation" if within else ""
-    return f"The champion {beats} {other.name}: test mAP {ours} against {theirs} ({difference:+.4f}){doubt}."
+    return f"The champion {beats} {IN_WORDS[other.name]}: test mAP {ours} against {theirs} ({difference:+.4f}){doubt}."

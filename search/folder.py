@@ -28,7 +28,6 @@ import yaml
 
 from owkd.config import Config, parse_config
 from owkd.errors import UserError
-from owkd.files import written_whole
 
 SCHEMA_VERSION = 1
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
@@ -90,10 +89,10 @@ class RunFolder:
 
 def create(root: Path, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
     """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken."""
-    folder = RunFolder(root)
     refuse_existing(root)
+    draft = RunFolder(root.with_name(f".{root.name}.{os.getpid()}.tmp"))
     try:
-        root.mkdir(parents=True)
+        draft.root.mkdir(parents=True)
     except OSError as error:
         raise UserError(
             f"a run needs a folder that can be made, but got {root} ({error.strerror}); do change --runs"
@@ -106,9 +105,13 @@ def create(root: Path, config: Config, fingerprints: Mapping[str, Any]) -> RunFo
         "fingerprints": dict(fingerprints),
         "config": config.to_dict(),
     }
-    with written_whole(folder.manifest) as temporary:
-        temporary.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
-    return folder
+    try:
+        draft.manifest.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+        draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
+    except BaseException:
+        shutil.rmtree(draft.root, ignore_errors=True)
+        raise
+    return RunFolder(root.absolute())  # workers run in folders of their own
 
 
 def refuse_existing(root: Path) -> None:
@@ -122,7 +125,7 @@ def refuse_existing(root: Path) -> None:
 
 def open_run(root: Path) -> tuple[RunFolder, Config, dict[str, Any]]:
     """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`."""
-    folder = RunFolder(root)
+    folder = RunFolder(root.absolute())
     try:
         manifest = yaml.safe_load(folder.manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:

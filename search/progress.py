@@ -81,8 +81,6 @@ class Progress:
                 get_renderable=self.render,
                 console=self._console,
                 refresh_per_second=REFRESH_PER_S,
-                redirect_stdout=False,
-                redirect_stderr=False,
             )
             self._live.start(refresh=True)
         return self

@@ -143,13 +143,12 @@ class Study:
         trial.set_user_attr("state", "running")
         return Proposal(trial.number, values, published)
 
-    def started(self, number: int, host: str | None = None) -> None:
+    def started(self, number: int) -> None:
         """Counts another attempt at a trial."""
-        self._set(number, "attempt", self.view(number).attempt + 1)
-        if self._frozen_trial(number).user_attrs.get("started_at") is None:
+        view = self.view(number)
+        self._set(number, "attempt", view.attempt + 1)
+        if view.started_at is None:
             self._set(number, "started_at", _now())
-        if host:
-            self._set(number, "host", host)
 
     def report(self, number: int, step: int, objective: float, host: str | None = None) -> bool:
         """Records one step -> whether it is news: an epoch that is told again changes nothing."""

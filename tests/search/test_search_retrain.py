@@ -128,12 +128,12 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     assert (rows["champion"].models, rows["teacher"].models, rows["champion"].parameters) == (4, 2, 45_500_000)
     # the published weights are the optimum of the stand-in: nothing that is searched can beat them
     beats_published, beats_none = outcome.comparison.verdict()
-    assert beats_published.startswith("The champion does not beat published weights: test mAP ")
-    assert beats_none.startswith("The champion beats no distillation: test mAP ")
+    assert beats_published.startswith("The champion does not beat the published weights: test mAP ")
+    assert beats_none.startswith("The champion beats training without distillation: test mAP ")
     shown = console()
     shown.print(outcome.comparison.render())
     text = shown.file.getvalue()
-    assert "does not beat published weights" in text
+    assert "does not beat the published weights" in text
     assert f"champion ({outcome.champion})" in text
 
 
@@ -184,7 +184,7 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
     outcome = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
     assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
     assert "no distillation, Fold1, seed 0" in outcome.comparison.notes[0]
-    assert outcome.comparison.verdict()[1].startswith("There are no models without distillation")
+    assert outcome.comparison.verdict()[1].startswith("There is no comparison with training without distillation")
     failed = [row for row in rows_of(tmp_path) if row["configuration"] == "no distillation"]
     assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
 
@@ -255,20 +255,20 @@ def row(name: str, mean: float, std: float | None, detail: str = "") -> Comparis
         (
             (0.8, 0.01),
             (0.7, 0.01),
-            "beats published weights: test mAP 0.8000 ± 0.0100 against 0.7000 ± 0.0100 (+0.1000).",
+            "beats the published weights: test mAP 0.8000 ± 0.0100 against 0.7000 ± 0.0100 (+0.1000).",
         ),
         (
             (0.7, 0.01),
             (0.8, 0.01),
-            "does not beat published weights: test mAP 0.7000 ± 0.0100 against 0.8000 ± 0.0100 (-0.1000).",
+            "does not beat the published weights: test mAP 0.7000 ± 0.0100 against 0.8000 ± 0.0100 (-0.1000).",
         ),
         (
             (0.71, 0.02),
             (0.7, 0.01),
-            "beats published weights: test mAP 0.7100 ± 0.0200 against 0.7000 ± 0.0100 (+0.0100); "
+            "beats the published weights: test mAP 0.7100 ± 0.0200 against 0.7000 ± 0.0100 (+0.0100); "
             "the difference is within one standard deviation.",
         ),
-        ((0.7, None), (0.7, None), "does not beat published weights: test mAP 0.7000 against 0.7000 (+0.0000)."),
+        ((0.7, None), (0.7, None), "does not beat the published weights: test mAP 0.7000 against 0.7000 (+0.0000)."),
     ],
 )
 def test_the_verdict_is_honest(champion, published, words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
 from pathlib import Path
 
 import optuna
@@ -178,9 +178,11 @@ def test_trials_are_listed_best_first(mixed) -> None:
 
 @pytest.fixture(scope="module")
 def two_trials(tmp_path_factory: pytest.TempPathFactory, _ray) -> Path:
-    """A finished run; tests take a copy."""
+    """A finished run, given by a relative path; tests take a copy."""
     tmp_path = tmp_path_factory.mktemp("two")
-    return run_search(tmp_path, nullcontext, search={"trials": 2}).folder.root
+    with chdir(tmp_path):
+        run_search(Path(), nullcontext, search={"trials": 2})
+    return tmp_path / "runs" / "fake"
 
 
 @pytest.fixture
