@@ -70,7 +70,7 @@ def test_images_of_a_person_are_the_same_in_both_folds_and_name_their_camera(dat
     assert len(set(by_fold[0].values())) == 24 * 6
     split = read_split(dataset.parent, DATASET, "Fold1", "test")
     assert split.cameras is not None
-    assert set(split.cameras.tolist()) == {1, 2}
+    assert set(split.cameras.tolist()) == {1, 2, 3}
 
 
 def test_the_seed_decides_every_byte(tmp_path: Path) -> None:
