@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import typer
+from rich.markup import escape
+from typer.models import CommandInfo
 
 from launch.console import console, errors
 from owkd.config import load_config
@@ -172,13 +173,13 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     try:
-        app(args=arguments, prog_name="owkd", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as refused:
-        refused.show()
+        code = app(args=arguments, prog_name="owkd", standalone_mode=False)
+    except typer.TyperException as refused:
+        if text := _escaped(refused):
+            errors.print(f"[bold red]owkd:[/] {text}", soft_wrap=True)
+            errors.print(f"{' '.join(['owkd', *_command(arguments), '--help'])} tells what is taken.", soft_wrap=True)
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("Interrupted.")
         return 130
     except UserError as error:
@@ -187,10 +188,26 @@ def run_command(arguments: list[str]) -> int:
     except OwkdError as error:
         errors.print(f"[bold red]owkd failed:[/] {_escaped(error)}", soft_wrap=True)
         return 1
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _command(arguments: list[str]) -> list[str]:
+    """The part of a command line that names the command, such as `data synth`."""
+    groups = {group.name: group.typer_instance for group in app.registered_groups}
+    level, found = app, []
+    for word in arguments:
+        names = {command.name or _name(command) for command in level.registered_commands} | set(groups)
+        if word not in names:
+            break
+        found.append(word)
+        level = groups.get(word) or level
+    return found
+
+
+def _name(command: CommandInfo) -> str:
+    return command.callback.__name__ if command.callback else ""
 
 
 def _escaped(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))
+    text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    return escape(text)

@@ -8,11 +8,12 @@ import yaml
 from rich.rule import Rule
 
 from launch.console import console
-from launch.local import run_retrain, run_search
+from launch.local import run_resume, run_retrain, run_search
 from launch.train import teachers
 from owkd.config import load_config
 from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
+from owkd.files import written_whole
 
 IDENTITIES = 60
 IMAGES = 12
@@ -20,23 +21,32 @@ SEED = 0
 
 
 def run_demo(out: Path) -> None:
-    """Runs everything under `out`. Raises `UserError` when `out` holds anything already."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out must be a new or an empty folder, but {out} is not; do remove it or name another one")
-    out.mkdir(parents=True, exist_ok=True)
+    """Runs everything under `out`, or goes on with what an earlier call has left there.
+
+    Raises `UserError` when `out` holds something else.
+    """
     config_file = _write_config(out)
     config = load_config(config_file)
 
     _chapter("1/4  Data: thermal-looking pedestrians, written as PNG files")
-    dataset = write_dataset(config.data.root, identities=IDENTITIES, images=IMAGES, size=64, seed=SEED)
+    dataset = config.data.root / config.data.dataset
+    if not dataset.exists():
+        write_dataset(config.data.root, identities=IDENTITIES, images=IMAGES, size=64, seed=SEED)
     console.print(f"{IDENTITIES} people x {IMAGES} images: {dataset}", soft_wrap=True)
 
     _chapter("2/4  Teacher: the WSE-Net ensemble")
-    assert config.teacher.checkpoint is not None
-    teachers(config, config.teacher.checkpoint)
+    teacher = config.teacher.checkpoint_for(config.data.folds[0])
+    if teacher.exists():
+        console.print(f"trained already: {teacher}", soft_wrap=True)
+    else:
+        teachers(config, str(teacher))
 
     _chapter("3/4  Search: every trial distils a student; Optuna proposes the weights")
-    run = run_search(config, out / "runs")
+    run = out / "runs" / config.name
+    if run.exists():
+        run_resume(run)
+    else:
+        run_search(config, run.parent)
 
     _chapter("4/4  Final stage: the best configuration beside two baselines; the test split is opened here")
     run_retrain(run)
@@ -45,11 +55,19 @@ def run_demo(out: Path) -> None:
 
 def _write_config(out: Path) -> Path:
     """The embedded configuration with its paths under `out`, so that every later command can use it as it is."""
+    path = out / "demo.yaml"
     raw = yaml.safe_load(files("launch").joinpath("demo.yaml").read_text(encoding="utf-8"))
     raw["data"]["root"] = str(out / raw["data"]["root"])
     raw["teacher"]["checkpoint"] = str(out / raw["teacher"]["checkpoint"])
-    path = out / "demo.yaml"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    text = yaml.safe_dump(raw, sort_keys=False)
+    occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    if occupied and not (path.is_file() and path.read_text(encoding="utf-8") == text):
+        raise UserError(
+            f"--out must be a new folder, or that of an earlier demo of this version, but {out} is neither; do remove it "
+            "or name another one"
+        )
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
