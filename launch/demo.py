@@ -63,8 +63,8 @@ def _write_config(out: Path) -> Path:
     occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if occupied and not (path.is_file() and path.read_text(encoding="utf-8") == text):
         raise UserError(
-            f"--out must be a new folder, or that of an earlier demo of this version, but {out} is neither; do remove it "
-            "or name another one"
+            f"--out must be a new folder, or that of an earlier demo of this version, but {out} is neither; do "
+            "remove it or name another one"
         )
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from owkd.data.folds import MIN_IDENTITIES, divide
-from owkd.data.pedestrians import CAMERA_GAIN, draw_images, draw_traits
+from owkd.data.thermal.difficulty import CAMERA_GAIN
+from owkd.data.thermal.people import draw_traits
+from owkd.data.thermal.scene import draw_images
 from owkd.errors import DataError
 
 DATASET = "Synthetic_thermal"
