@@ -204,6 +204,7 @@ def _read_all(paths: Iterable[Path]) -> dict[Path, _Content]:
 def _read(path: Path) -> _Content:
     try:
         with Image.open(path) as image:
+            image.info.pop("transparency", None)  # alpha is dropped when images are loaded, too
             pixels = np.asarray(image if image.mode != "P" else image.convert("RGB"))
     except Exception as error:  # a decoder that is fed damaged bytes may raise anything
         return _Content(problem=unreadable_because(path, error))

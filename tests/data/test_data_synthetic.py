@@ -82,6 +82,16 @@ def test_the_seed_decides_every_byte(tmp_path: Path) -> None:
     assert set(first.values()).isdisjoint(other.values())
 
 
+def test_a_person_looks_the_same_however_many_there_are(tmp_path: Path) -> None:
+    few, more = (
+        write_dataset(tmp_path / name, identities=count, images=2, size=16, seed=7)
+        for name, count in (("a", 16), ("b", 20))
+    )
+    for identity in ("0001", "0016"):
+        (one,), (other,) = (sorted(folder.glob(f"Fold1/*/allcam/{identity}/cam1_0001.png")) for folder in (few, more))
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_raw_pixels_say_little_about_who_it_is(tmp_path: Path) -> None:
     write_dataset(tmp_path, identities=48, images=8, size=32, seed=0)
     split = read_split(tmp_path, DATASET, "Fold1", "test")
