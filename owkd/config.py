@@ -96,6 +96,7 @@ class TrainConfig(Node):
     epochs: PositiveInt = 30
     batch_size: Annotated[int, Field(ge=2)] = 8
     images_per_identity: PositiveInt = Field(default=2, description="K of the P x K sampler; 1 is a plain shuffle")
+    validation_batch_size: PositiveInt = Field(default=64, description="images embedded at a time; memory, not results")
     learning_rate: PositiveFloat = 1e-4
     gce_learning_rate: PositiveFloat = 1e-3
     stage_weight_learning_rate: PositiveFloat = 1e-4

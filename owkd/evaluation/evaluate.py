@@ -1,12 +1,13 @@
 """A checkpoint against a split of a data set: the only road by which a test split is opened."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from owkd.config import DataConfig
 from owkd.data.images import load_images
 from owkd.data.index import SplitName, read_split
 from owkd.device import DeviceName, pick_device
-from owkd.evaluation.embed import embed_images
+from owkd.evaluation.embed import BATCH_SIZE, embed_images
 from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings
 from owkd.models.checkpoint import load_model
 
@@ -20,19 +21,39 @@ def evaluate_checkpoint(
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
 ) -> tuple[Result, int]:
-    """Embeds a split with a checkpoint's ensemble -> the protocol's result, and the ensemble's parameter count.
+    """`evaluate_protocols` with a single protocol."""
+    results, parameters = evaluate_protocols(
+        checkpoint, data, fold=fold, split=split, protocols=(protocol,), device=device
+    )
+    return results[protocol], parameters
 
-    Raises `DataError` and `CheckpointError`.
+
+def evaluate_protocols(
+    checkpoint: Path,
+    data: DataConfig,
+    *,
+    fold: str,
+    split: SplitName,
+    protocols: Sequence[Protocol],
+    device: DeviceName = "auto",
+    batch_size: int = BATCH_SIZE,
+) -> tuple[dict[Protocol, Result], int]:
+    """Embeds a split once with a checkpoint's ensemble -> each protocol's result, and the ensemble's parameter count.
+
+    `batch_size` images are embedded at a time. Raises `DataError` and `CheckpointError`.
     """
     model, info = load_model(checkpoint)
     target = pick_device(device)
     images = read_split(data.root, data.dataset, fold, split)
     pixels = load_images(images, info.image_size, data.cache)
-    embeddings = embed_images(model.to(target).embed, pixels, target)
-    result = evaluate_embeddings(
-        embeddings, images.identities, protocol=protocol, cameras=images.cameras, device=target
-    )
-    return result, model.parameter_count()
+    embeddings = embed_images(model.to(target).embed, pixels, target, batch_size)
+    results = {
+        protocol: evaluate_embeddings(
+            embeddings, images.identities, protocol=protocol, cameras=images.cameras, device=target
+        )
+        for protocol in protocols
+    }
+    return results, model.parameter_count()
 
 
 def evaluate(

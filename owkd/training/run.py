@@ -33,7 +33,7 @@ from owkd.training.prepare import (
 
 __all__ = ["Epoch", "Run", "run"]
 
-NOT_SIGNED = ("epochs", "seed", "device", "threads")
+NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,12 @@ class Distillation:
     def validate(self) -> dict[str, float]:
         """val/* of the ensemble's embedding."""
         with self._autocast():
-            embeddings = embed_images(self.student.embed, self.data.validation_images, self.device)
+            embeddings = embed_images(
+                self.student.embed,
+                self.data.validation_images,
+                self.device,
+                self.config.train.validation_batch_size,
+            )
         return validation_metrics(embeddings, self.data.validation)
 
     def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config, StageConfig
+from owkd.config import Config, StageConfig, TrainConfig
 from owkd.device import pick_device, use_threads
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
@@ -53,11 +53,12 @@ def phases(config: Config) -> tuple[Phase, ...]:
 class TeacherPhase:
     """Trains some members of the ensemble, the others frozen, and keeps each one's best epoch on validation."""
 
-    def __init__(self, model: WseNet, phase: Phase, data: FoldData, margin: float, folder: Path) -> None:
+    def __init__(self, model: WseNet, phase: Phase, data: FoldData, train: TrainConfig, folder: Path) -> None:
         self.model = model
         self.phase = phase
         self.data = data
-        self.margin = margin
+        self.margin = train.triplet_margin
+        self.validation_batch_size = train.validation_batch_size
         self.folder = folder
         self.device = next(model.parameters()).device
         self.members: dict[str, nn.Module] = {name: getattr(model, name) for name in phase.members}
@@ -127,7 +128,9 @@ class TeacherPhase:
             embedding: Tensor = self.members[name](images).embedding
             return embedding
 
-        return validation_metrics(embed_images(embed, self.data.validation_images, self.device), self.data.validation)
+        images = self.data.validation_images
+        embeddings = embed_images(embed, images, self.device, self.validation_batch_size)
+        return validation_metrics(embeddings, self.data.validation)
 
 
 def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Path:
@@ -147,7 +150,7 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
     folder = out.with_suffix(".training")
     done = 0
     for phase in phases(config):
-        task = TeacherPhase(model, phase, data, config.train.triplet_margin, folder)
+        task = TeacherPhase(model, phase, data, config.train, folder)
         recipe = phase.recipe
         batch_size = recipe.batch_size - recipe.batch_size % config.train.images_per_identity
         plan = FitPlan(
