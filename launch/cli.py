@@ -63,6 +63,29 @@ def data_synth(
     console.print(f"{identities} people x {images} images in two folds: {written}", soft_wrap=True)
 
 
+@data_app.command("prepare")
+def data_prepare(
+    source: Annotated[Literal["sysu"], typer.Argument(metavar="sysu", help="What RAW holds: SYSU-MM01.")],
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="The data set as distributed: cam1 to cam6, and exp.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets SYSU-MM01_thermal/Fold1, Fold2.")],
+    seed: Annotated[int, typer.Option(help="Which people are in which fold hangs on it.")] = 0,
+) -> None:
+    """Bring SYSU-MM01's infrared images into two folds. The authors' own split is not published: this one is ours."""
+    from launch.datasets import prepare
+
+    prepare(raw, folder, seed)
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set (it holds Fold1), or a folder of some.")],
+) -> None:
+    """Count people and images per split, and find what would spoil a result: then the exit code is 2."""
+    from launch.datasets import check
+
+    check(folder)
+
+
 @teacher_app.command("train")
 def teacher_train(
     config: ConfigFile,
