@@ -98,6 +98,20 @@ def teacher_train(
     teachers(load_config(config, set_ or ()), out)
 
 
+@teacher_app.command("import")
+def teacher_import(
+    original: Annotated[Path, typer.Option(help="Published .pth file of the plain backbone.")],
+    attention: Annotated[Path, typer.Option(help="Published .pth file of the backbone with attention.")],
+    gce: Annotated[Path, typer.Option(help="Published .pth file of GCE-Net.")],
+    out: Annotated[Path, typer.Option(help="File to write (safetensors); must be new.")],
+    image_size: Annotated[int, typer.Option(help="Side of the images that it was trained on, pixels.")] = 224,
+) -> None:
+    """Take over a teacher from the three files of the published code. Nothing in them is run."""
+    from launch.checkpoints import import_files
+
+    import_files({"original": original, "attention": attention, "gce": gce}, out, image_size)
+
+
 @app.command()
 def distill(
     config: ConfigFile,
@@ -186,6 +200,30 @@ def evaluate(
     from launch.tables import print_evaluation
 
     print_evaluation(checkpoint, dataset, fold, split, protocol)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    out: Annotated[Path, typer.Option(help="Folder that gets original.pth, attention.pth, gce.pth, ...")],
+    format: Annotated[Literal["published"], typer.Option(help="Names and files of the published code.")] = "published",
+) -> None:
+    """Write a checkpoint in the form that the published code loads."""
+    from launch.checkpoints import export_files
+
+    export_files(checkpoint, out)
+
+
+@app.command()
+def embed(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    folder: Annotated[Path, typer.Argument(help="Folder of images, searched with all folders in it.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: path, identity, embedding.")],
+) -> None:
+    """Write the embedding of every image in a folder, one row an image."""
+    from launch.embedding import embed_folder
+
+    embed_folder(checkpoint, folder, out)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from owkd.errors import CheckpointError
 from owkd.files import written_whole
@@ -16,6 +16,8 @@ from owkd.models.wse import Role, WseNet
 FORMAT = "owkd-1"
 KEY = "owkd"
 """one key alone: safetensors writes several in any order, and equal models should be equal files"""
+STAGE_WEIGHTS = "stage_weights."
+"""before the names of the stage-weight head, which learns beside a student and is no part of it"""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,21 @@ class ModelInfo:
     """data set and fold that it was trained on"""
 
 
-def save_model(model: WseNet, path: Path, *, identities: tuple[int, ...] = (), origin: str = "") -> None:
-    """Writes weights and description of an ensemble to a safetensors file, whole."""
+def save_model(
+    model: WseNet,
+    path: Path,
+    *,
+    identities: tuple[int, ...] = (),
+    origin: str = "",
+    stage_weights: nn.Module | None = None,
+) -> None:
+    """Writes weights and description of an ensemble to a safetensors file, whole.
+
+    `stage_weights` is the head that learned beside a student; it travels in the same file.
+    """
     info = ModelInfo(model.role, model.shape, model.image_size, model.num_classes, identities, origin)
-    save_state(model.state_dict(), path, info)
+    head = {} if stage_weights is None else stage_weights.state_dict(prefix=STAGE_WEIGHTS)
+    save_state({**model.state_dict(), **head}, path, info)
 
 
 def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
@@ -50,9 +63,20 @@ def read_info(path: Path) -> ModelInfo:
     return _read(path, tensors=False)[0]
 
 
+def read_state(path: Path) -> tuple[ModelInfo, dict[str, Tensor], dict[str, Tensor]]:
+    """Description, the ensemble's state dict, and that of the stage-weight head, empty where the file has none.
+
+    Raises `CheckpointError`.
+    """
+    info, state = _read(path, tensors=True)
+    names = [name for name in state if name.startswith(STAGE_WEIGHTS)]
+    head = {name.removeprefix(STAGE_WEIGHTS): state.pop(name) for name in names}
+    return info, state, head
+
+
 def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelInfo]:
     """The ensemble in evaluation mode, and its description. Raises `CheckpointError`."""
-    info, state = _read(path, tensors=True)
+    info, state, _ = read_state(path)
     if role is not None and info.role != role:
         raise CheckpointError(f"{path} must hold a {role}, but holds a {info.role}; do give the file of a {role}")
     model = WseNet(info.shape, info.num_classes, info.image_size, info.role)

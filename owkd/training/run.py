@@ -97,7 +97,10 @@ class Distillation:
         """Writes the student's file when this epoch beats all before it."""
         if best_epoch(self.config, (*history, epoch)) is epoch:
             origin = f"{self.config.data.dataset}/{epoch.fold}"
-            save_model(self.student, self.checkpoint, identities=self.data.identities, origin=origin)
+            head = dict(self.modules.items()).get("stage_weights")
+            save_model(
+                self.student, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head
+            )
 
     def _stage_weights(self, teacher: EnsembleOutput, batch_size: int) -> Tensor:
         fixed = self.config.distill.stage_weights

@@ -1,0 +1,28 @@
+"""Checkpoints of the published code, in and out, and what a user should know of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from launch.console import console
+from owkd.models.published_files import export_published, import_teacher
+
+
+def import_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
+    """Imports a teacher and says what was found and what was passed over. Raises as `import_teacher`."""
+    imported = import_teacher(files, out, image_size)
+    for network, names in imported.ignored.items():
+        if names:
+            console.print(f"{network}: ignored {', '.join(names)}", soft_wrap=True)
+    info = imported.info
+    depths = ", ".join(map(str, info.shape.depths))
+    console.print(f"teacher of {info.num_classes} identities, preset {imported.preset or 'none'} (depths {depths})")
+    console.print(f"written: {out}", soft_wrap=True)
+
+
+def export_files(checkpoint: Path, out: Path) -> None:
+    """Exports a checkpoint and names the files. Raises as `export_published`."""
+    exported = export_published(checkpoint, out)
+    for file in exported.files:
+        console.print(f"written: {file}", soft_wrap=True)
+    if exported.head_initialised:
+        console.print("the checkpoint holds no stage-weight head (fixed weights): optimal_weights.pth is all zeros")

@@ -1,0 +1,202 @@
+"""Checkpoints of the published code: read with care, checked name by name, and written back.
+
+Their format is one state dict a network, saved by `torch.save`: `original`, `attention`, `gce`, and beside a student
+`optimal_weights`, the stage-weight head. Reading never runs what a file may hold besides weights.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from owkd.errors import CheckpointError
+from owkd.files import written_whole
+from owkd.losses.stage_weights import StageWeightHead
+from owkd.models.checkpoint import ModelInfo, read_state, save_state
+from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
+from owkd.models.published import to_published
+from owkd.models.wse import WseNet
+
+NETWORKS = ("original", "attention", "gce")
+WRAPPERS = ("model", "state_dict")
+UNUSED = ("samplings.", "distillLayer")
+"""what published files may hold that a teacher has no use for: these learn nothing, or only in a student"""
+HEADS = {"original": "head_ms.weight", "attention": "head_ms.weight", "gce": "fc.weight"}
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A teacher read from published files."""
+
+    info: ModelInfo
+    preset: str | None
+    """name of its depths; None where they are of no preset"""
+    ignored: dict[str, tuple[str, ...]]
+    """names that were passed over, by network"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Published files, written."""
+
+    files: tuple[Path, ...]
+    head_initialised: bool
+    """whether the stage-weight head is a new one of zeros (equal weights), because the student's file holds none"""
+
+
+def load_published(path: Path) -> State:
+    """The state dict in a file of `torch.save`, without wrapper (`model`, `state_dict`) and `module.` prefix.
+
+    Only weights are read (`weights_only`), so nothing in the file is run. Raises `CheckpointError` for a file that is
+    missing, damaged, holds other objects than tensors, or would run code.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no such checkpoint: {path}; do give the path of a .pth file of the published format")
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what the reader raises for damaged bytes is of many kinds
+        raise CheckpointError(_why_unreadable(path, error)) from error
+    for _ in range(2):  # some trainers wrap twice
+        inner = [held[key] for key in WRAPPERS if isinstance(held, dict) and isinstance(held.get(key), dict)]
+        held = inner[0] if inner else held
+    if not isinstance(held, dict) or not held or not all(isinstance(value, Tensor) for value in held.values()):
+        raise CheckpointError(
+            f"{path} must hold a state dict (names and tensors), bare or under {' or '.join(map(repr, WRAPPERS))}, but "
+            "holds something else; do save it with torch.save(model.state_dict(), FILE)"
+        )
+    if all(str(name).startswith("module.") for name in held):
+        return {str(name).removeprefix("module."): tensor for name, tensor in held.items()}
+    return {str(name): tensor for name, tensor in held.items()}
+
+
+def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imported:
+    """Reads a teacher from one published file for each of `NETWORKS`, and writes it to `out` (new) as a model file.
+
+    Class count and depths are taken from the files; weights are stored as float32. Raises `CheckpointError` listing
+    everything that is missing, unexpected or of another shape, and `ConfigError` for an image size that does not fit.
+    """
+    _refuse_existing(out)
+    read = {network: load_published(files[network]) for network in NETWORKS}
+    ignored = {network: tuple(name for name in read[network] if name.startswith(UNUSED)) for network in NETWORKS}
+    states = {
+        network: {name: tensor for name, tensor in read[network].items() if name not in ignored[network]}
+        for network in NETWORKS
+    }
+    shape, num_classes = _shape(states, files)
+    with torch.device("meta"):
+        model = WseNet(shape, num_classes, image_size, "teacher")
+    problems: list[str] = []
+    state: State = {}
+    for network in NETWORKS:
+        ours: State = getattr(model, network).state_dict()
+        problems += [f"{files[network]}: {line}" for line in differences(to_published(network, ours), states[network])]
+        if not problems:
+            published = zip(ours.items(), to_published(network, ours), strict=True)
+            for (name, like), theirs in published:
+                state[f"{network}.{name}"] = states[network][theirs].to(like.dtype, copy=True)
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise CheckpointError(
+            f"these files are no teacher of the published form; do check which file is which:\n{lines}"
+        )
+    info = ModelInfo("teacher", shape, image_size, num_classes)
+    save_state(state, out, info)
+    return Imported(info, next((name for name, preset in PRESETS.items() if preset == shape), None), ignored)
+
+
+def export_published(checkpoint: Path, out: Path) -> Exported:
+    """Writes a model file's networks to `out` as original.pth, attention.pth, gce.pth and, for a student,
+    optimal_weights.pth: each a state dict under the published names.
+
+    The published modules may own more tensors than the published state dicts hold (`samplings.*`); what is written is
+    what those state dicts hold. Raises `CheckpointError` for networks that have no published form.
+    """
+    info, state, head = read_state(checkpoint)
+    shape = info.shape
+    if shape.narrow or (shape.dims, shape.patch) != (PUBLISHED_DIMS, 4):
+        raise CheckpointError(
+            f"a published network has channels {PUBLISHED_DIMS} and a stem of 4 px, but {checkpoint} has {shape.dims} "
+            f"and {shape.patch} px{', and batch norm on its embedding' if shape.narrow else ''}; do export a model of "
+            "preset small, tiny or micro"
+        )
+    initialised = info.role == "student" and not head
+    if initialised:
+        head = {name: torch.zeros_like(tensor) for name, tensor in StageWeightHead(shape.dims[3]).state_dict().items()}
+    parts = {network: _part(state, network) for network in NETWORKS}
+    if info.role == "student":
+        parts["optimal_weights"] = head
+    targets = {network: out / f"{network}.pth" for network in parts}
+    for target in targets.values():
+        _refuse_existing(target)
+    for network, part in parts.items():
+        with written_whole(targets[network]) as temporary:
+            torch.save(to_published(network, part), temporary)
+    return Exported(tuple(targets.values()), initialised)
+
+
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """A line for each name that is missing, unexpected, or of another shape."""
+    lines = [f"{name} {_size(expected[name])} is missing" for name in expected if name not in found]
+    lines += [f"{name} {_size(found[name])} is unexpected" for name in found if name not in expected]
+    lines += [
+        f"{name} must be {_size(tensor)}, but is {_size(found[name])}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    return lines
+
+
+def _shape(states: Mapping[str, State], files: Mapping[str, Path]) -> tuple[Architecture, int]:
+    """Sizes and class count. Raises `CheckpointError` where the files disagree on them."""
+    depths = {network: _depths(states[network]) for network in ("original", "attention")}
+    if depths["original"] != depths["attention"]:
+        raise CheckpointError(
+            f"both backbones must have the same depths, but {files['original']} has {depths['original']} and "
+            f"{files['attention']} has {depths['attention']}; do take both from one training"
+        )
+    heads = {network: states[network].get(name) for network, name in HEADS.items()}
+    classes = {network: len(head) for network, head in heads.items() if head is not None and head.ndim == 2}
+    if len(set(classes.values())) > 1:
+        counts = ", ".join(f"{files[network]} knows {count}" for network, count in classes.items())
+        raise CheckpointError(f"all networks must know the same identities, but {counts}; do take them from one fold")
+    return Architecture(PUBLISHED_DIMS, depths["original"]), next(iter(classes.values()), 1)
+
+
+def _depths(state: State) -> tuple[int, int, int, int]:
+    """Blocks of each stage, by their names: as many as there are different ones, and at least one."""
+    found = [re.match(r"stages\.([0-3])\.(\d+)\.", name) for name in state]
+    blocks = {(int(match[1]), match[2]) for match in found if match}
+    first, second, third, fourth = (max(1, sum(stage == i for stage, _ in blocks)) for i in range(4))
+    return first, second, third, fourth
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise CheckpointError(f"{target} exists already; do remove it or choose another --out")
+
+
+def _part(state: State, network: str) -> State:
+    prefix = f"{network}."
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _size(tensor: Tensor) -> str:
+    return f"({', '.join(map(str, tensor.shape))})"
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    blocked = re.search(r"GLOBAL (\S+)", str(error))
+    if blocked:
+        return (
+            f"{path} must hold weights alone, but reading it would run code or build objects ({blocked[1]}), which "
+            "owkd never does; do save the state dict alone, with torch.save(model.state_dict(), FILE)"
+        )
+    return (
+        f"{path} must be a file of torch.save that holds weights alone, but it cannot be read as such "
+        f"({type(error).__name__}); do fetch it again, or save it with torch.save(model.state_dict(), FILE)"
+    )
