@@ -15,8 +15,8 @@ from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
 
-IDENTITIES = 60
-IMAGES = 12
+IDENTITIES = 80
+IMAGES = 10
 SEED = 0
 
 
