@@ -9,9 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from owkd.models.presets import Architecture, architecture
 from owkd.models.published import published_name
+from owkd.models.wse import Role, WseNet
 
 GOLDEN = Path(__file__).parent / "golden"
+NUM_CLASSES = 7
+SIZE = 224
+SHAPES: dict[str, Architecture] = {"student": architecture("micro"), "teacher": architecture("small")}
 
 
 def spec() -> dict[str, dict[str, list[int]]]:
@@ -51,3 +56,21 @@ def fill_module(module: nn.Module, network: str, net: str) -> None:
 def draw(k: int) -> np.random.Generator:
     """R(k) of the recipe."""
     return np.random.default_rng([0, k])
+
+
+def images(dtype: torch.dtype) -> Tensor:
+    """The batch of the golden numbers, (3, 3, 224, 224)."""
+    return torch.as_tensor(draw(0).random((3, 3, SIZE, SIZE))).to(dtype)
+
+
+def fill_ensemble(model: WseNet, who: str) -> None:
+    """Fills a whole ensemble as `who`: student or teacher."""
+    for network in ("original", "attention", "gce"):
+        fill_module(getattr(model, network), network, f"{who}_{network}")
+
+
+def ensemble(who: str, role: Role, dtype: torch.dtype) -> WseNet:
+    """The networks of `who`, in the form of `role`: a student in a teacher's form shows its raw features."""
+    model = WseNet(SHAPES[who], NUM_CLASSES, SIZE, role).double()
+    fill_ensemble(model, who)
+    return model.to(dtype).eval()
