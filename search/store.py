@@ -80,7 +80,7 @@ class Store:
     def open(self, number: int) -> list[Row]:
         """Takes a trial that starts under the pen -> rows of the epochs that it has already, by step."""
         path = self._path("epochs", number)
-        rows = pq.read_table(path).to_pylist() if path.is_file() else []
+        rows = read_table(path).to_pylist() if path.is_file() else []
         self._epochs[number] = {(row["fold"], row["epoch"]): row for row in rows}
         return rows
 
@@ -123,13 +123,13 @@ class Store:
     def state_on_disk(self, number: int) -> str | None:
         """The state that a trial's file names; None without a file."""
         path = self._path("trials", number)
-        return str(pq.read_table(path, columns=["state"])["state"][0].as_py()) if path.is_file() else None
+        return str(read_table(path)["state"][0].as_py()) if path.is_file() else None
 
     def _duration(self, number: int) -> float:
         if number in self._epochs:
             return float(sum(row.get("duration_s") or 0.0 for row in self._epochs[number].values()))
         path = self._path("epochs", number)
-        rows = pq.read_table(path).to_pylist() if path.is_file() else []
+        rows = read_table(path).to_pylist() if path.is_file() else []
         return float(sum(row.get("duration_s") or 0.0 for row in rows))
 
     def _path(self, table: str, number: int) -> Path:
@@ -141,6 +141,15 @@ def write_table(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> None:
     table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({"schema_version": str(SCHEMA_VERSION)}))
     with written_whole(path) as temporary:
         pq.write_table(table, temporary)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Reads a file that may be replaced at any moment.
+
+    `pq.read_table` opens a file twice, once for its footer and once for its pages, which may then be of two files.
+    """
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def read_trials(results: Path) -> pa.Table:
@@ -160,4 +169,4 @@ def _read(folder: Path, empty: pa.Schema) -> pa.Table:
 
 def _tables(folder: Path) -> Iterator[pa.Table]:
     for path in sorted(folder.glob("*.parquet")):
-        yield pq.read_table(path)
+        yield read_table(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -135,6 +137,27 @@ def test_each_file_names_its_schema_version_and_leaves_no_part_behind(store: Sto
     parquet = [path for path in files if path.is_file()]
     assert [path.name for path in parquet] == ["trial-00000.parquet"] * 2
     assert all(pq.read_schema(path).metadata[b"schema_version"] == b"1" for path in parquet)
+
+
+def test_a_table_can_be_read_while_it_is_replaced(store: Store) -> None:
+    store.open(0)
+    stop = threading.Event()
+
+    def rewrite() -> None:
+        for epoch in itertools.count(1):
+            if stop.is_set():
+                return
+            store.add_epoch(0, message(epoch=epoch), 1)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        counts = [read_epochs(store.results).num_rows for _ in range(300)]
+    finally:
+        stop.set()
+        writer.join()
+    assert counts == sorted(counts)
+    assert counts[-1] > 10
 
 
 def test_empty_results_are_empty_tables(tmp_path: Path) -> None:
