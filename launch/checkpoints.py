@@ -15,7 +15,10 @@ def import_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
             console.print(f"{network}: ignored {', '.join(names)}", soft_wrap=True)
     info = imported.info
     depths = ", ".join(map(str, info.shape.depths))
-    console.print(f"teacher of {info.num_classes} identities, preset {imported.preset or 'none'} (depths {depths})")
+    console.print(
+        f"teacher of {info.num_classes} identities, preset {imported.preset or 'none'} (depths {depths})",
+        soft_wrap=True,
+    )
     console.print(f"written: {out}", soft_wrap=True)
 
 
@@ -25,4 +28,8 @@ def export_files(checkpoint: Path, out: Path) -> None:
     for file in exported.files:
         console.print(f"written: {file}", soft_wrap=True)
     if exported.head_initialised:
-        console.print("the checkpoint holds no stage-weight head (fixed weights): optimal_weights.pth is all zeros")
+        console.print(
+            "the checkpoint holds no stage-weight head (fixed weights): optimal_weights.pth is all zeros, which weighs "
+            "the stages equally",
+            soft_wrap=True,
+        )

@@ -58,14 +58,42 @@ class StageConfig(Node):
     batch_size: PositiveInt = 8
 
 
-class TeacherConfig(Node):
+class Start(Node):
+    """Size of an ensemble, and what its backbones start from."""
+
+    preset: Preset
+    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        default=None, description="blocks per stage; the preset's when unset"
+    )
+    init: Literal["random", "imagenet"] = Field(
+        default="random", description="imagenet: the official ConvNeXt weights, fetched once; as published"
+    )
+    init_file: Path | None = Field(
+        default=None, description="official .pth file for init: imagenet; torch.hub's cache or the network when unset"
+    )
+
+    @model_validator(mode="after")
+    def _startable(self) -> Self:
+        if self.init == "imagenet" and self.preset == "nano":
+            raise ValueError(
+                "init must be random for preset nano, because no ImageNet weights of its size exist, but got imagenet; "
+                "do choose preset small, tiny or micro, or init random"
+            )
+        if self.init == "random" and self.init_file is not None:
+            raise ValueError(
+                f"init must be imagenet where init_file is given, but got init=random and init_file={self.init_file}; "
+                "do set one or drop the other"
+            )
+        return self
+
+
+class TeacherConfig(Start):
     """The ensemble that teaches. Flow matrices are compared entry by entry: dims must equal the student's."""
 
     checkpoint: str | None = Field(
         default=None, description=f"safetensors file; `{FOLD_PLACEHOLDER}` stands for the fold's name"
     )
     preset: Preset = "small"
-    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] | None = None
     schedule: Literal["two_stage", "joint"] = Field(
         default="two_stage", description="backbones first, then GCE-Net on frozen features; or all at once"
     )
@@ -81,13 +109,10 @@ class TeacherConfig(Node):
         return Path(self.checkpoint.replace(FOLD_PLACEHOLDER, fold))
 
 
-class StudentConfig(Node):
+class StudentConfig(Start):
     """The light ensemble that is distilled."""
 
     preset: Preset = "micro"
-    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] | None = Field(
-        default=None, description="blocks per stage; the preset's when unset"
-    )
 
 
 class TrainConfig(Node):

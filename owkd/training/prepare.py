@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config
+from owkd.config import Config, Start
 from owkd.data.images import load_images
 from owkd.data.index import Split, read_split
 from owkd.data.sampler import identity_batches
 from owkd.evaluation.protocol import center_validation_accuracy, evaluate_embeddings
-from owkd.models.presets import Architecture
+from owkd.models.imagenet import official_file, start_from_imagenet
+from owkd.models.presets import Architecture, architecture
 from owkd.models.wse import Role, WseNet
 from owkd.training.loop import TrainingSet
 
@@ -50,6 +51,17 @@ def build_network(shape: Architecture, num_classes: int, image_size: int, role: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return WseNet(shape, num_classes, image_size, role)
+
+
+def first_network(start: Start, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:
+    """`build_network` as configured: with `init: imagenet` the backbones then take the official weights.
+
+    Raises `CheckpointError` when there are none or they do not fit.
+    """
+    model = build_network(architecture(start.preset, start.depths), num_classes, image_size, role, seed)
+    if start.init == "imagenet":
+        start_from_imagenet(model, start.init_file or official_file(start.preset))
+    return model
 
 
 def batch_maker(

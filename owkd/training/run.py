@@ -24,7 +24,7 @@ from owkd.training.loop import Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
-    build_network,
+    first_network,
     module_dict,
     open_fold,
     signature,
@@ -56,7 +56,7 @@ class Distillation:
         self.checkpoint = checkpoint
         self.device = pick_device(config.train.device)
         shape = architecture(config.student.preset, config.student.depths)
-        self.student = build_network(shape, len(data.identities), config.data.image_size, "student", seed)
+        self.student = first_network(config.student, len(data.identities), config.data.image_size, "student", seed)
         self.teacher = teacher.to(self.device) if teacher is not None else None
         self.modules = module_dict(student=self.student)
         if config.distill.stage_weights == "learned" and teacher is not None:

@@ -16,13 +16,12 @@ from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
 from owkd.models.outputs import EnsembleOutput
-from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
-    build_network,
+    first_network,
     module_dict,
     open_fold,
     signature,
@@ -143,10 +142,9 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
     """
     use_threads(config.train.threads)
     data = open_fold(config, fold)
-    shape = architecture(config.teacher.preset, config.teacher.depths)
     seed = config.train.seed
     device = pick_device(config.train.device)
-    model = build_network(shape, len(data.identities), config.data.image_size, "teacher", seed).to(device)
+    model = first_network(config.teacher, len(data.identities), config.data.image_size, "teacher", seed).to(device)
     folder = out.with_suffix(".training")
     done = 0
     for phase in phases(config):
@@ -185,7 +183,7 @@ def _counted_on(report: Report, done: int) -> Report:
 def _signature(config: Config, data: FoldData, phase: Phase, fold: str) -> str:
     tree = config.to_dict()
     return signature(
-        teacher={key: tree["teacher"][key] for key in ("preset", "depths", "schedule")},
+        teacher={key: tree["teacher"][key] for key in ("preset", "depths", "init", "init_file", "schedule")},
         recipe=phase.recipe.model_dump(exclude={"epochs"}),
         margin=config.train.triplet_margin,
         images_per_identity=config.train.images_per_identity,
