@@ -58,6 +58,13 @@ class StageConfig(Node):
     batch_size: PositiveInt = 8
 
 
+class GceStageConfig(StageConfig):
+    """The second stage; a section that names some fields keeps these values of the others."""
+
+    weight_decay: NonNegativeFloat = 1e-6
+    batch_size: PositiveInt = 12
+
+
 class Start(Node):
     """Size of an ensemble, and what its backbones start from."""
 
@@ -98,7 +105,7 @@ class TeacherConfig(Start):
         default="two_stage", description="backbones first, then GCE-Net on frozen features; or all at once"
     )
     backbones: StageConfig = StageConfig()
-    gce: StageConfig = StageConfig(weight_decay=1e-6, batch_size=12)
+    gce: GceStageConfig = GceStageConfig()
 
     def checkpoint_for(self, fold: str) -> Path:
         """The checkpoint of one fold. Raises `ConfigError` when none is configured."""
