@@ -37,7 +37,8 @@ def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitNam
     """Embeds a split and prints mAP, CMC and mINP. Raises `DataError`, `CheckpointError`."""
     data = DataConfig(root=dataset.parent, dataset=dataset.name)
     result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
-    table = Table(title=f"{checkpoint.name} on {dataset.name}/{fold}/{split}, {protocol} protocol")
+    console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)
+    table = Table()
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_row("mAP", f"{result.mean_average_precision:.4f}")

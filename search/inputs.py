@@ -14,11 +14,13 @@ from owkd.errors import ConfigError, UserError
 def check_inputs(config: Config) -> dict[str, Any]:
     """Opens training and validation split of every fold, and every teacher -> their fingerprints.
 
-    The test split stays closed. Raises `ConfigError` naming everything that is missing, damaged or does not fit.
+    Images are decoded here, once for all trials, so that a damaged one is found before the first. The test split stays
+    closed. Raises `ConfigError` naming everything that is missing, damaged or does not fit.
     """
     import numpy as np
-    from owkd.data.index import read_split
 
+    from owkd.data.images import load_images
+    from owkd.data.index import read_split
     from owkd.models.checkpoint import load_teacher
     from owkd.models.presets import architecture
 
@@ -29,6 +31,8 @@ def check_inputs(config: Config) -> dict[str, Any]:
         try:
             train = read_split(config.data.root, config.data.dataset, fold, "train")
             validation = read_split(config.data.root, config.data.dataset, fold, "validation")
+            for split in (train, validation):
+                load_images(split, config.data.image_size, config.data.cache)
             prints["data"][fold] = {"train": train.fingerprint, "validation": validation.fingerprint}
             path = config.teacher.checkpoint_for(fold)
             identities = tuple(int(identity) for identity in np.unique(train.identities))

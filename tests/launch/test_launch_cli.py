@@ -1,0 +1,135 @@
+"""The command line as scripts see it: exit codes, one clear message, nothing half-written left behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_training import small_config
+
+from launch.cli import run_command
+from launch.console import errors
+from owkd.data.synthetic import write_dataset
+
+Change = Callable[[dict[str, Any], Path], None]
+
+
+def write_config(path: Path, raw: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def search_config(root: Path) -> dict[str, Any]:
+    raw = small_config(root).to_dict()
+    raw["search"] = {
+        "trials": 2,
+        "scheduler": {"name": "none"},
+        "space": {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0, "log": True}},
+    }
+    raw["retrain"] = {}
+    return raw
+
+
+def set_field(*path: str, value: Any) -> Change:
+    def change(raw: dict[str, Any], folder: Path) -> None:
+        node = raw
+        for part in path[:-1]:
+            node = node[part]
+        node[path[-1]] = value
+
+    return change
+
+
+def no_images(raw: dict[str, Any], folder: Path) -> None:
+    (folder / "Empty_thermal" / "Fold1" / "train" / "allcam" / "0001").mkdir(parents=True)
+    raw["data"].update(root=str(folder), dataset="Empty_thermal")
+
+
+def broken_image(raw: dict[str, Any], folder: Path) -> None:
+    dataset = write_dataset(folder, identities=16, images=4, size=32, seed=0)
+    image = sorted((dataset / "Fold1" / "train").rglob("*.png"))[3]
+    image.write_bytes(b"not an image")
+    raw["data"]["root"] = str(folder)
+
+
+BAD_INPUT: dict[str, tuple[Change, str]] = {
+    "missing folder": (set_field("data", "root", value="/no/such/folder"), "/no/such/folder"),
+    "missing fold": (set_field("data", "folds", value=["Fold7"]), "Fold7"),
+    "fold without images": (no_images, "0001"),
+    "image that is not one": (broken_image, "cam"),
+    "unknown key": (set_field("train", "epoch", value=3), "did you mean 'epochs'?"),
+    "value out of range": (set_field("train", "learning_rate", value=-1), "train.learning_rate"),
+    "space entry without a field": (
+        set_field("search", "space", value={"distill.loggit": {"type": "float", "low": 0.1, "high": 1}}),
+        "did you mean 'distill.logit'?",
+    ),
+    "teacher of other sizes": (set_field("student", "preset", value="tiny"), "channels must equal the student's"),
+    "missing teacher": (set_field("teacher", "checkpoint", value="/no/teacher.safetensors"), "/no/teacher.safetensors"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_to_a_search_is_refused(
+    case: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, words = BAD_INPUT[case]
+    raw = search_config(root)
+    change(raw, tmp_path)
+    config = write_config(tmp_path / "config.yaml", raw)
+    monkeypatch.setattr(errors, "_width", 1000)
+    assert run_command(["search", str(config), "--runs", str(tmp_path / "runs")]) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert "Traceback" not in shown.err + shown.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_name_that_exists_is_refused_with_the_remedy(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    config = write_config(tmp_path / "config.yaml", search_config(root))
+    assert run_command(["search", str(config), "--name", "taken", "--runs", str(tmp_path / "runs")]) == 2
+    assert "owkd resume" in capsys.readouterr().err.replace("\n", " ")
+    assert list((tmp_path / "runs" / "taken").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nosuch"], "owkd --help tells what is taken"),
+        (["data", "synth"], "owkd data synth --help tells what is taken"),
+        (["evaluate", "a", "b", "--protocol", "nope"], "nope"),
+        (["trials", "/no/run"], "/no/run has none"),
+        (["distill", "/no/config.yaml"], "no such file"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(arguments) == 2
+    assert words in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["search", "--help"]) == 0
+    assert "--address" in capsys.readouterr().out
+
+
+def test_distill_and_evaluate(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path / "config.yaml", search_config(root))
+    out = tmp_path / "student"
+    assert run_command(["distill", str(config), "--set", "train.epochs=1", "--out", str(out)]) == 0
+    assert "epoch 1/1" in capsys.readouterr().out
+    checkpoint = out / "Fold1" / "best.safetensors"
+    for protocol in ("standard", "merged", "center", "camera"):
+        assert run_command(["evaluate", str(checkpoint), str(root / "Synthetic_thermal"), "--protocol", protocol]) == 0
+        assert f"{protocol} protocol" in capsys.readouterr().out
+
+
+def test_teachers_of_two_folds_need_two_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path / "config.yaml", search_config(root))
+    arguments = ["teacher", "train", str(config), "--out", str(tmp_path / "t.safetensors")]
+    assert run_command([*arguments, "--set", "data.folds=[Fold1, Fold2]"]) == 2
+    assert "{fold}" in capsys.readouterr().err
+    assert run_command(["teacher", "train", str(config), "--out", str(root / "teacher-Fold1.safetensors")]) == 2
+    assert "exists already" in capsys.readouterr().err.replace("\n", " ")

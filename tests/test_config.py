@@ -1,0 +1,148 @@
+"""The configuration: published defaults, every mistake at once, with the nearest right name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from owkd.config import Config, field_paths, load_config, parse_config, value_at, with_values
+from owkd.errors import ConfigError
+
+
+def raw(**sections: Any) -> dict[str, Any]:
+    return {"data": {"root": "/data", "dataset": "Some_thermal"}, **sections}
+
+
+def problems(**sections: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(raw(**sections))
+    return caught.value.problems
+
+
+def test_defaults_are_the_published_values() -> None:
+    config = parse_config(raw())
+    assert (config.train.learning_rate, config.train.gce_learning_rate) == (1e-4, 1e-3)
+    assert (config.train.weight_decay, config.train.gce_weight_decay) == (1e-5, 1e-3)
+    assert (config.train.batch_size, config.train.epochs, config.train.triplet_margin) == (8, 30, 1.0)
+    distill = config.distill
+    assert (distill.gram, distill.spectrum, distill.gce_gram, distill.gce_spectrum) == (1e-4,) * 4
+    assert (distill.logit, distill.temperature, distill.stage_weights) == (1e-2, 1.0, "learned")
+    assert distill.teacher_weights.model_dump() == {"original": 1, "attention": 1, "gce": 1}
+    backbones, gce = config.teacher.backbones, config.teacher.gce
+    assert (backbones.epochs, backbones.learning_rate, backbones.weight_decay, backbones.batch_size) == (
+        30,
+        1e-4,
+        1e-5,
+        8,
+    )
+    assert (gce.epochs, gce.learning_rate, gce.weight_decay, gce.batch_size) == (30, 1e-4, 1e-6, 12)
+    assert (config.teacher.preset, config.student.preset, config.data.image_size) == ("small", "micro", 224)
+
+
+def test_plain_form_is_taken_back_unchanged() -> None:
+    space = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
+    config = parse_config(raw(search={"space": space}, distill={"stage_weights": {"stage1": 2}}))
+    assert parse_config(config.to_dict()) == config
+
+
+def test_five_mistakes_are_named_at_once() -> None:
+    found = problems(
+        train={"epochs": -1, "batchsize": 8},
+        distill={"temperature": 0},
+        search={
+            "space": {
+                "distil.gram": {"type": "float", "low": 0, "high": 1},
+                "distill.logit": {"type": "float", "low": 2, "high": 1},
+            }
+        },
+    )
+    text = "\n".join(found)
+    assert len(found) == 5
+    for words in (
+        "train.epochs: Input should be greater than 0, but got -1",
+        "train.batchsize: unknown key; did you mean 'batch_size'?",
+        "distill.temperature",
+        "search.space.distil.gram: names no field of the configuration; did you mean 'distill.gram'?",
+        "low must be below high, but got low=2.0 and high=1.0",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"train": {"batch_size": 8, "images_per_identity": 3}}, "multiple of images_per_identity, but got 8 and 3"),
+        ({"search": {"space": {"distill.gram": {"type": "simplex"}}}}, "a simplex fits distill.teacher_weights and"),
+        (
+            {"search": {"space": {"distill.gram": {"type": "float", "low": -1.0, "high": 1.0}}}},
+            "would propose -1.0",
+        ),
+        (
+            {"search": {"space": {"student.preset": {"type": "categorical", "choices": ["micro", "mini"]}}}},
+            "would propose 'mini'",
+        ),
+        (
+            {"teacher": {"checkpoint": "t.safetensors"}, "retrain": {"folds": ["Fold1", "Fold2"]}},
+            "teacher.checkpoint must hold {fold}",
+        ),
+        ({"name": "../elsewhere"}, "name"),
+        ({"data": {"dataset": "x"}}, "data.root: is required"),
+    ],
+)
+def test_one_mistake_is_named(sections: dict[str, Any], words: str) -> None:
+    found = problems(**sections)
+    assert len(found) == 1
+    assert words in found[0]
+
+
+def test_grace_beyond_the_epochs_matters_only_to_a_search() -> None:
+    assert parse_config(raw(train={"epochs": 1})).train.epochs == 1
+    space = {"distill.logit": {"type": "float", "low": 0.1, "high": 1.0}}
+    assert "grace_epochs must be at most train.epochs" in problems(train={"epochs": 1}, search={"space": space})[0]
+
+
+def test_file_and_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(raw(train={"epochs": 5})))
+    config = load_config(
+        path, ["train.epochs=7", "distill.stage_weights={stage1: 4, stage2: 0}", "student.preset=tiny"]
+    )
+    assert config.train.epochs == 7
+    assert value_at(config, "distill.stage_weights.stage1") == 4
+    assert config.student.preset == "tiny"
+    with pytest.raises(ConfigError, match="KEY=VALUE, but got 'train'"):
+        load_config(path, ["train"])
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+    path.write_text("a: [1")
+    with pytest.raises(ConfigError, match="not readable as YAML"):
+        load_config(path)
+    path.write_text("- a list")
+    with pytest.raises(ConfigError, match="must be a mapping"):
+        load_config(path)
+
+
+def test_an_override_reaches_into_the_search_space(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(raw()))
+    config = load_config(path, ["search.space.distill.gram={type: float, low: 0.1, high: 1}"])
+    assert list(config.search.space) == ["distill.gram"]
+
+
+def test_the_tree_is_frozen_and_values_are_replaced_in_a_copy() -> None:
+    config = parse_config(raw())
+    changed = with_values(config, {"distill.teacher_weights": {"original": 3, "attention": 0, "gce": 0}})
+    assert changed.distill.teacher_weights.original == 3
+    assert config.distill.teacher_weights.original == 1
+    with pytest.raises(ValueError, match="frozen"):
+        config.train.epochs = 3  # type: ignore[misc]
+
+
+def test_every_searchable_path_names_a_field() -> None:
+    config = Config.model_validate(raw())
+    paths = field_paths()
+    assert {"distill.gram", "student.preset", "train.learning_rate"} <= set(paths)
+    for path in paths:
+        if not path.startswith("distill.stage_weights."):  # absent while the weights are learned
+            value_at(config, path)
