@@ -172,6 +172,10 @@ def run_as_published(
         Literal["small", "tiny", "micro", "nano"] | None,
         typer.Option(show_default="micro; small for a teacher", help="Size of the networks. nano is for trying out."),
     ] = None,
+    init: Annotated[
+        Literal["imagenet", "random"] | None,
+        typer.Option(show_default="imagenet; random for nano", help="What the backbones start from."),
+    ] = None,
     image_size: Annotated[int, typer.Option(min=1, help="Side of the network's input, pixels.")] = 224,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     out: Annotated[
@@ -197,6 +201,7 @@ def run_as_published(
             gce_weight_decay=gce_weight_decay,
             teacher=teacher,
             preset=preset,
+            init=init,
             image_size=image_size,
             device=device,
             out=out,

@@ -18,7 +18,7 @@ from owkd.files import written_whole
 from owkd.training.loop import Epoch, Report
 
 SHOWN = ("mAP", "rank-1", "rank-5", "rank-10", "rank-20", "mINP")
-COUNTS = {"queries": "queries", "skipped": "no match"}
+COUNTS = ("queries", "skipped")
 BEST_BY = "val/mAP"
 
 
@@ -119,10 +119,10 @@ def summary_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title)
     for name in ("protocol", "fold"):
         table.add_column(name)
-    for name in (*SHOWN, *COUNTS.values()):
+    for name in SHOWN:
         table.add_column(name, justify="right")
     for row in rows:
-        cells = [f"{100 * row[name]:.2f}" for name in SHOWN] + [str(row.get(name, "")) for name in COUNTS]
+        cells = (f"{100 * row[name]:.2f}" for name in SHOWN)
         table.add_row(row["protocol"], row["fold"], *cells, end_section=row["fold"] == "mean")
     return table
 

@@ -11,17 +11,20 @@ from launch.console import console, epoch_lines
 from launch.fold_files import History, summary_table, write_summary, write_test
 from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config
 from owkd.data.index import SPLITS, read_split
-from owkd.device import DeviceName
+from owkd.device import DeviceName, pick_device
 from owkd.errors import ConfigError, UserError
 from owkd.evaluation.evaluate import evaluate_protocols
 from owkd.evaluation.protocol import Protocol
 from owkd.files import written_whole
+from owkd.models.imagenet import official_file
+from owkd.models.presets import architecture
 from owkd.training.run import run
 from owkd.training.teacher import phases, train_teacher
 from search.inputs import check_inputs, differences
 
 PUBLISHED_PROTOCOL: dict[str, Protocol] = {"DBPerson-Recog-DB1_thermal": "merged", "SYSU-MM01_thermal": "center"}
 COMPARED_PROTOCOL: Protocol = "standard"
+IMAGES_PER_IDENTITY = 2
 MAY_CHANGE = ("data.folds", "train.device", "train.validation_batch_size")
 """what another call on the same folder may set otherwise: no result hangs on it"""
 
@@ -44,9 +47,15 @@ class Request:
     gce_weight_decay: float | None = None
     teacher: str | None = None
     preset: Preset | None = None
+    init: Literal["imagenet", "random"] | None = None
     image_size: int = 224
     device: DeviceName = "auto"
     out: Path | None = None
+
+    @property
+    def start(self) -> Literal["imagenet", "random"]:
+        """What backbones start from: the published start is ImageNet, which nano has none of."""
+        return self.init or ("random" if self.preset == "nano" else "imagenet")
 
     @property
     def folder(self) -> Path:
@@ -67,6 +76,11 @@ def run_published(request: Request) -> None:
         _test(request, config, fold, checkpoint)
     rows = write_summary(request.folder)
     console.print(summary_table(f"{request.model} on the test split of {request.dataset}, percent", rows))
+    for row in rows:
+        if row.get("skipped"):
+            console.print(
+                f"{row['skipped']} queries of {row['fold']} ({row['protocol']}) have no match and do not count"
+            )
     console.print(f"Files: {escape(str(request.folder))}", soft_wrap=True)
 
 
@@ -78,11 +92,20 @@ def configured(request: Request) -> Config:
         "weight_decay": request.weight_decay,
     }
     batch = {} if request.batch_size is None else {"batch_size": request.batch_size}
+    if request.batch_size is not None and request.batch_size % IMAGES_PER_IDENTITY:
+        raise UserError(
+            f"--trainBatchSize must be a multiple of {IMAGES_PER_IDENTITY}, the images of a person in a batch, "
+            f"but got {request.batch_size}; do give {request.batch_size + 1}"
+        )
     gce = {"learning_rate": request.gce_learning_rate, "weight_decay": request.gce_weight_decay}
     gce = {name: value for name, value in gce.items() if value is not None}
-    teacher: dict[str, Any] = {"checkpoint": _teacher_files(request)}
-    train: dict[str, Any] = {"device": request.device, "validation_batch_size": request.validation_batch_size}
-    student: dict[str, Any] = {}
+    teacher: dict[str, Any] = {"checkpoint": _teacher_files(request), "init": request.start}
+    train: dict[str, Any] = {
+        "device": request.device,
+        "images_per_identity": IMAGES_PER_IDENTITY,
+        "validation_batch_size": request.validation_batch_size,
+    }
+    student: dict[str, Any] = {"init": request.start}
     if request.model == "teacher":
         teacher |= {"preset": request.preset or "small", "backbones": training | batch}
         teacher |= {"gce": {"epochs": request.epochs, **batch, **gce}}
@@ -117,7 +140,8 @@ def _teacher_files(request: Request) -> str:
 
 def _check(request: Request, config: Config) -> None:
     """All folds and teachers, before the first training. Raises `ConfigError` naming everything that is wrong."""
-    problems: list[str] = []
+    pick_device(request.device)
+    problems = _wrong_sizes(request, config)
     for fold in config.data.folds:
         for split in SPLITS:
             try:
@@ -125,9 +149,29 @@ def _check(request: Request, config: Config) -> None:
             except UserError as error:
                 problems.append(str(error))
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)), "the data set (--DBpath, --inputDB, --Fold)")
+        raise ConfigError(list(dict.fromkeys(problems)), "the command line")
     if request.teacher is not None:
         check_inputs(config)
+    if request.start == "imagenet":
+        for preset in _presets_to_train(request, config):
+            official_file(preset)
+
+
+def _presets_to_train(request: Request, config: Config) -> list[Preset]:
+    teacher = [config.teacher.preset] if request.teacher is None else []
+    return teacher if request.model == "teacher" else [config.student.preset, *teacher]
+
+
+def _wrong_sizes(request: Request, config: Config) -> list[str]:
+    problems = []
+    student = request.model == "student"
+    stride = architecture(config.student.preset if student else config.teacher.preset).stride
+    if request.image_size % stride:
+        problems.append(
+            f"--image-size must be a multiple of {stride} for these networks, but got {request.image_size}; do give "
+            f"{max(round(request.image_size / stride), 1) * stride}"
+        )
+    return problems
 
 
 def _claim(request: Request, config: Config) -> None:
