@@ -89,4 +89,4 @@ def _where(out: Path, config_file: Path, run: Path) -> None:
     console.print()
     console.print(f"List the trials:   owkd trials {run}", soft_wrap=True)
     console.print(f"Watch the curves:  owkd monitor {run}", soft_wrap=True)
-    console.print(f"Go further:        owkd resume {run} --trials 12", soft_wrap=True)
+    console.print(f"Go further:        owkd resume {run} --trials 10", soft_wrap=True)
