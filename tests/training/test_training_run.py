@@ -15,7 +15,7 @@ from small_training import small_config
 from owkd.config import NO_DISTILLATION, Config
 from owkd.errors import CheckpointError, ConfigError, DataError, DivergedError
 from owkd.evaluation.evaluate import evaluate
-from owkd.models.checkpoint import load_model, load_teacher, read_info
+from owkd.models.checkpoint import load_model, load_teacher, read_info, read_state
 from owkd.training.loop import Epoch
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, run
@@ -170,3 +170,25 @@ def test_the_teacher_of_another_fold_is_refused(root: Path, tmp_path: Path) -> N
 def test_a_missing_fold_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Fold9"):
         run(small_config(root), fold="Fold9", directory=tmp_path)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_stage_weight_head_travels_with_its_student(root: Path, tmp_path: Path, learned: bool) -> None:
+    stage_weights = "learned" if learned else {"stage1": 1.0}
+    config = small_config(root, train={"epochs": 1}, distill={"stage_weights": stage_weights})
+    checkpoint = run(config, fold="Fold1", directory=tmp_path).checkpoint
+    _, student, head = read_state(checkpoint)
+    assert student.keys() == load_model(checkpoint, role="student")[0].state_dict().keys()
+    assert {name: tuple(tensor.shape) for name, tensor in head.items()} == (
+        {"linear.weight": (4, 128), "linear.bias": (4,)} if learned else {}
+    )
+    if learned:
+        state = torch.load(tmp_path / "last.pt", weights_only=True)["modules"]
+        assert torch.equal(head["linear.weight"], state["stage_weights.linear.weight"])
+
+
+def test_a_student_starts_from_the_configured_weights(root: Path, tmp_path: Path) -> None:
+    start = {"preset": "micro", "init": "imagenet", "init_file": str(tmp_path / "absent.pth")}
+    config = small_config(root, student=start, distill=NO_DISTILLATION.model_dump())
+    with pytest.raises(CheckpointError, match=r"absent\.pth"):
+        run(config, fold="Fold1", directory=tmp_path)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_training import small_config
 
+from owkd.errors import CheckpointError
 from owkd.models.checkpoint import load_model
 from owkd.training.loop import Epoch
 from owkd.training.teacher import phases, train_teacher
@@ -62,3 +63,12 @@ def test_stopped_and_resumed_equals_never_stopped(root: Path, tmp_path: Path, sc
         assert not out.exists()
     train_teacher(config, stop, fold="Fold1", out=out)
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_teacher_starts_from_the_configured_weights(root: Path, tmp_path: Path) -> None:
+    start = {"preset": "micro", "init": "imagenet", "init_file": str(tmp_path / "absent.pth")}
+    with pytest.raises(CheckpointError, match=r"absent\.pth"):
+        train_teacher(
+            small_config(root, teacher=start), lambda epoch: None, fold="Fold1", out=tmp_path / "t.safetensors"
+        )
+    assert not list(tmp_path.iterdir())
