@@ -71,9 +71,7 @@ class Comparison:
         for name in (PUBLISHED, NO_DISTILLATION_NAME):
             other = self.row(name)
             if other is None:
-                words.append(
-                    f"The champion cannot be compared with {IN_WORDS[name]}: none of those models was trained."
-                )
+                words.append(f"There is no comparison with {IN_WORDS[name]}: none of its models could be trained.")
             elif champion.detail == name:
                 words.append(f"The champion is {IN_WORDS[name]}: the search has no other complete trial.")
             else:

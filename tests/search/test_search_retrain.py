@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from search.folder import create
 from search.retrain import FinalWork, retrain
 from search.runner import Work, search
 from search.study import TrialView
+from search.trainable import Message, work
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")
@@ -177,6 +179,21 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
     assert (tmp_path / "fake" / "retrain" / "champion" / "student.safetensors").is_file()
 
 
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs run in this process, one after the other; the examination still goes over Ray."""
+
+    def run_jobs(desk, *, train, **_: object) -> None:
+        while (job := desk.next_job()) is not None:
+            sent: list[Message] = []
+            desk.started(job.key)
+            work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
+            desk.stopped(job.key, sent[-1])
+
+    monkeypatch.setattr("search.retrain.run_jobs", run_jobs)
+
+
+@pytest.mark.usefixtures("inline")
 def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_path: Path, connect, request) -> None:
     shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
     make_plan(searched, {"no-distillation": "diverge"})
@@ -234,6 +251,7 @@ def test_a_missing_test_split_is_refused_before_any_training(searched: Path, tmp
     assert not (tmp_path / "fake" / "retrain").exists()
 
 
+@pytest.mark.usefixtures("inline")
 def test_nothing_is_chosen_when_nothing_could_be_trained(searched: Path, tmp_path: Path, connect, request) -> None:
     shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
     make_plan(searched, {"retrain": "refuse"})
