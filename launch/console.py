@@ -1,10 +1,14 @@
 """One console for every command, and how an epoch is shown on it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from owkd.training.loop import Epoch, Report
+if TYPE_CHECKING:
+    from owkd.training.loop import Epoch, Report
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)

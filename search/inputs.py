@@ -14,8 +14,9 @@ from owkd.errors import ConfigError, UserError
 def check_inputs(config: Config) -> dict[str, Any]:
     """Opens training and validation split of every fold, and every teacher -> their fingerprints.
 
-    Images are decoded here, once for all trials, so that a damaged one is found before the first. The test split stays
-    closed. Raises `ConfigError` naming everything that is missing, damaged or does not fit.
+    The student's start is tried, which fetches ImageNet weights where they are asked for and absent. Images are decoded
+    here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Raises
+    `ConfigError` naming everything that is missing, damaged or does not fit.
     """
     import numpy as np
 
@@ -23,10 +24,17 @@ def check_inputs(config: Config) -> dict[str, Any]:
     from owkd.data.index import read_split
     from owkd.models.checkpoint import load_teacher
     from owkd.models.presets import architecture
+    from owkd.training.prepare import first_network
 
     shape = architecture(config.student.preset, config.student.depths)
     prints: dict[str, Any] = {"data": {}, "teacher": {}}
     problems: list[str] = []
+    try:
+        first_network(config.student, 2, config.data.image_size, "student", seed=0)
+    except ConfigError as error:
+        problems.extend(error.problems)
+    except UserError as error:
+        problems.append(str(error))
     for fold in config.fold_names():
         try:
             train = read_split(config.data.root, config.data.dataset, fold, "train")
@@ -57,6 +65,8 @@ def anchored(config: Config, run: Path, trials: int | None = None) -> Config:
             ["search.space must name at least one field; do add one, or train a single student with `owkd distill`"]
         )
     values: dict[str, Any] = {"name": run.name, "data.root": str(config.data.root.absolute())}
+    if config.student.init_file is not None:
+        values["student.init_file"] = str(config.student.init_file.absolute())
     if config.data.cache is not None:
         values["data.cache"] = str(config.data.cache.absolute())
     if config.teacher.checkpoint is not None:

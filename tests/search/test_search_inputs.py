@@ -105,3 +105,12 @@ def test_paths_are_made_absolute_and_the_run_gives_its_name(tmp_path: Path, monk
     assert (found.name, found.search.trials) == ("mine", 7)
     assert (found.data.root, found.data.cache) == (tmp_path / "data", tmp_path / "cache")
     assert found.teacher.checkpoint_for("Fold1") == tmp_path / "teachers" / "Fold1.safetensors"
+
+
+def test_a_missing_imagenet_start_is_found_before_the_search(tmp_path: Path) -> None:
+    raw = {
+        "data": {"root": str(tmp_path), "dataset": "none", "image_size": 32},
+        "student": {"preset": "micro", "init": "imagenet", "init_file": "no/such.pth"},
+    }
+    with pytest.raises(ConfigError, match=r"no/such\.pth"):
+        check_inputs(parse_config(raw))
