@@ -15,7 +15,7 @@ from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
 
-IDENTITIES = 80
+IDENTITIES = 72
 IMAGES = 10
 SEED = 0
 
@@ -48,7 +48,7 @@ def run_demo(out: Path) -> None:
     else:
         run_search(config, run.parent)
 
-    _chapter("4/4  Final stage: the best configuration beside two baselines; the test split is opened here")
+    _chapter("4/4  Final stage: the best beside two baselines, on the test split")
     run_retrain(run)
     _where(out, config_file, run)
 
@@ -89,4 +89,4 @@ def _where(out: Path, config_file: Path, run: Path) -> None:
     console.print()
     console.print(f"List the trials:   owkd trials {run}", soft_wrap=True)
     console.print(f"Watch the curves:  owkd monitor {run}", soft_wrap=True)
-    console.print(f"Go further:        owkd resume {run} --trials 10", soft_wrap=True)
+    console.print(f"Go further:        owkd resume {run} --trials 8", soft_wrap=True)
