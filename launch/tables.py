@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 from rich.table import Table
 
 from launch.console import console
-from owkd.config import DataConfig
+from owkd.config import SIMPLEXES, DataConfig
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Protocol
@@ -65,12 +65,20 @@ def _trial_table(run: Path, rows: list[dict[str, Any]]) -> Table:
 
 
 def _parameters(row: dict[str, Any]) -> str:
-    shown = {key.removeprefix(PARAM): value for key, value in row.items() if key.startswith(PARAM)}
-    return "  ".join(
-        f"{key.removeprefix('distill.')}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in shown.items()
-        if value is not None
-    )
+    """Short names; the weights of a simplex as one group, in the order of its fields."""
+    shown: dict[str, list[str]] = {}
+    for column, value in row.items():
+        path = column.removeprefix(PARAM)
+        if path == column or value is None:
+            continue
+        parent = path.rpartition(".")[0]
+        name = (parent if parent in SIMPLEXES else path).removeprefix("distill.")
+        shown.setdefault(name, []).append(_short(value, ".2f" if parent in SIMPLEXES else ".3g"))
+    return ", ".join(f"{name} {'/'.join(values)}" for name, values in shown.items())
+
+
+def _short(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, float) else str(value)
 
 
 def _plain(value: object) -> str:
