@@ -15,7 +15,7 @@ from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
 
-IDENTITIES = 72
+IDENTITIES = 80
 IMAGES = 10
 SEED = 0
 
