@@ -16,6 +16,7 @@ from owkd.errors import CheckpointError
 from owkd.files import written_whole
 from owkd.losses.stage_weights import StageWeightHead
 from owkd.models.checkpoint import ModelInfo, read_state, save_state
+from owkd.models.convnext import INIT_STD
 from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
 from owkd.models.published import to_published
 from owkd.models.wse import WseNet
@@ -113,8 +114,9 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
     """Writes a model file's networks to `out` as original.pth, attention.pth, gce.pth and, for a student,
     optimal_weights.pth: each a state dict under the published names.
 
-    The published modules may own more tensors than the published state dicts hold (`samplings.*`); what is written is
-    what those state dicts hold. Raises `CheckpointError` for networks that have no published form.
+    A published student owns 1x1 convolutions from each stage to each (`samplings.*`) that take no part in its loss;
+    they are written too, with new weights, so that `load_state_dict(strict=True)` takes the files. Raises
+    `CheckpointError` for networks that have no published form.
     """
     info, state, head = read_state(checkpoint)
     shape = info.shape
@@ -130,6 +132,8 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
     parts = {network: _part(state, network) for network in NETWORKS}
     if info.role == "student":
         parts["optimal_weights"] = head
+        for network in ("original", "attention"):
+            parts[network] |= _samplings()
     targets = {network: out / f"{network}.pth" for network in parts}
     for target in targets.values():
         _refuse_existing(target)
@@ -173,6 +177,22 @@ def _depths(state: State) -> tuple[int, int, int, int]:
     blocks = {(int(match[1]), match[2]) for match in found if match}
     first, second, third, fourth = (max(1, sum(stage == i for stage, _ in blocks)) for i in range(4))
     return first, second, third, fourth
+
+
+def _samplings() -> State:
+    """What a published student's backbone owns and never trains: convolution `4 i + j` leads from stage i to stage j.
+
+    Weights as at the start of a published training (truncated normal, 0.02), the same in every file; biases 0.
+    """
+    generator = torch.Generator().manual_seed(0)
+    state: State = {}
+    for i, source in enumerate(PUBLISHED_DIMS):
+        for j, target in enumerate(PUBLISHED_DIMS):
+            name = f"samplings.{4 * i + j}.channelSample"
+            weight = torch.empty(target, source, 1, 1)
+            state[f"{name}.weight"] = torch.nn.init.trunc_normal_(weight, std=INIT_STD, generator=generator)
+            state[f"{name}.bias"] = torch.zeros(target)
+    return state
 
 
 def _refuse_existing(target: Path) -> None:
