@@ -15,7 +15,7 @@ from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
 
-IDENTITIES = 80
+IDENTITIES = 72
 IMAGES = 10
 SEED = 0
 
