@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from launch.cli import run_command
+from owkd.config import parse_config
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/method.md", "docs/data.md")
+PAGES = ("docs/method.md", "docs/data.md", "README.md", "CONTRIBUTING.md")
 NAMED = re.compile(r"`(\w+)` \(`([\w/]+\.py)`\)")
 FILE = re.compile(r"`((?:owkd|search|launch|tests|docs)/[\w./]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
@@ -38,3 +40,11 @@ def test_every_command_of_the_data_page_exists() -> None:
     assert {match for match in COMMAND.findall(text) if match != "comes"} == commands
     for command in commands:
         assert run_command([*command.split(), "--help"]) == 0
+
+
+def test_the_readmes_configuration_is_a_right_one() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(blocks) == 1
+    config = parse_config(yaml.safe_load(blocks[0]), source="README.md")
+    assert config.teacher.checkpoint_for("Fold1") == Path("teachers/Fold1.safetensors")
+    assert len(config.search.space) == 4
