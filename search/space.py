@@ -23,6 +23,7 @@ from owkd.config import (
     Choice,
     Config,
     DistillConfig,
+    Fixed,
     FloatRange,
     IntRange,
     Simplex,
@@ -82,7 +83,7 @@ def published_point(config: Config) -> Point:
     params: dict[str, Any] = {}
     for path, entry in space.items():
         where, value = _look_up(published if path.startswith("distill.") else own, path)
-        values[where] = value
+        values[where] = entry.value if isinstance(entry, Fixed) else value
         params |= _nearest(path, entry, value if where == path else None)
     expressed = resolve(space, params)
     exact = all(path in expressed and _equal(expressed[path], value) for path, value in values.items())
@@ -111,6 +112,8 @@ def columns(config: Config) -> dict[str, ColumnType]:
                 found[path] = "int"
             case Choice():
                 found[path] = _common_type((*entry.choices, published.get(path, entry.choices[0])))
+            case Fixed():
+                found[path] = _common_type((entry.value,))
     return found
 
 
@@ -154,6 +157,8 @@ def _distributions(path: str, entry: SpaceEntry) -> dict[str, BaseDistribution]:
             return {path: IntDistribution(entry.low, last, entry.log, stride)}
         case Choice():
             return {path: CategoricalDistribution([_choice_text(choice) for choice in entry.choices])}
+        case Fixed():
+            return {}
         case Simplex():
             return {_u_name(path, part): FloatDistribution(SMALLEST_U, 1.0) for part in SIMPLEXES[path]}
 
@@ -166,6 +171,8 @@ def _resolve(path: str, entry: SpaceEntry, params: Mapping[str, Any]) -> Any:
         if total == 0:  # every u is 1: no direction is left, so the middle
             return dict.fromkeys(parts, 1.0)
         return {part: len(parts) * value / total for part, value in exponentials.items()}
+    if isinstance(entry, Fixed):
+        return entry.value
     if isinstance(entry, Choice):
         return {_choice_text(choice): choice for choice in entry.choices}[params[path]]
     return params[path]
@@ -181,6 +188,8 @@ def _nearest(path: str, entry: SpaceEntry, value: Any) -> dict[str, Any]:
         case Choice():
             texts = [_choice_text(choice) for choice in entry.choices]
             return {path: _choice_text(value) if _choice_text(value) in texts else texts[0]}
+        case Fixed():
+            return {}
         case FloatRange() | IntRange():
             found = _distributions(path, entry)[path]
             assert isinstance(found, FloatDistribution | IntDistribution)

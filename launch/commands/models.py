@@ -1,0 +1,58 @@
+"""Commands on single models: train, judge, export, embed."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from launch.commands.arguments import ConfigFile, Overrides
+from owkd.config import load_config
+
+
+def distill(
+    config: ConfigFile,
+    set_: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints; runs/<name>-distill when unset.")] = None,
+) -> None:
+    """Train one student per fold with the configured weights; goes on where it was stopped."""
+    from launch.train import students
+
+    parsed = load_config(config, set_ or ())
+    students(parsed, out or Path("runs") / f"{parsed.name}-distill")
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set: DATASET/Fold1/test/allcam/...")],
+    fold: Annotated[str, typer.Option(help="Fold to read.")] = "Fold1",
+    split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the fold.")] = "test",
+    protocol: Annotated[
+        Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are judged.")
+    ] = "standard",
+) -> None:
+    """Judge a checkpoint on one split of a data set: mAP, CMC and mINP."""
+    from launch.tables import print_evaluation
+
+    print_evaluation(checkpoint, dataset, fold, split, protocol)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    out: Annotated[Path, typer.Option(help="Folder that gets original.pth, attention.pth, gce.pth, ...")],
+    format: Annotated[Literal["published"], typer.Option(help="Names and files of the published code.")] = "published",
+) -> None:
+    """Write a checkpoint in the form that the published code loads."""
+    from launch.checkpoints import export_files
+
+    export_files(checkpoint, out)
+
+
+def embed(
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    folder: Annotated[Path, typer.Argument(help="Folder of images, searched with all folders in it.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write: path, identity, embedding.")],
+) -> None:
+    """Write the embedding of every image in a folder, one row an image."""
+    from launch.embedding import embed_folder
+
+    embed_folder(checkpoint, folder, out)

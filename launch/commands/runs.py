@@ -1,0 +1,65 @@
+"""Commands on a search: start it, go on with it, end it, look at it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from launch.commands.arguments import Address, ConfigFile, Overrides, RunFolder
+from owkd.config import load_config
+
+
+def search(
+    config: ConfigFile,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the configuration's when unset.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder that holds all runs.")] = Path("runs"),
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials in all; the configuration's when unset.")] = None,
+    address: Address = None,
+    set_: Overrides = None,
+) -> None:
+    """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` goes on."""
+    from launch.local import run_search
+
+    overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
+    run_search(load_config(config, overrides), runs, address)
+
+
+def resume(
+    run: RunFolder,
+    trials: Annotated[int | None, typer.Option(min=1, help="This many trials more than were asked for.")] = None,
+    address: Address = None,
+) -> None:
+    """Go on with a search that was stopped, or go further than was asked for."""
+    from launch.local import run_resume
+
+    run_resume(run, trials, address)
+
+
+def retrain(run: RunFolder, address: Address = None) -> None:
+    """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
+    from launch.local import run_retrain
+
+    run_retrain(run, address)
+
+
+def trials(
+    run: RunFolder,
+    format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
+) -> None:
+    """List every trial of a run with its state, best first. Works while the search runs."""
+    from launch.tables import print_trials
+
+    print_trials(run, format)
+
+
+def monitor(
+    run: RunFolder,
+    port: Annotated[int, typer.Option(help="Port of the page.")] = 6006,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine can read it otherwise.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Open TensorBoard on a run: curves and the HParams tab, live while the search runs."""
+    from launch.monitor import serve_tensorboard
+
+    serve_tensorboard(run, host, port)

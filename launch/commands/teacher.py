@@ -1,0 +1,37 @@
+"""Commands on teachers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launch.commands.arguments import ConfigFile, Overrides
+from owkd.config import load_config
+
+app = typer.Typer(no_args_is_help=True, help="Train or import the ensemble that teaches.")
+
+
+@app.command("train")
+def teacher_train(
+    config: ConfigFile,
+    out: Annotated[str, typer.Option(help="File to write (safetensors); {fold} stands for the fold's name.")],
+    set_: Overrides = None,
+) -> None:
+    """Train the teacher of every fold that the configuration uses; goes on where it was stopped."""
+    from launch.train import teachers
+
+    teachers(load_config(config, set_ or ()), out)
+
+
+@app.command("import")
+def teacher_import(
+    original: Annotated[Path, typer.Option(help="Published .pth file of the plain backbone.")],
+    attention: Annotated[Path, typer.Option(help="Published .pth file of the backbone with attention.")],
+    gce: Annotated[Path, typer.Option(help="Published .pth file of GCE-Net.")],
+    out: Annotated[Path, typer.Option(help="File to write (safetensors); must be new.")],
+    image_size: Annotated[int, typer.Option(help="Side of the images that it was trained on, pixels.")] = 224,
+) -> None:
+    """Take over a teacher from the three files of the published code. Nothing in them is run."""
+    from launch.checkpoints import import_files
+
+    import_files({"original": original, "attention": attention, "gce": gce}, out, image_size)

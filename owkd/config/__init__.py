@@ -1,0 +1,87 @@
+"""The configuration: one frozen tree, its file form, and what it refuses.
+
+Unknown keys are refused with the nearest right name, and every mistake is reported at once.
+
+    tree      the sections of one training       search    the sections of a search and of its final stage
+    paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
+    reading   files and plain values -> a tree
+"""
+
+from owkd.config.checks import SIMPLEXES
+from owkd.config.paths import field_paths, value_at
+from owkd.config.reading import load_config, parse_config, with_values
+from owkd.config.search import (
+    MAXIMISED,
+    MINIMISED,
+    Choice,
+    Fixed,
+    FloatRange,
+    IntRange,
+    Metric,
+    ObjectiveConfig,
+    ResourcesConfig,
+    RetrainConfig,
+    SamplerConfig,
+    SchedulerConfig,
+    SearchConfig,
+    Simplex,
+    SpaceEntry,
+    parse_constraint,
+)
+from owkd.config.tree import (
+    FOLD_PLACEHOLDER,
+    NO_DISTILLATION,
+    Config,
+    DataConfig,
+    DistillConfig,
+    GceStageConfig,
+    Precision,
+    Preset,
+    StageConfig,
+    StageWeights,
+    Start,
+    StudentConfig,
+    TeacherConfig,
+    TeacherWeights,
+    TrainConfig,
+)
+
+__all__ = [
+    "FOLD_PLACEHOLDER",
+    "MAXIMISED",
+    "MINIMISED",
+    "NO_DISTILLATION",
+    "SIMPLEXES",
+    "Choice",
+    "Config",
+    "DataConfig",
+    "DistillConfig",
+    "Fixed",
+    "FloatRange",
+    "GceStageConfig",
+    "IntRange",
+    "Metric",
+    "ObjectiveConfig",
+    "Precision",
+    "Preset",
+    "ResourcesConfig",
+    "RetrainConfig",
+    "SamplerConfig",
+    "SchedulerConfig",
+    "SearchConfig",
+    "Simplex",
+    "SpaceEntry",
+    "StageConfig",
+    "StageWeights",
+    "Start",
+    "StudentConfig",
+    "TeacherConfig",
+    "TeacherWeights",
+    "TrainConfig",
+    "field_paths",
+    "load_config",
+    "parse_config",
+    "parse_constraint",
+    "value_at",
+    "with_values",
+]

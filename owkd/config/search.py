@@ -1,0 +1,213 @@
+"""The sections `search` and `retrain`: what is searched, by what, for what, and the stage that ends it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from owkd.config.node import Node
+
+MAXIMISED = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
+MINIMISED = ("latency_ms", "parameters", "flops")
+Metric = Literal[
+    "val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "latency_ms", "parameters", "flops"
+]  # fmt: skip
+"""of the student: validation metrics change with every epoch; time of one image, weights and operations do not"""
+
+REDUCTION = re.compile(r"best|last|mean of last ([1-9]\d*)")
+CONSTRAINT = re.compile(rf"\s*({'|'.join((*MAXIMISED, *MINIMISED))})\s*(<=|>=)\s*(\S+)\s*")
+
+
+class Entry(Node):
+    """What every entry of a search space may say."""
+
+    when: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="other entries and the values that they must have for this one to be searched; "
+        "otherwise the field keeps the configuration's value",
+    )
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _listed(cls, conditions: Any) -> Any:
+        if not isinstance(conditions, dict):
+            return conditions
+        return {name: value if isinstance(value, list | tuple) else [value] for name, value in conditions.items()}
+
+
+class FloatRange(Entry):
+    """A real number in [low, high]."""
+
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+    step: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _check_range(self.low, self.high, self.log, self.step)
+        return self
+
+
+class IntRange(Entry):
+    """A whole number in [low, high]."""
+
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    step: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _check_range(self.low, self.high, self.log, self.step)
+        return self
+
+
+class Choice(Entry):
+    """One of some values."""
+
+    type: Literal["categorical"]
+    choices: tuple[Any, ...] = Field(min_length=1)
+
+
+class Fixed(Entry):
+    """One value for every trial: takes a field out of a search without leaving it out of the tables."""
+
+    type: Literal["fixed"]
+    value: Any
+
+
+class Simplex(Entry):
+    """Non-negative weights with a fixed sum, drawn uniformly: distill.teacher_weights or distill.stage_weights."""
+
+    type: Literal["simplex"]
+
+
+SpaceEntry = Annotated[FloatRange | IntRange | Choice | Fixed | Simplex, Field(discriminator="type")]
+
+
+class SamplerConfig(Node):
+    """What proposes the parameters of the next trial. What Optuna could change by default is pinned here."""
+
+    name: Literal["tpe", "gp", "cmaes", "nsga2", "random"] = "tpe"
+    seed: int = 0
+    startup_trials: PositiveInt = Field(default=10, description="random trials before tpe, gp or cmaes model anything")
+    candidates: PositiveInt = Field(default=24, description="tpe: draws of which the most promising one is proposed")
+    multivariate: bool = Field(default=True, description="tpe: model parameters jointly")
+    constant_liar: bool = Field(default=True, description="tpe: count running trials as poor, so that workers spread")
+    population: Annotated[int, Field(ge=2)] = Field(default=50, description="nsga2: trials of a generation")
+
+
+class SchedulerConfig(Node):
+    """What stops a trial early."""
+
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    metric: Metric | None = Field(default=None, description="what decides; the first objective that changes by epoch")
+    grace_epochs: PositiveInt = Field(default=3, description="epochs before a trial may be stopped")
+    reduction_factor: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="asha, hyperband: one in so many goes on"
+    )
+    min_trials: PositiveInt = Field(default=5, description="median: trials to compare with before any is stopped")
+
+
+class ObjectiveConfig(Node):
+    """One thing that a trial is judged by. With `reduction`, the epochs of a fold become one number."""
+
+    metric: Metric = "val/mAP"
+    mode: Literal["max", "min"] | None = Field(default=None, description="max for val/*, min for costs, when unset")
+    reduction: str = Field(
+        default="best",
+        description="best: the best epoch, and the other objectives at that epoch; last; or: mean of last 3",
+    )
+
+    @property
+    def direction(self) -> Literal["max", "min"]:
+        """Which way is better."""
+        return self.mode or ("max" if self.metric in MAXIMISED else "min")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if not REDUCTION.fullmatch(self.reduction):
+            raise ValueError(
+                f"reduction must be best, last, or `mean of last N` with N of 1 or more, but got {self.reduction!r}"
+            )
+        natural = "max" if self.metric in MAXIMISED else "min"
+        if self.mode not in (None, natural):
+            raise ValueError(f"mode must be {natural} for {self.metric}, but got {self.mode!r}; do drop it")
+        return self
+
+
+class ResourcesConfig(Node):
+    """What one trial takes of a machine."""
+
+    cpu: PositiveFloat = 1.0
+    gpu: NonNegativeFloat | Literal["auto"] = Field(
+        default="auto", description="share of a GPU; auto: what one trial needs, measured before the first"
+    )
+
+
+class SearchConfig(Node):
+    """The search over everything that `space` names."""
+
+    trials: PositiveInt = 20
+    seeds: tuple[int, ...] | None = Field(
+        default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
+    )
+    give_up_margin: PositiveFloat | None = Field(
+        default=0.05,
+        description="over several folds or seeds: a trial stops after its first when it is this much worse there than "
+        "the best trial was; null: never",
+    )
+    max_concurrent: PositiveInt | None = Field(default=None, description="trials at a time; what fits when unset")
+    max_failures: Annotated[int, Field(ge=0)] = Field(default=2, description="restarts of a trial that crashes")
+    warm_start: Path | None = Field(default=None, description="an earlier run whose finished trials teach the sampler")
+    sampler: SamplerConfig = SamplerConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
+    objectives: tuple[ObjectiveConfig, ...] = Field(default=(ObjectiveConfig(),), min_length=1)
+    constraints: tuple[str, ...] = Field(default=(), description="such as `latency_ms <= 5`; others are infeasible")
+    resources: ResourcesConfig = ResourcesConfig()
+    space: dict[str, SpaceEntry] = Field(default_factory=dict)
+
+    @field_validator("constraints")
+    @classmethod
+    def _readable(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+        for text in constraints:
+            parse_constraint(text)
+        return constraints
+
+
+class RetrainConfig(Node):
+    """The final stage."""
+
+    top_k: PositiveInt = 3
+    seeds: PositiveInt = 3
+    epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
+    folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
+
+
+def parse_constraint(text: str) -> tuple[Metric, Literal["<=", ">="], float]:
+    """`latency_ms <= 5` -> metric, comparison and bound. Raises `ValueError`."""
+    found = CONSTRAINT.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        return found[1], found[2], float(found[3])  # type: ignore[return-value]  # the pattern names no others
+    except ValueError:
+        raise ValueError(
+            f"a constraint must read METRIC <= NUMBER or METRIC >= NUMBER with METRIC one of "
+            f"{', '.join((*MAXIMISED, *MINIMISED))}, but got {text!r}"
+        ) from None
+
+
+def _check_range(low: float, high: float, log: bool, step: float | None) -> None:
+    if not low < high:
+        raise ValueError(f"low must be below high, but got low={low} and high={high}")
+    if log and low <= 0:
+        raise ValueError(f"low must be above 0 on a log scale, but got low={low}")
+    if log and step is not None:
+        raise ValueError("log and step exclude each other; do drop one")

@@ -1,0 +1,194 @@
+"""The whole configuration: one frozen tree whose defaults are the published values.
+
+Nothing here imports torch, Ray or Optuna, so that a configuration can be checked in a moment on any machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from owkd.config.node import Node
+from owkd.config.search import RetrainConfig, SearchConfig
+from owkd.errors import ConfigError
+
+Preset = Literal["small", "tiny", "micro", "nano"]
+Precision = Literal["fp32", "bf16"]
+
+FOLD_PLACEHOLDER = "{fold}"
+
+
+class DataConfig(Node):
+    """Where the images are: `<root>/<dataset>/<fold>/{train,validation,test}/allcam/<identity>/<image>`."""
+
+    root: Path
+    dataset: str
+    folds: tuple[str, ...] = Field(default=("Fold1",), min_length=1)
+    image_size: PositiveInt = Field(default=224, description="side of the square network input, pixels")
+    cache: Path | None = Field(default=None, description="folder for decoded images; beside the data when unset")
+
+
+class StageConfig(Node):
+    """One stage of teacher training."""
+
+    epochs: PositiveInt = 30
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 1e-5
+    batch_size: PositiveInt = 8
+
+
+class GceStageConfig(StageConfig):
+    """The second stage; a section that names some fields keeps these values of the others."""
+
+    weight_decay: NonNegativeFloat = 1e-6
+    batch_size: PositiveInt = 12
+
+
+class Start(Node):
+    """Size of an ensemble, and what its backbones start from."""
+
+    preset: Preset
+    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] | None = Field(
+        default=None, description="blocks per stage; the preset's when unset"
+    )
+    init: Literal["random", "imagenet"] = Field(
+        default="random", description="imagenet: the official ConvNeXt weights, fetched once; as published"
+    )
+    init_file: Path | None = Field(
+        default=None, description="official .pth file for init: imagenet; torch.hub's cache or the network when unset"
+    )
+
+    @model_validator(mode="after")
+    def _startable(self) -> Self:
+        if self.init == "imagenet" and self.preset == "nano":
+            raise ValueError(
+                "init must be random for preset nano, because no ImageNet weights of its size exist, but got imagenet; "
+                "do choose preset small, tiny or micro, or init random"
+            )
+        if self.init == "random" and self.init_file is not None:
+            raise ValueError(
+                f"init must be imagenet where init_file is given, but got init=random and init_file={self.init_file}; "
+                "do set one or drop the other"
+            )
+        return self
+
+
+class TeacherConfig(Start):
+    """The ensemble that teaches. Flow matrices are compared entry by entry: dims must equal the student's."""
+
+    checkpoint: str | None = Field(
+        default=None, description=f"safetensors file; `{FOLD_PLACEHOLDER}` stands for the fold's name"
+    )
+    preset: Preset = "small"
+    schedule: Literal["two_stage", "joint"] = Field(
+        default="two_stage", description="backbones first, then GCE-Net on frozen features; or all at once"
+    )
+    backbones: StageConfig = StageConfig()
+    gce: GceStageConfig = GceStageConfig()
+
+    def checkpoint_for(self, fold: str) -> Path:
+        """The checkpoint of one fold. Raises `ConfigError` when none is configured."""
+        if self.checkpoint is None:
+            raise ConfigError(
+                ["teacher.checkpoint must name a file; train one with `owkd teacher train CONFIG --out FILE`"]
+            )
+        return Path(self.checkpoint.replace(FOLD_PLACEHOLDER, fold))
+
+
+class StudentConfig(Start):
+    """The light ensemble that is distilled."""
+
+    preset: Preset = "micro"
+
+
+class TrainConfig(Node):
+    """How a student is trained."""
+
+    epochs: PositiveInt = 30
+    batch_size: Annotated[int, Field(ge=2)] = 8
+    images_per_identity: PositiveInt = Field(default=2, description="K of the P x K sampler; 1 is a plain shuffle")
+    validation_batch_size: PositiveInt = Field(default=64, description="images embedded at a time; memory, not results")
+    learning_rate: PositiveFloat = 1e-4
+    gce_learning_rate: PositiveFloat = 1e-3
+    stage_weight_learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 1e-5
+    gce_weight_decay: NonNegativeFloat = 1e-3
+    triplet_margin: NonNegativeFloat = 1.0
+    seed: int = 0
+    precision: Precision = Field(default="fp32", description="bf16: autocast on a GPU; a CPU always computes fp32")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt | None = Field(
+        default=None, description="CPU threads of a single training, torch's choice when unset; a trial has its share"
+    )
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.batch_size % self.images_per_identity:
+            raise ValueError(
+                f"batch_size must be a multiple of images_per_identity, but got {self.batch_size} and "
+                f"{self.images_per_identity}; do set one of them to a multiple of the other"
+            )
+        return self
+
+
+class TeacherWeights(Node):
+    """Weight of each member of the ensemble in the distillation losses; the published ones are all 1."""
+
+    original: NonNegativeFloat = 1.0
+    attention: NonNegativeFloat = 1.0
+    gce: NonNegativeFloat = 1.0
+
+
+class StageWeights(Node):
+    """Fixed weights of the four stages in the backbone term; 1 each is uniform."""
+
+    stage1: NonNegativeFloat = 1.0
+    stage2: NonNegativeFloat = 1.0
+    stage3: NonNegativeFloat = 1.0
+    stage4: NonNegativeFloat = 1.0
+
+
+class DistillConfig(Node):
+    """Coefficients of the distillation losses; 0 switches a term off (and its computation too)."""
+
+    gram: NonNegativeFloat = 1e-4
+    spectrum: NonNegativeFloat = 1e-4
+    gce_gram: NonNegativeFloat = 1e-4
+    gce_spectrum: NonNegativeFloat = 1e-4
+    logit: NonNegativeFloat = 1e-2
+    temperature: PositiveFloat = 1.0
+    teacher_weights: TeacherWeights = TeacherWeights()
+    stage_weights: Literal["learned"] | StageWeights = Field(
+        default="learned", description="learned from the teacher's features (published), or four fixed numbers"
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any distillation term is left: without one, no teacher is needed."""
+        return any((self.gram, self.spectrum, self.gce_gram, self.gce_spectrum, self.logit))
+
+
+NO_DISTILLATION = DistillConfig(gram=0, spectrum=0, gce_gram=0, gce_spectrum=0, logit=0)
+
+
+class Config(Node):
+    """The root."""
+
+    name: str = Field(default="search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    data: DataConfig
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+    search: SearchConfig = SearchConfig()
+    retrain: RetrainConfig = RetrainConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tree as plain YAML types; `parse_config` takes it back unchanged."""
+        return self.model_dump(mode="json")
+
+    def fold_names(self) -> tuple[str, ...]:
+        """Every fold that the search or the final stage opens, without repetition."""
+        return tuple(dict.fromkeys((*self.data.folds, *(self.retrain.folds or ()))))
