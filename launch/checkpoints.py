@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launch.console import console
+from owkd.errors import UserError
 from owkd.models.published_files import export_published, import_teacher
 
 
@@ -33,3 +34,25 @@ def export_files(checkpoint: Path, out: Path) -> None:
             "the stages equally",
             soft_wrap=True,
         )
+
+
+def export_as_onnx(checkpoint: Path, out: Path) -> None:
+    """Exports a checkpoint and says how near it is to PyTorch. Raises as `export_onnx`."""
+    from owkd.export import export_onnx
+
+    if out.is_dir():
+        raise UserError(
+            f"--out must name a file for --format onnx, but {out} is a folder; do give {out / 'student.onnx'}"
+        )
+    exported = export_onnx(checkpoint, out)
+    side = exported.image_size
+    console.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    console.print(f"input   images (batch, 3, {side}, {side}) float32, RGB in [0, 1]", soft_wrap=True)
+    console.print(
+        f"output  embeddings (batch, {exported.embedding_size}) float32; compare them by L2 distance", soft_wrap=True
+    )
+    console.print(
+        f"checked with ONNX Runtime: largest difference to PyTorch {exported.largest_difference:.1e}, where the "
+        f"largest entry is {exported.largest_entry:.2g}",
+        soft_wrap=True,
+    )

@@ -38,13 +38,19 @@ def evaluate(
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
-    out: Annotated[Path, typer.Option(help="Folder that gets original.pth, attention.pth, gce.pth, ...")],
-    format: Annotated[Literal["published"], typer.Option(help="Names and files of the published code.")] = "published",
+    out: Annotated[Path, typer.Option(help="onnx: the file to write. published: folder that gets original.pth, ...")],
+    format: Annotated[
+        Literal["onnx", "published"],
+        typer.Option(help="onnx: images in, embeddings out, any batch. published: files of the published code."),
+    ] = "published",
 ) -> None:
-    """Write a checkpoint in the form that the published code loads."""
-    from launch.checkpoints import export_files
+    """Write a checkpoint for use elsewhere: as ONNX, checked against PyTorch, or as the published code loads it."""
+    from launch.checkpoints import export_as_onnx, export_files
 
-    export_files(checkpoint, out)
+    if format == "onnx":
+        export_as_onnx(checkpoint, out)
+    else:
+        export_files(checkpoint, out)
 
 
 def embed(
