@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from owkd.losses.flow import gram_mse, spectrum_mse
+from owkd.losses.flow import gram_mse, gram_mse_to, spectrum_mse, spectrum_mse_to
 from owkd.losses.identity import cross_entropy, triplet_loss
 from owkd.losses.logit import soft_cross_entropy
 
 if TYPE_CHECKING:
     from owkd.config import DistillConfig
-    from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput
+    from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
 
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+DistanceTo = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""the same, to a flow matrix that is there already"""
 
 SUPERVISED_TERMS = (
     "ce_original",
@@ -65,27 +67,25 @@ def supervised_terms(output: EnsembleOutput, labels: Tensor, margin: float) -> d
 
 
 def distillation_terms(
-    student: EnsembleOutput, teacher: EnsembleOutput, config: DistillConfig, stage_weights: Tensor
+    student: EnsembleOutput, teacher: TeacherTargets, config: DistillConfig, stage_weights: Tensor
 ) -> dict[str, Tensor]:
     """What the student has to learn from the teacher, by the names of `coefficients`; scalars.
 
     stage_weights (4, B) multiply each stage and sample inside the backbone terms, which sum over stages and batch as
     published (so they grow with the batch); the other terms are batch means. A term whose coefficient is 0 is
-    reported as 0. The teacher's tensors never receive a gradient.
+    reported as 0; what it needs of the teacher may be missing. `TeacherTargets.of` takes a teacher's output.
     """
     wanted = {name for name, coefficient in coefficients(config).items() if coefficient}
     zero = _zero(student.gce.logits)
     terms = dict.fromkeys(coefficients(config), zero)
-    for name, distance in (("gram", gram_mse), ("spectrum", spectrum_mse)):
+    for name, distance, to in (("gram", gram_mse, gram_mse_to), ("spectrum", spectrum_mse, spectrum_mse_to)):
         if f"backbone_{name}" in wanted:
-            terms[f"backbone_{name}"] = _backbone(distance, student, teacher, stage_weights)
+            terms[f"backbone_{name}"] = _backbone(distance, to, student, teacher, stage_weights)
         if f"gce_{name}" in wanted:
-            terms[f"gce_{name}"] = _gce(distance, student.gce, teacher.gce)
-    theirs = _members(teacher)
+            terms[f"gce_{name}"] = _gce(distance, student.gce, teacher)
     for name, ours in _members(student).items():
         if f"logit_{name}" in wanted:
-            logits = theirs[name].logits.detach()
-            terms[f"logit_{name}"] = soft_cross_entropy(ours.logits, logits, config.temperature)
+            terms[f"logit_{name}"] = soft_cross_entropy(ours.logits, teacher.logits[name], config.temperature)
     return terms
 
 
@@ -95,26 +95,21 @@ def weigh(terms: Mapping[str, Tensor], config: DistillConfig) -> Tensor:
     return torch.stack([factors.get(name, 1.0) * term for name, term in terms.items()]).sum()
 
 
-def _backbone(distance: Distance, student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor) -> Tensor:
+def _backbone(
+    distance: Distance, to: DistanceTo, student: EnsembleOutput, teacher: TeacherTargets, stage_weights: Tensor
+) -> Tensor:
     """`sum_b sum_i w[i, b] distance[i, b]` over the flow from the original to the attention net at each stage."""
-    stages = zip(
-        student.original.stage_features,
-        student.attention.stage_features,
-        teacher.original.stage_features,
-        teacher.attention.stage_features,
-        strict=True,
-    )
-    distances = torch.stack([distance(xs, ys, xt.detach(), yt.detach()) for xs, ys, xt, yt in stages])
-    return (stage_weights * distances).sum()
+    stages = zip(student.original.stage_features, student.attention.stage_features, teacher.flows, strict=True)
+    distances = [distance(x, y, *flow) if isinstance(flow, tuple) else to(x, y, flow) for x, y, flow in stages]
+    return (stage_weights * torch.stack(distances)).sum()
 
 
-def _gce(distance: Distance, student: GceOutput, teacher: GceOutput) -> Tensor:
+def _gce(distance: Distance, student: GceOutput, teacher: TeacherTargets) -> Tensor:
     """Sum of the batch means over the flows (input, L1), (L1, L2), (L2, L3).
 
     The teacher's first flow starts at the student's input, as published, with the gradient on both sides.
     """
-    ours = (student.input, *student.layers)
-    theirs = (student.input, *(layer.detach() for layer in teacher.layers))
+    ours, theirs = (student.input, *student.layers), (student.input, *teacher.layers)
     flows = zip(ours[:-1], ours[1:], theirs[:-1], theirs[1:], strict=True)
     return torch.stack([distance(*flow).mean() for flow in flows]).sum()
 

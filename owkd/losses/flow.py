@@ -58,6 +58,19 @@ def spectrum_mse(xs: Tensor, ys: Tensor, xt: Tensor, yt: Tensor) -> Tensor:
         return distance(x, y, u, v)
 
 
+def gram_mse_to(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """`gram_mse` of a student's pair of maps against a teacher's flow matrix, (B, Cx, Cy) of any float type."""
+    with torch.autocast(x.device.type, enabled=False):
+        return (_matrix(*_pixels(x, y)) - at_least_float32(matrix)).square().mean(dim=(1, 2))
+
+
+def spectrum_mse_to(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """`spectrum_mse` of a student's pair of maps against a teacher's flow matrix, as `gram_mse_to`."""
+    with torch.autocast(x.device.type, enabled=False):
+        ours, theirs = _amplitude(_matrix(*_pixels(x, y))), _amplitude(at_least_float32(matrix))
+        return (ours - theirs).square().mean(dim=(1, 2))
+
+
 def gram_path(channels_x: int, channels_y: int, pixels: int) -> Path:
     """Which way `gram_mse` takes: by factors where 2N x 2N products take fewer multiplications than Cx x Cy ones."""
     return "factors" if 2 * pixels * (channels_x + channels_y) <= channels_x * channels_y else "matrix"

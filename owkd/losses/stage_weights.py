@@ -26,10 +26,9 @@ class StageWeightHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(2 * channels, STAGES)
 
-    def forward(self, original: Tensor, attention: Tensor) -> Tensor:
-        """The teacher's last stage features, two (B, C, H, W) -> weights (4, B), at least float32."""
-        pooled = torch.cat([feature.detach().mean(dim=(2, 3)) for feature in (original, attention)], dim=1)
-        weights: Tensor = STAGES * at_least_float32(self.linear(pooled)).softmax(dim=1)
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Spatial means of the teacher's last stage features, (B, 2C) -> weights (4, B), at least float32."""
+        weights: Tensor = STAGES * at_least_float32(self.linear(pooled.detach())).softmax(dim=1)
         return weights.T
 
 

@@ -4,9 +4,16 @@ Shapes: B batch, K identities, C_i channels and H_i x W_i map size of stage i (0
 H x W the last stage's map size.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+Flow = Tensor | tuple[Tensor, Tensor]
+"""a teacher's side of a flow: its flow matrix (B, C, C), or the two maps (B, C, H, W) that make it"""
 
 
 @dataclass(frozen=True)
@@ -48,3 +55,33 @@ class EnsembleOutput:
     original: BackboneOutput
     attention: BackboneOutput
     gce: GceOutput
+
+
+@dataclass(frozen=True)
+class TeacherTargets:
+    """What a distillation needs of its teacher for a batch, computed now or read from disk. Nothing has a gradient.
+
+    What no wanted term needs may be empty. Tensors may be of any float type; losses compute in float32 or above.
+    """
+
+    flows: tuple[Flow, ...]
+    """of the four stages, from the original to the attention net"""
+    layers: tuple[Tensor, ...]
+    """three (B, G, H, W): output of each block of GCE-Net"""
+    logits: Mapping[str, Tensor]
+    """(B, K) by member: original, attention, gce"""
+    pooled: Tensor
+    """(B, 2 C_3): spatial means of both last stage features, original first"""
+
+    @classmethod
+    def of(cls, output: EnsembleOutput) -> TeacherTargets:
+        """What a teacher has just put out; flows are pairs of maps."""
+        stages = zip(output.original.stage_features, output.attention.stage_features, strict=True)
+        flows = tuple((original.detach(), attention.detach()) for original, attention in stages)
+        original, attention = flows[-1]
+        return cls(
+            flows=flows,
+            layers=tuple(layer.detach() for layer in output.gce.layers),
+            logits={name: getattr(output, name).logits.detach() for name in ("original", "attention", "gce")},
+            pooled=torch.cat((original.mean(dim=(2, 3)), attention.mean(dim=(2, 3))), dim=1),
+        )

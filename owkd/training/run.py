@@ -17,7 +17,7 @@ from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
 from owkd.models.checkpoint import load_teacher, save_model
-from owkd.models.outputs import EnsembleOutput
+from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.loop import Epoch, FitPlan, Terms, fit
@@ -75,7 +75,7 @@ class Distillation:
             weights = torch.zeros((4, 1), device=self.device)
             if self.teacher is not None:
                 with torch.no_grad():
-                    teacher: EnsembleOutput = self.teacher(images)
+                    teacher = TeacherTargets.of(self.teacher(images))
                 weights = self._stage_weights(teacher, len(labels))
                 terms |= distillation_terms(student, teacher, distill, weights)
         total = weigh(terms, distill)
@@ -102,12 +102,10 @@ class Distillation:
                 self.student, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head
             )
 
-    def _stage_weights(self, teacher: EnsembleOutput, batch_size: int) -> Tensor:
+    def _stage_weights(self, teacher: TeacherTargets, batch_size: int) -> Tensor:
         fixed = self.config.distill.stage_weights
         if fixed == "learned":
-            weights: Tensor = self.modules["stage_weights"](
-                teacher.original.stage_features[3], teacher.attention.stage_features[3]
-            )
+            weights: Tensor = self.modules["stage_weights"](teacher.pooled)
             return weights
         return fixed_stage_weights(fixed, batch_size, self.device)
 

@@ -21,7 +21,7 @@ from owkd.losses import (
     triplet_loss,
     weigh,
 )
-from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput
+from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
 
 BATCH, IDENTITIES = 4, 5
 LABELS = torch.tensor([0, 0, 3, 3])
@@ -169,7 +169,7 @@ def _first_sample(part: BackboneOutput | GceOutput) -> BackboneOutput | GceOutpu
 def test_distillation_terms_are_the_formulas(
     student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor
 ) -> None:
-    terms = distillation_terms(student, teacher, CONFIG, stage_weights)
+    terms = distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
     assert tuple(terms) == DISTILLATION_TERMS
     expected = slow_flow_terms(student, teacher, stage_weights) | {
         "logit_original": soft_cross_entropy(student.original.logits, teacher.original.logits, 2.0),
@@ -186,7 +186,7 @@ def test_gradients_are_those_of_the_formulas(
     """Also that the student's GCE-Net input gets its gradient from both sides of the first flow."""
     leaves = [*student.original.stage_features, *student.attention.stage_features]
     leaves += [student.gce.input, *student.gce.layers, stage_weights]
-    fast = distillation_terms(student, teacher, CONFIG, stage_weights)
+    fast = distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
     slow = slow_flow_terms(student, teacher, stage_weights)
     for ours, theirs in zip(
         torch.autograd.grad(torch.stack([fast[name] for name in slow]).sum(), leaves),
@@ -201,13 +201,29 @@ def test_teacher_gets_no_gradient_and_every_student_tensor_gets_one(
     student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor
 ) -> None:
     terms = supervised_terms(student, LABELS, margin=9.0)
-    terms |= distillation_terms(student, teacher, CONFIG, stage_weights)
+    terms |= distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
     weigh(terms, CONFIG).backward()
     without = [name for name, tensor in tensors(student) if tensor.grad is None or not tensor.grad.any()]
     assert without == ["original.last_map.0", "attention.last_map.0"]  # reach a loss through GCE-Net only
     assert [name for name, tensor in tensors(teacher) if tensor.grad is not None] == []
     assert stage_weights.grad is not None
     assert stage_weights.grad.all()
+
+
+def test_a_flow_matrix_stands_for_the_two_maps_that_make_it(
+    student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor
+) -> None:
+    """Values and gradients; the maps of stages 1 and 3 stay, as stored targets mix both forms."""
+    maps = TeacherTargets.of(teacher)
+    flows = [flow_matrix(*flow) if index % 2 else flow for index, flow in enumerate(maps.flows)]
+    stored = dataclasses.replace(maps, flows=tuple(flows))
+    leaves = [*student.original.stage_features, *student.attention.stage_features, stage_weights]
+    terms = {}
+    for name, targets in (("maps", maps), ("stored", stored)):
+        found = distillation_terms(student, targets, CONFIG, stage_weights)
+        terms[name] = (*found.values(), *torch.autograd.grad(weigh(found, CONFIG), leaves))
+    for ours, theirs in zip(terms["stored"], terms["maps"], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_coefficients_by_hand() -> None:
@@ -260,7 +276,7 @@ def test_a_term_with_coefficient_0_is_reported_as_0(
     teacher: EnsembleOutput,
     stage_weights: Tensor,
 ) -> None:
-    terms = distillation_terms(student, teacher, CONFIG.model_copy(update=change), stage_weights)
+    terms = distillation_terms(student, TeacherTargets.of(teacher), CONFIG.model_copy(update=change), stage_weights)
     assert tuple(terms) == DISTILLATION_TERMS
     assert {name for name, term in terms.items() if term.item() == 0} == off
 
@@ -273,16 +289,16 @@ def test_terms_that_are_off_are_not_computed(
 
     for name in ("gram_mse", "spectrum_mse", "soft_cross_entropy"):
         monkeypatch.setattr(distillation, name, refuse)
-    terms = distillation_terms(student, teacher, NO_DISTILLATION, stage_weights)
+    terms = distillation_terms(student, TeacherTargets.of(teacher), NO_DISTILLATION, stage_weights)
     assert [term.item() for term in terms.values()] == [0] * 7
     assert tuple(terms) == DISTILLATION_TERMS
     with pytest.raises(AssertionError, match="switched off"):
-        distillation_terms(student, teacher, CONFIG, stage_weights)
+        distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
 
 
 def test_flow_terms_of_a_student_equal_to_its_teacher_are_0(student: EnsembleOutput, stage_weights: Tensor) -> None:
     twin = EnsembleOutput(student.original, student.attention, student.gce)
-    terms = distillation_terms(student, twin, CONFIG, stage_weights)
+    terms = distillation_terms(student, TeacherTargets.of(twin), CONFIG, stage_weights)
     assert [terms[name].item() for name in DISTILLATION_TERMS[:4]] == [0, 0, 0, 0]
 
 
@@ -296,8 +312,10 @@ def test_backbone_terms_sum_over_the_batch_and_the_others_average(
             doubled.append(dataclasses.replace(part, **{name: _double(value) for name, value in values.items()}))
         return EnsembleOutput(*doubled)
 
-    once = distillation_terms(student, teacher, CONFIG, stage_weights)
-    both = distillation_terms(twice(student), twice(teacher), CONFIG, torch.cat((stage_weights, stage_weights), dim=1))
+    once = distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
+    both = distillation_terms(
+        twice(student), TeacherTargets.of(twice(teacher)), CONFIG, torch.cat((stage_weights, stage_weights), dim=1)
+    )
     for name, term in once.items():
         torch.testing.assert_close(both[name], term * (2 if name.startswith("backbone") else 1))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from owkd.config import DistillConfig
 from owkd.losses import StageWeightHead, distillation_terms, flow, gram_mse, spectrum_mse, weigh
-from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput
+from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
 
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))
 # float64: the order of summation only. float32: a mean over at least 9216 entries, each the difference of two numbers
@@ -137,9 +137,9 @@ def test_one_gce_distance_by_the_plain_formula(kind: str, dtype: torch.dtype, go
 
 @DTYPES
 def test_stage_weights(dtype: torch.dtype, golden: dict[str, np.ndarray]) -> None:
-    _, _, original, attention = stage(3, dtype)
+    _, teacher = ensembles(dtype)
     with torch.no_grad():
-        weights = head(dtype)(original, attention)
+        weights = head(dtype)(TeacherTargets.of(teacher).pooled)
     assert weights.dtype == dtype
     np.testing.assert_allclose(weights.numpy(), golden["loss/optimal_weights"], rtol=TOLERANCE[dtype])
 
@@ -147,10 +147,11 @@ def test_stage_weights(dtype: torch.dtype, golden: dict[str, np.ndarray]) -> Non
 @DTYPES
 def test_whole_feature_loss(dtype: torch.dtype, golden: dict[str, np.ndarray]) -> None:
     student, teacher = ensembles(dtype)
+    targets = TeacherTargets.of(teacher)
     config = DistillConfig(logit=0)
     with torch.no_grad():
-        weights = head(dtype)(teacher.original.stage_features[3], teacher.attention.stage_features[3])
-        terms = distillation_terms(student, teacher, config, weights)
+        weights = head(dtype)(targets.pooled)
+        terms = distillation_terms(student, targets, config, weights)
     total = sum(terms[name] for name in ("backbone_gram", "backbone_spectrum", "gce_gram", "gce_spectrum"))
     assert total.item() == pytest.approx(golden["loss/owkd"].item(), rel=TOLERANCE[dtype])
     assert weigh(terms, config).item() == pytest.approx(1e-4 * golden["loss/owkd"].item(), rel=TOLERANCE[dtype])

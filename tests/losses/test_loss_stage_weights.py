@@ -10,10 +10,9 @@ from owkd.config import StageWeights
 from owkd.losses import StageWeightHead, fixed_stage_weights
 
 
-def features(batch: int = 2, channels: int = 3) -> tuple[Tensor, Tensor]:
+def means(batch: int = 2, channels: int = 3) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    first, second = torch.randn(2, batch, channels, 2, 2, generator=generator, dtype=torch.float64)
-    return first, second
+    return torch.randn(batch, 2 * channels, generator=generator, dtype=torch.float64)
 
 
 def test_by_hand() -> None:
@@ -21,47 +20,41 @@ def test_by_hand() -> None:
     with torch.no_grad():
         head.linear.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.5], [0.0, 0.0], [0.0, 0.0]]))
         head.linear.bias.copy_(torch.tensor([0.0, 0.0, math.log(2), 0.0]))
-    # pooled: original log 3 and 0, attention 0 and log 16
-    original = torch.tensor([[math.log(3) - 1, math.log(3) + 1], [-1.0, 1.0]]).reshape(2, 1, 1, 2)
-    attention = torch.tensor([[-2.0, 2.0], [math.log(16), math.log(16)]]).reshape(2, 1, 1, 2)
-    weights = head(original, attention)
+    weights = head(torch.tensor([[math.log(3), 0.0], [0.0, math.log(16)]]))
     expected = torch.tensor([[3 * 4 / 7, 4 / 8], [4 / 7, 4 * 4 / 8], [2 * 4 / 7, 2 * 4 / 8], [4 / 7, 4 / 8]])
     torch.testing.assert_close(weights, expected)
 
 
 def test_weights_of_each_sample_sum_to_4_whatever_the_batch() -> None:
-    head, (original, attention) = StageWeightHead(3).double(), features(5)
-    weights = head(original, attention)
+    head, pooled = StageWeightHead(3).double(), means(5)
+    weights = head(pooled)
     assert weights.shape == (4, 5)
     torch.testing.assert_close(weights.sum(dim=0), torch.full((5,), 4.0, dtype=torch.float64))
-    torch.testing.assert_close(head(original[3:4], attention[3:4]), weights[:, 3:4])
+    torch.testing.assert_close(head(pooled[3:4]), weights[:, 3:4])
 
 
 def test_the_head_learns_and_the_teacher_does_not() -> None:
-    head, (original, attention) = StageWeightHead(3).double(), features()
-    original.requires_grad_()
-    attention.requires_grad_()
-    (head(original, attention) * torch.arange(4.0)[:, None]).sum().backward()
-    assert original.grad is None
-    assert attention.grad is None
+    head, pooled = StageWeightHead(3).double(), means().requires_grad_()
+    (head(pooled) * torch.arange(4.0)[:, None]).sum().backward()
+    assert pooled.grad is None
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in head.parameters())
 
 
 def test_gradcheck() -> None:
-    head, maps = StageWeightHead(3).double(), features()
+    head, pooled = StageWeightHead(3).double(), means()
     names, values = zip(*head.named_parameters(), strict=True)
 
     def weights(*parameters: Tensor) -> Tensor:
-        return torch.func.functional_call(head, dict(zip(names, parameters, strict=True)), maps)
+        return torch.func.functional_call(head, dict(zip(names, parameters, strict=True)), pooled)
 
     assert names == ("linear.weight", "linear.bias")
     assert torch.autograd.gradcheck(weights, values)
 
 
 def test_at_least_float32_under_autocast() -> None:
-    head, maps = StageWeightHead(3), features()
+    head, pooled = StageWeightHead(3), means()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        weights = head(*(part.bfloat16() for part in maps))
+        weights = head(pooled.bfloat16())
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights.sum(dim=0), torch.full((2,), 4.0))
 
