@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +15,81 @@ from owkd.errors import ConfigError, UserError
 def check_inputs(config: Config) -> dict[str, Any]:
     """Opens training and validation split of every fold, and every teacher -> their fingerprints.
 
-    The student's start is tried, which fetches ImageNet weights where they are asked for and absent. Images are decoded
-    here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Raises
-    `ConfigError` naming everything that is missing, damaged or does not fit.
+    Raises `ConfigError` naming everything that is missing, damaged or does not fit.
     """
-    import numpy as np
+    prints, problems = look_at_inputs(config)
+    if problems:
+        raise ConfigError(problems, "what the search stands on")
+    return prints
 
-    from owkd.data.images import load_images
-    from owkd.data.index import read_split
-    from owkd.models.checkpoint import load_teacher
-    from owkd.models.presets import architecture
-    from owkd.training.prepare import first_network
 
-    shape = architecture(config.student.preset, config.student.depths)
+def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """What a search stands on -> fingerprints, and all that is wrong with it.
+
+    The student's start is tried, which fetches ImageNet weights where they are asked for and absent. Images are decoded
+    here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Sections
+    in `unknown` have mistakes of their own, and what hangs on them is passed over.
+    """
     prints: dict[str, Any] = {"data": {}, "teacher": {}}
     problems: list[str] = []
+    if "student" not in unknown:
+        with _collected(problems):
+            _try_student(config)
+    for fold in config.fold_names():
+        identities: tuple[int, ...] | None = None
+        if "data" not in unknown:
+            with _collected(problems):
+                prints["data"][fold], identities = _open_fold(config, fold)
+        if not {"teacher", "student"} & set(unknown):
+            with _collected(problems):
+                prints["teacher"][fold] = _open_teacher(config, fold, identities)
+    return prints, list(dict.fromkeys(problems))
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
     try:
-        first_network(config.student, 2, config.data.image_size, "student", seed=0)
+        yield
     except ConfigError as error:
         problems.extend(error.problems)
     except UserError as error:
         problems.append(str(error))
-    for fold in config.fold_names():
-        try:
-            train = read_split(config.data.root, config.data.dataset, fold, "train")
-            validation = read_split(config.data.root, config.data.dataset, fold, "validation")
-            for split in (train, validation):
-                load_images(split, config.data.image_size, config.data.cache)
-            prints["data"][fold] = {"train": train.fingerprint, "validation": validation.fingerprint}
-            path = config.teacher.checkpoint_for(fold)
-            identities = tuple(int(identity) for identity in np.unique(train.identities))
-            load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
-            prints["teacher"][fold] = _sha256(path)
-        except ConfigError as error:
-            problems.extend(error.problems)
-        except UserError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)), "what the search stands on")
-    return prints
+
+
+def _try_student(config: Config) -> None:
+    from owkd.training.prepare import first_network
+
+    first_network(config.student, 2, config.data.image_size, "student", seed=0)
+
+
+def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ...]]:
+    """-> fingerprints by split, and the identities that are trained on. Raises `DataError`."""
+    import numpy as np
+
+    from owkd.data.images import load_images
+    from owkd.data.index import SplitName, read_split
+
+    data = config.data
+    learned: tuple[SplitName, ...] = ("train", "validation")
+    train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
+    for split in (train, validation):
+        load_images(split, data.image_size, data.cache)
+    found = {"train": train.fingerprint, "validation": validation.fingerprint}
+    return found, tuple(int(identity) for identity in np.unique(train.identities))
+
+
+def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None) -> str:
+    """-> the file's digest. Where the identities are unknown, it need only be readable. Raises `CheckpointError`."""
+    from owkd.models.checkpoint import load_teacher, read_info
+    from owkd.models.presets import architecture
+
+    path = config.teacher.checkpoint_for(fold)
+    if identities is None:
+        read_info(path)
+    else:
+        shape = architecture(config.student.preset, config.student.depths)
+        load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+    return _sha256(path)
 
 
 def anchored(config: Config, run: Path, trials: int | None = None) -> Config:

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 import yaml
 
-from owkd.config import Config, field_paths, load_config, parse_config, value_at, with_values
+from owkd.config import Config, field_paths, load_config, parse_config, read_config, value_at, with_values
 from owkd.errors import ConfigError
 
 
 def raw(**sections: Any) -> dict[str, Any]:
     return {"data": {"root": "/data", "dataset": "Some_thermal"}, **sections}
+
+
+SPACE = {"distill.logit": {"type": "float", "low": 0.1, "high": 1.0}}
+LONG_GRACE = {"space": SPACE, "scheduler": {"grace_epochs": 40}}
 
 
 def problems(**sections: Any) -> tuple[str, ...]:
@@ -94,6 +98,63 @@ def test_one_mistake_is_named(sections: dict[str, Any], words: str) -> None:
     found = problems(**sections)
     assert len(found) == 1
     assert words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        # a mistake in one place hides none in another, though the whole tree could not be built
+        (
+            {"student": {"preset": 7}, "train": {"epochs": 2}, "search": {"space": SPACE}},
+            ("student.preset: ", "grace_epochs must be at most train.epochs, but got 3 and 2"),
+        ),
+        (
+            {"data": {"dataset": "x"}, "search": {"space": {"distill.gra": SPACE["distill.logit"]}}},
+            ("data.root: is required", "search.space.distill.gra: names no field"),
+        ),
+        # and a default in the place of a mistake is no mistake of the user's
+        (
+            {"train": {"epochs": "ten"}, "search": {"space": SPACE, "scheduler": {"grace_epochs": 40}}},
+            ("train.epochs: ",),
+        ),
+        ({"trian": {"epochs": 50}, "search": {"space": SPACE, "scheduler": {"grace_epochs": 40}}}, ("trian: unknown",)),
+        (
+            {
+                "search": {
+                    "space": {
+                        "student.preset": {"type": "categorical", "choices": []},
+                        "distill.logit": {**SPACE["distill.logit"], "when": {"student.preset": "nano"}},
+                    }
+                }
+            },
+            ("search.space.student.preset.categorical.choices: ",),
+        ),
+    ],
+)
+def test_mistakes_of_every_kind_are_named_together(sections: dict[str, Any], words: tuple[str, ...]) -> None:
+    found = problems(**sections)
+    assert len(found) == len(words)
+    for line, start in zip(found, words, strict=True):
+        assert start in line
+
+
+def test_what_is_right_of_a_tree_stays(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(raw(train={"epochs": 5, "batch_size": 3}, student={"preset": "tiny"}, teacher=4)))
+    reading = read_config(path)
+    assert reading.config is None
+    assert reading.rest is not None
+    assert (reading.rest.student.preset, reading.rest.data, reading.rest.train) == (
+        "tiny",
+        parse_config(raw()).data,
+        Config.model_validate(raw()).train,
+    )
+    assert set(reading.lacking) == {"train", "teacher"}
+    path.write_text(yaml.safe_dump({"train": {"epochs": 5}}))
+    reading = read_config(path)
+    assert reading.lacking == ("data",)
+    assert reading.rest is not None
+    assert reading.rest.train.epochs == 5
 
 
 def test_grace_beyond_the_epochs_matters_only_to_a_search() -> None:

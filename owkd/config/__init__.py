@@ -4,12 +4,12 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
 
     tree      the sections of one training       search    the sections of a search and of its final stage
     paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
-    reading   files and plain values -> a tree
+    reading   files and plain values -> a tree     salvage   what is right of a tree that has mistakes
 """
 
 from owkd.config.checks import SIMPLEXES
 from owkd.config.paths import field_paths, value_at
-from owkd.config.reading import load_config, parse_config, with_values
+from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
     MAXIMISED,
     MINIMISED,
@@ -64,6 +64,7 @@ __all__ = [
     "ObjectiveConfig",
     "Precision",
     "Preset",
+    "Reading",
     "ResourcesConfig",
     "RetrainConfig",
     "SamplerConfig",
@@ -82,6 +83,7 @@ __all__ = [
     "load_config",
     "parse_config",
     "parse_constraint",
+    "read_config",
     "value_at",
     "with_values",
 ]

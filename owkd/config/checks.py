@@ -98,7 +98,7 @@ def describe_errors(error: ValidationError) -> list[str]:
         location = [str(part) for part in problem["loc"]]
         where = ".".join(location)
         if problem["type"] == "extra_forbidden":
-            siblings = _children(location[:-1])
+            siblings = children(location[:-1])
             near = difflib.get_close_matches(location[-1], siblings, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(siblings)}"
             lines.append(f"{where}: unknown key; {hint}")
@@ -113,7 +113,7 @@ def describe_errors(error: ValidationError) -> list[str]:
 
 
 def space_checks_alone(raw: Mapping[str, Any]) -> list[str]:
-    """Unknown names in the space, for a tree that has other mistakes too."""
+    """Unknown names in the space, of entries that have other mistakes too."""
     search = raw.get("search")
     space = search.get("space") if isinstance(search, dict) else None
     return [problem for name in space for problem in _name_check(str(name))] if isinstance(space, dict) else []
@@ -152,7 +152,8 @@ def _entry_check(config: Config, name: str, entry: SpaceEntry) -> list[str]:
     return problems
 
 
-def _children(location: Sequence[str]) -> list[str]:
+def children(location: Sequence[str]) -> list[str]:
+    """Names of the fields in a section."""
     prefix = ".".join(location)
     depth = len(location)
     names = [path for path in walk(Config) if path.startswith(f"{prefix}." if prefix else "")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,29 @@ from pydantic import ValidationError
 
 from owkd.config.checks import cross_checks, describe_errors, space_checks_alone
 from owkd.config.paths import set_dotted
+from owkd.config.salvage import concerns, salvage
 from owkd.config.tree import Config
 from owkd.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A tree of plain values as far as it can be read."""
+
+    source: str
+    config: Config | None
+    """None when there is a mistake"""
+    problems: tuple[str, ...]
+    rest: Config | None
+    """the tree with defaults where mistakes were; None where there is no tree at all"""
+    lacking: tuple[str, ...] = ()
+    """dotted paths of the fields and sections that `rest` has defaults for"""
+
+    def whole(self) -> Config:
+        """The configuration. Raises `ConfigError` naming every mistake at once."""
+        if self.config is None:
+            raise ConfigError(self.problems, self.source)
+        return self.config
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -22,15 +44,20 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 
     Raises `ConfigError` naming every mistake at once.
     """
+    return read_config(path, overrides).whole()
+
+
+def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
+    """`load_config` for one who wants to look further in spite of mistakes. Raises nothing."""
     path = Path(path)
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError([f"no such file: {path}; do give the path of a YAML configuration"], str(path)) from None
+        return _no_tree(path, f"no such file: {path}; do give the path of a YAML configuration")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError([f"not readable as YAML: {error}"], str(path)) from error
+        return _no_tree(path, f"not readable as YAML: {error}")
     if not isinstance(raw, dict):
-        raise ConfigError([f"must be a mapping of sections, but holds {type(raw).__name__}"], str(path))
+        return _no_tree(path, f"must be a mapping of sections, but holds {type(raw).__name__}")
     problems: list[str] = []
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -41,22 +68,28 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
             set_dotted(raw, key.strip(), yaml.safe_load(text))
         except (yaml.YAMLError, ValueError) as error:
             problems.append(f"--set {override}: {error}")
-    return parse_config(raw, source=str(path), problems=problems)
+    return _read(raw, str(path), problems)
 
 
-def parse_config(raw: Mapping[str, Any], source: str = "the configuration", problems: Sequence[str] = ()) -> Config:
-    """Checks a tree of plain values. Raises `ConfigError` naming every mistake at once (after `problems`)."""
-    found = list(problems)
-    config: Config | None = None
+def parse_config(raw: Mapping[str, Any], source: str = "the configuration") -> Config:
+    """Checks a tree of plain values. Raises `ConfigError` naming every mistake at once."""
+    return _read(raw, source, []).whole()
+
+
+def _read(raw: Mapping[str, Any], source: str, problems: list[str]) -> Reading:
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        found.extend(describe_errors(error))
-    found.extend(cross_checks(config) if config is not None else space_checks_alone(raw))
-    if found:
-        raise ConfigError(found, source)
-    assert config is not None
-    return config
+        rest, lacking = salvage(raw)
+        further = [*space_checks_alone(raw), *cross_checks(rest)]
+        found = [*problems, *describe_errors(error), *(line for line in further if not concerns(line, lacking))]
+        return Reading(source, None, tuple(dict.fromkeys(found)), rest, lacking)
+    found = [*problems, *cross_checks(config)]
+    return Reading(source, None if found else config, tuple(found), config)
+
+
+def _no_tree(path: Path, problem: str) -> Reading:
+    return Reading(str(path), None, (problem,), None)
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:

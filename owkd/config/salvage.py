@@ -1,0 +1,57 @@
+"""What is right of a tree that has mistakes, so that the rest of it can be checked in the same go."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from owkd.config.checks import children
+from owkd.config.tree import Config
+
+PLACEHOLDER = {"root": ".", "dataset": "unknown"}
+"""stands in for `data`, the one section without defaults; nothing is read by it"""
+
+SPACE = "search.space."
+
+
+def salvage(raw: Mapping[str, Any]) -> tuple[Config, tuple[str, ...]]:
+    """The tree without its mistakes -> that tree, and the dotted paths of what was left out of it.
+
+    What is left out has its default; a key that nobody knows counts for the one that it is most like as well.
+    """
+    tree: dict[str, Any] = copy.deepcopy(dict(raw))
+    lacking: dict[str, None] = {}
+    while True:
+        try:
+            return Config.model_validate(tree), tuple(lacking)
+        except ValidationError as error:
+            for problem in error.errors():
+                lacking |= dict.fromkeys(_leave_out(tree, [str(part) for part in problem["loc"]]))
+
+
+def concerns(problem: str, lacking: Collection[str]) -> bool:
+    """Whether a problem speaks of a field that was left out: its value there is a default that nobody wrote."""
+    names = {name for path in lacking for name in (path, path.removeprefix(SPACE))}
+    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", problem) for name in names)
+
+
+def _leave_out(tree: dict[str, Any], location: list[str]) -> list[str]:
+    """Removes the deepest key on the way to a mistake -> its path, and that of the key that it may stand for."""
+    node: Any = tree
+    path: list[str] = []
+    above: Any = tree
+    for part in location:  # a part that is no key names a kind of entry, a place in a list, or what is missing
+        if isinstance(node, dict) and part in node:
+            above, node = node, node[part]
+            path.append(part)
+    if not path:
+        tree["data"] = dict(PLACEHOLDER)
+        return ["data"]
+    del above[path[-1]]
+    near = difflib.get_close_matches(path[-1], children(path[:-1]), n=1)
+    return [".".join(names) for names in (path, *([*path[:-1], name] for name in near))]
