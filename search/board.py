@@ -1,8 +1,8 @@
 """TensorBoard: one event file a trial, live from its first epoch, with its hyperparameters from its start.
 
-Scalars carry the names of the metrics; with several folds a name is led by its fold (`Fold1/val/mAP`) and its step
-is the epoch on that fold. `objective` and `objective_best` run over all folds; the last value of `objective_best`
-is what the trial is judged by, and HParams shows last values.
+Scalars carry the names of the metrics; with several folds or seeds a name is led by them (`Fold1/val/mAP`,
+`Fold1/seed-1/val/mAP`) and its step is the epoch of that part. `objective` and `objective_best` run over all parts;
+the last value of `objective_best` is what the trial is judged by, and HParams shows last values.
 
 A trial that goes on after an interruption gets a fresh file with all of its epochs, read from the results: no epoch
 is in it twice, and a record that was cut off is gone.
@@ -41,6 +41,7 @@ from owkd.config import SIMPLEXES, Config, Simplex
 from search.folder import trial_name
 from search.space import ColumnType, columns, distributions, flatten
 from search.states import State
+from search.trainable import Part, parts_of
 
 OBJECTIVE = "objective"
 BEST = "objective_best"
@@ -58,6 +59,7 @@ class Scalars:
     """What one epoch shows."""
 
     fold: str
+    seed: int
     epoch: int
     step: int
     objective: float
@@ -72,9 +74,9 @@ class Board:
 
     def __init__(self, folder: Path, config: Config) -> None:
         self.folder = folder
-        self._several_folds = len(config.data.folds) > 1
+        self._parts = parts_of(config)
         self._types = columns(config)
-        self._experiment = _experiment(config, self._tags(config))
+        self._experiment = _experiment(config, self._tags())
         self._writers: dict[int, _EventFile] = {}
 
     def open(self, number: int, values: Mapping[str, Any], past: Iterable[Scalars] = ()) -> None:
@@ -113,15 +115,18 @@ class Board:
             self._writers.popitem()[1].close()
 
     def _write(self, writer: _EventFile, scalars: Scalars) -> None:
-        lead = f"{scalars.fold}/" if self._several_folds else ""
+        lead = self._lead(Part(scalars.fold, scalars.seed))
         writer.scalars({f"{lead}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
         writer.scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
 
-    def _tags(self, config: Config) -> list[str]:
+    def _lead(self, part: Part) -> str:
+        """What a metric's name begins with: only what tells parts apart."""
+        fold = f"{part.fold}/" if len({other.fold for other in self._parts}) > 1 else ""
+        return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
+
+    def _tags(self) -> list[str]:
         names = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "loss/total")
-        if not self._several_folds:
-            return [BEST, *names]
-        return [BEST, *(f"{fold}/{name}" for fold in config.data.folds for name in names)]
+        return [BEST, *(f"{self._lead(part)}{name}" for part in self._parts for name in names)]
 
     def _path(self, number: int) -> Path:
         return self.folder / trial_name(number)

@@ -17,7 +17,7 @@ from search.progress import Progress
 from search.space import single
 from search.states import State
 from search.study import TrialView
-from search.trainable import Job, Message, final_state
+from search.trainable import Job, Message, Part, final_state
 
 Role = Literal["candidate", "baseline"]
 
@@ -44,6 +44,10 @@ class Model:
     seed: int
 
     @property
+    def part(self) -> Part:
+        return Part(self.fold, self.seed)
+
+    @property
     def key(self) -> str:
         return f"{self.contender.slug}/{self.fold}/seed-{self.seed}"
 
@@ -60,7 +64,7 @@ class Model:
 
     def folder(self, retrain: Path) -> Path:
         """Where its checkpoints and its metrics.json are."""
-        return retrain / self.contender.slug / f"seed-{self.seed}" / self.fold
+        return self.part.folder(retrain / self.contender.slug)
 
 
 def contenders(config: Config, trials: Iterable[TrialView]) -> list[Contender]:
@@ -153,8 +157,8 @@ class RetrainDesk:
         if not self._waiting:
             return None
         model = self.models[self._waiting.pop(0)]
-        folder = model.folder(self.retrain)
-        return Job(model.key, model.contender.config.to_dict(), (model.fold,), str(folder.parent), model.seed)
+        directory = self.retrain / model.contender.slug
+        return Job(model.key, model.contender.config.to_dict(), (model.part,), str(directory))
 
     def started(self, key: str) -> None:
         """A model starts, or starts again."""

@@ -7,6 +7,7 @@ so; rows that lag behind are written again when the run is opened.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from search.progress import Progress
 from search.space import columns, describe, single
 from search.states import FAILED, State
 from search.store import EPOCH_FIELDS, Row, Store
-from search.study import Ending, Proposal, Study, TrialView, best
-from search.trainable import Job, Message, final_state
+from search.study import Ending, Proposal, StoppedBy, Study, TrialView, best
+from search.trainable import Job, Message, Part, final_state, parts_of
 
 ALIKE = 3
 """so many failures alike, and nothing else, are one cause that more trials would not cure"""
@@ -36,9 +37,13 @@ class _Open:
 
     proposal: Proposal
     epochs: int
+    """of each part"""
+    parts: tuple[Part, ...]
     attempt: int = 0
     curve: dict[int, float] = field(default_factory=dict)
     crash: Message | None = None
+    given_up: str = ""
+    """why no further part is worth its time"""
 
 
 class SearchDesk:
@@ -85,14 +90,15 @@ class SearchDesk:
         """The next trial as a job; a proposal that the configuration refuses ends here, as an `error`."""
         while not self.hopeless() and (proposal := self.study.next()) is not None:
             key = trial_name(proposal.number)
-            self._open[key] = _Open(proposal, self.study.epochs(proposal.values))
+            trial = self._open[key] = _Open(proposal, self.study.epochs(proposal.values), parts_of(self.config))
             try:
                 config = single(self.config, proposal.values)
             except ConfigError as error:
                 self.started(key)
                 self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))
                 continue
-            return Job(key, config.to_dict(), config.data.folds, str(self.folder.checkpoints / key))
+            trial.parts = parts_of(config)
+            return Job(key, config.to_dict(), trial.parts, str(self.folder.checkpoints / key))
         return None
 
     def started(self, key: str) -> None:
@@ -107,7 +113,7 @@ class SearchDesk:
         self.board.open(number, values, [self._scalars_of_row(trial, row) for row in rows])
         self.store.write_trial(view)
         if self.progress:
-            epochs = trial.epochs * len(self.config.data.folds)
+            epochs = trial.epochs * len(trial.parts)
             self.progress.started(_short(key), describe(values), epochs, view.attempt)
 
     def heard(self, message: Message) -> None:
@@ -132,9 +138,35 @@ class SearchDesk:
                 _short(message.key), message.step, message.objective, found[1] if found else 0.0, news=news
             )
 
+    def gives_up(self, key: str, step: int, objective: float) -> bool:
+        """Whether a trial shall stop at this epoch because, at the end of its first part, it is clearly worse than
+        the best complete trial was on that same part (`search.give_up_margin`).
+
+        An epoch that was heard before is not judged again.
+        """
+        trial = self._open[key]
+        margin, leader = self.config.search.give_up_margin, self.best()
+        if margin is None or leader is None or len(trial.parts) == 1:
+            return False
+        if step != trial.epochs or step in trial.curve:
+            return False
+        reached = max(objective, *trial.curve.values(), -math.inf)
+        bar = max(value for at, value in leader.curve.items() if at <= self.study.epochs(leader.values))
+        if bar - reached < margin:
+            return False
+        part = trial.parts[0]
+        trial.given_up = (
+            f"{bar - reached:.4f} below {_short(trial_name(leader.number))} on {part.fold} with seed {part.seed}"
+        )
+        return True
+
     def stopped(self, key: str, last: Message) -> None:
-        """A trial is over; one that was still running was stopped by the scheduler."""
-        self._end(key, Ending(final_state(last.state), last.step, last.error_type, last.error_text))
+        """A trial is over; one that was still running was stopped by the scheduler, or given up."""
+        state = final_state(last.state)
+        by: StoppedBy | None = None
+        if state == "pruned":
+            by = "give_up" if self._open[key].given_up else "scheduler"
+        self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
     def lost(self, key: str, error_text: str) -> None:
         """A trial failed more often than it may."""
@@ -156,7 +188,7 @@ class SearchDesk:
             self._successes += 1
         self.keep_best_checkpoints()
         if self.progress:
-            self.progress.ended(_short(key), view.state, view.objective, view.error_text or "")
+            self.progress.ended(_short(key), view.state, view.objective, view.error_text or trial.given_up)
             self._show_best()
 
     def keep_best_checkpoints(self) -> None:
@@ -169,7 +201,7 @@ class SearchDesk:
         ended = {trial_name(view.number) for view in over}
         for path in self.folder.checkpoints.iterdir():
             if path.name in kept:
-                for last in path.glob("*/last.pt"):
+                for last in path.rglob("last.pt"):
                     last.unlink(missing_ok=True)
             elif path.name in ended:
                 shutil.rmtree(path, ignore_errors=True)
@@ -192,6 +224,7 @@ class SearchDesk:
         assert found is not None
         return Scalars(
             message.fold,
+            message.seed,
             message.epoch,
             message.step,
             message.objective,
@@ -208,7 +241,7 @@ class SearchDesk:
             name: value for name, value in row.items() if name not in EPOCH_FIELDS and value is not None
         }
         at = row["ended_at"].timestamp()
-        return Scalars(row["fold"], row["epoch"], row["step"], row["objective"], found[1], metrics, at)
+        return Scalars(row["fold"], row["seed"], row["epoch"], row["step"], row["objective"], found[1], metrics, at)
 
 
 def _rank(view: TrialView) -> tuple[float, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 
 from owkd.config import Config
 from search.share import Share
-from search.trainable import Job, Message, Train, work_for_ray
+from search.trainable import Job, Message, Train, parts_of, work_for_ray
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write
@@ -34,6 +34,9 @@ ENVIRONMENT = {
 
 Curve = dict[int, float]
 """objective by step"""
+
+GivesUp = Callable[[str, int, float], bool]
+"""whether to stop a job at an epoch: its key, the step and the objective there"""
 
 
 class Desk(Protocol):
@@ -60,20 +63,25 @@ class Desk(Protocol):
         ...
 
 
-def scheduler_for(config: Config, epochs: int, past: Iterable[tuple[str, Curve]]) -> TrialScheduler:
-    """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve)."""
+def scheduler_for(
+    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], gives_up: GivesUp | None = None
+) -> TrialScheduler:
+    """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
+
+    A job that it would let go on, `gives_up` may stop all the same.
+    """
     chosen = config.search.scheduler
     if chosen.name == "none":
-        return FIFOScheduler()
+        return Informed(FIFOScheduler(), gives_up=gives_up)
     asha = ASHAScheduler(
         time_attr="step",
         metric="objective",
         mode="max",
-        max_t=epochs * len(config.data.folds),
+        max_t=epochs * len(parts_of(config)),
         grace_period=chosen.grace_epochs,
         reduction_factor=chosen.reduction_factor,
     )
-    return Informed(asha, past)
+    return Informed(asha, past, gives_up)
 
 
 class Informed(FIFOScheduler):
@@ -84,9 +92,10 @@ class Informed(FIFOScheduler):
     its step on record.
     """
 
-    def __init__(self, inner: Any, past: Iterable[tuple[str, Curve]] = ()) -> None:
+    def __init__(self, inner: Any, past: Iterable[tuple[str, Curve]] = (), gives_up: GivesUp | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
+        self._gives_up = gives_up
         self._metric = "objective"
         self._known: set[str] = set()
         for key, curve in past:
@@ -100,10 +109,21 @@ class Informed(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if result.get("state") != "running":
             return str(TrialScheduler.CONTINUE)
-        return str(self._inner.on_trial_result(tune_controller, _alias(trial.config["key"]), result))
+        key = trial.config["key"]
+        decision = str(self._inner.on_trial_result(tune_controller, _alias(key), result))
+        if (
+            decision == TrialScheduler.CONTINUE
+            and self._gives_up
+            and self._gives_up(key, result["step"], result["objective"])
+        ):
+            return str(TrialScheduler.STOP)
+        return decision
 
     def debug_string(self) -> str:
         return str(self._inner.debug_string())
+
+    def __reduce__(self) -> Any:
+        return (_forgotten, ())
 
     def _add(self, key: str) -> None:
         if key not in self._known:

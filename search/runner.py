@@ -127,7 +127,7 @@ def resume(
 def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console: Console) -> Summary:
     begun = time.monotonic()
     desk = SearchDesk(folder, config, study)
-    past = [(trial_name(view.number), view.curve) for view in study.views()]
+    past = ((trial_name(view.number), view.curve) for view in study.views())
     progress = Progress(
         console,
         f"search {folder.name}",
@@ -143,7 +143,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console:
                 desk,
                 train=work.train,
                 share=share_of_cluster(config),
-                scheduler=scheduler_for(config, _longest(config), past),
+                scheduler=scheduler_for(config, _longest(config), past, desk.gives_up),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
             )
@@ -162,6 +162,6 @@ def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:
 
 
 def _longest(config: Config) -> int:
-    """The most epochs that a trial may train on one fold."""
+    """The most epochs that a trial may train on one part."""
     entry = config.search.space.get("train.epochs")
     return entry.high if isinstance(entry, IntRange) else config.train.epochs

@@ -1,7 +1,7 @@
-"""Results as Parquet: one row a trial, one row an epoch and fold, one row a retrained model.
+"""Results as Parquet: one row a trial, one row an epoch of each fold and seed, one row a retrained model.
 
     results/trials/trial-00007.parquet    one row; rewritten whole when the trial starts, after each epoch, at its end
-    results/epochs/trial-00007.parquet    one row for each epoch and fold that the trial told
+    results/epochs/trial-00007.parquet    one row for each epoch, fold and seed that the trial told
     results/retrain/models.parquet        one row for each model of the final stage
 
 Only the driver writes. All columns are flat; parameters are `param.<dotted path>`, metrics keep their names; times
@@ -25,6 +25,8 @@ from search.study import TrialView
 from search.trainable import Message
 
 Row = dict[str, Any]
+EpochKey = tuple[str, int, int]
+"""fold, seed and epoch: a row of an epochs table is one of these, for one trial"""
 
 TIME = pa.timestamp("us", tz="UTC")
 PARAM = "param."
@@ -47,6 +49,7 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "started_at": TIME,
     "ended_at": TIME,
     "host": pa.string(),
+    "stopped_by": pa.string(),
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
@@ -72,7 +75,7 @@ class Store:
     def __init__(self, results: Path, params: Mapping[str, ColumnType]) -> None:
         self.results = results
         self._params = dict(params)
-        self._epochs: dict[int, dict[tuple[str, int], Row]] = {}
+        self._epochs: dict[int, dict[EpochKey, Row]] = {}
         self._trial_schema = pa.schema(
             [*TRIAL_FIELDS.items(), *((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items())]
         )
@@ -81,15 +84,16 @@ class Store:
         """Takes a trial that starts under the pen -> rows of the epochs that it has already, by step."""
         path = self._path("epochs", number)
         rows = read_table(path).to_pylist() if path.is_file() else []
-        self._epochs[number] = {(row["fold"], row["epoch"]): row for row in rows}
+        self._epochs[number] = {(row["fold"], row["seed"], row["epoch"]): row for row in rows}
         return rows
 
     def add_epoch(self, number: int, message: Message, attempt: int) -> bool:
         """Adds one epoch -> whether it is news: one that is told again changes nothing."""
         rows = self._epochs[number]
-        if (message.fold, message.epoch) in rows:
+        key = (message.fold, message.seed, message.epoch)
+        if key in rows:
             return False
-        rows[message.fold, message.epoch] = {
+        rows[key] = {
             "trial": number,
             "attempt": attempt,
             "fold": message.fold,
@@ -158,7 +162,7 @@ def read_trials(results: Path) -> pa.Table:
 
 
 def read_epochs(results: Path) -> pa.Table:
-    """One row an epoch and fold, in order of trial and step."""
+    """One row an epoch of each fold and seed, in order of trial and step."""
     return _read(results / "epochs", pa.schema(EPOCH_FIELDS.items()))
 
 

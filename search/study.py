@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -33,6 +33,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from owkd.config import Config
 from search.space import published_point, suggest
 from search.states import State
+
+StoppedBy = Literal["scheduler", "give_up"]
+"""what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Ending:
     """the step that diverged; only then"""
     error_type: str | None = None
     error_text: str | None = None
+    stopped_by: StoppedBy | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class TrialView:
     started_at: datetime | None
     ended_at: datetime | None
     host: str | None
+    stopped_by: StoppedBy | None
     error_type: str | None
     error_text: str | None
 
@@ -163,7 +168,8 @@ class Study:
     def finish(self, number: int, ending: Ending) -> TrialView:
         """Tells Optuna how a trial ended, once and for all."""
         view = self.view(number)
-        for key, value in (("error_type", ending.error_type), ("error_text", ending.error_text)):
+        for key in ("error_type", "error_text", "stopped_by"):
+            value = getattr(ending, key)
             if value is not None:
                 self._set(number, key, value)
         self._set(number, "ended_at", _now())
@@ -191,7 +197,7 @@ class Study:
         return (self._view(trial) for trial in self._frozen() if trial.state != TrialState.WAITING)
 
     def epochs(self, values: Mapping[str, Any]) -> int:
-        """Epochs of a trial on one fold."""
+        """Epochs of a trial on one part."""
         return int(values.get("train.epochs", self.config.train.epochs))
 
     def _view(self, trial: FrozenTrial) -> TrialView:
@@ -212,6 +218,7 @@ class Study:
             started_at=_time(attrs.get("started_at")),
             ended_at=_time(attrs.get("ended_at")) if trial.state.is_finished() else None,
             host=attrs.get("host"),
+            stopped_by=attrs.get("stopped_by"),
             error_type=attrs.get("error_type"),
             error_text=attrs.get("error_text"),
         )
@@ -240,10 +247,10 @@ class Study:
 
 
 def best(curve: Mapping[int, float], epochs: int) -> tuple[int, float] | None:
-    """The step and value that a trial is judged by: its best epoch on the last fold that it reached.
+    """The step and value that a trial is judged by: its best epoch on the last part that it reached.
 
-    Steps count on from fold to fold, and the objective at a step already averages the best of the folds before it:
-    a high value on the first fold alone is no rival of a mean over two. The earliest of equals wins.
+    Steps count on from part to part, and the objective at a step already averages the best of the parts before it:
+    a high value on the first part alone is no rival of a mean over two. The earliest of equals wins.
     """
     if not curve:
         return None

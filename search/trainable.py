@@ -1,4 +1,4 @@
-"""One job on one worker: a student trained fold after fold, every epoch told to the driver.
+"""One job on one worker: a student trained part after part (a fold and a seed), every epoch told to the driver.
 
 A trial of the search and a model of the final stage are both jobs. What a job may do wrong is told apart here,
 where it happens: a loss that is not finite, a GPU without memory and input that does not fit end the job with a
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
@@ -48,6 +48,17 @@ class Train(Protocol):
     ) -> Run: ...
 
 
+class Part(NamedTuple):
+    """One training of a job."""
+
+    fold: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        """Where its checkpoints are, below its job's directory."""
+        return root / f"seed-{self.seed}" / self.fold
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker is told to do: plain values, so that any Ray can carry it."""
@@ -55,10 +66,15 @@ class Job:
     key: str
     """unique within a run; what the driver knows the job by"""
     config: dict[str, Any]
-    folds: tuple[str, ...]
+    parts: tuple[Part, ...]
+    """trained one after the other; the objective is their mean"""
     directory: str
-    seed: int | None = None
-    """the configuration's when unset"""
+
+
+def parts_of(config: Config) -> tuple[Part, ...]:
+    """What one trial trains: every fold with the first seed, then every fold with the next."""
+    seeds = config.search.seeds or (config.train.seed,)
+    return tuple(Part(fold, seed) for seed in seeds for fold in config.data.folds)
 
 
 def final_state(state: ReportState) -> State:
@@ -79,13 +95,13 @@ class Message:
     key: str
     state: ReportState
     step: int
-    """epochs since the start of the job, over all folds; of a failure: the epoch that failed"""
+    """epochs since the start of the job, over all parts; of a failure: the epoch that failed"""
     objective: float
-    """the mean of the best epochs of the folds behind it and this epoch of the current fold; NaN for a failure"""
+    """the mean of the best epochs of the parts behind it and this epoch of the current part; NaN for a failure"""
     fold: str
     seed: int
     epoch: int
-    """1-based, on this fold; 0 for a failure"""
+    """1-based, within this part; 0 for a failure"""
     metrics: tuple[tuple[str, float], ...]
     """pairs, because Ray keeps statistics of every number at the top level for every trial"""
     replayed: bool
@@ -120,12 +136,18 @@ def train_student(
 
 def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], None]) -> None:
     """Does one job (`Job` as a mapping) and sends a message after every epoch."""
-    job = Job(**payload)
+    job = Job(**{**payload, "parts": tuple(Part(*part) for part in payload["parts"])})
     teller = _Teller(job, parse_config(job.config), send)
     try:
-        for fold in job.folds:
-            teller.enter(fold)
-            train(teller.config, teller.epoch, fold=fold, directory=Path(job.directory) / fold, seed=job.seed)
+        for part in job.parts:
+            teller.enter(part)
+            train(
+                teller.config,
+                teller.epoch,
+                fold=part.fold,
+                directory=part.folder(Path(job.directory)),
+                seed=part.seed,
+            )
             teller.leave()
     except DivergedError as error:
         teller.failed("diverged", error)
@@ -150,15 +172,14 @@ def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
 
 
 class _Teller:
-    """Counts epochs over folds and turns them into messages."""
+    """Counts epochs over parts and turns them into messages."""
 
     def __init__(self, job: Job, config: Config, send: Callable[[Message], None]) -> None:
         self.job = job
         self.config = config
         self.metric = config.search.objectives[0].metric
-        self.total = len(job.folds) * config.train.epochs
-        self.seed = config.train.seed if job.seed is None else job.seed
-        self.fold = job.folds[0]
+        self.total = len(job.parts) * config.train.epochs
+        self.part = job.parts[0]
         self.before = 0
         self.step = 0
         self.finished: list[float] = []
@@ -166,8 +187,8 @@ class _Teller:
         self.host = socket.gethostname()
         self.send = send
 
-    def enter(self, fold: str) -> None:
-        self.fold = fold
+    def enter(self, part: Part) -> None:
+        self.part = part
         self.current = []
 
     def leave(self) -> None:
@@ -202,8 +223,8 @@ class _Teller:
                 state=state,
                 step=self.step + 1,
                 objective=math.nan,
-                fold=self.fold,
-                seed=self.seed,
+                fold=self.part.fold,
+                seed=self.part.seed,
                 epoch=0,
                 metrics=(),
                 replayed=False,

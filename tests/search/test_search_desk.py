@@ -13,11 +13,13 @@ from search.desk import SearchDesk
 from search.folder import create
 from search.store import read_epochs, read_trials
 from search.study import Study
-from search.trainable import Job, Message, work
+from search.trainable import Job, Message, Part, work
 
 
-def open_desk(tmp_path: Path, **changes) -> SearchDesk:
-    config = parse_config(fake_config(tmp_path, **changes))
+def open_desk(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchDesk:
+    raw = fake_config(tmp_path, **changes)
+    raw["data"]["folds"] = folds
+    config = parse_config(raw)
     folder = create(tmp_path / "fake", config, {})
     return SearchDesk(folder, config, Study(folder.journal, "fake", config))
 
@@ -29,13 +31,27 @@ def do(job: Job) -> list[Message]:
     return sent
 
 
-def job_of(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), seed: int | None = None) -> Job:
+def job_of(tmp_path: Path, *parts: tuple[str, int]) -> Job:
     config = parse_config(fake_config(tmp_path))
-    return Job("trial-00000", config.to_dict(), folds, str(tmp_path / "work"), seed)
+    found = tuple(Part(fold, seed) for fold, seed in parts or (("Fold1", 0),))
+    return Job("trial-00000", config.to_dict(), found, str(tmp_path / "work"))
 
 
-def test_several_folds_are_one_job(tmp_path: Path) -> None:
-    sent = do(job_of(tmp_path, ("Fold1", "Fold2")))
+def test_folds_and_seeds_are_one_job(tmp_path: Path) -> None:
+    """Its objective is the mean over what it trained, and each part has checkpoints of its own."""
+    parts = [("Fold1", 3), ("Fold2", 3), ("Fold1", 7), ("Fold2", 7)]
+    sent = do(job_of(tmp_path, *parts))
+    assert [(m.fold, m.seed, m.epoch) for m in sent] == [(*part, epoch) for part in parts for epoch in range(1, 5)]
+    assert [message.step for message in sent] == list(range(1, 17))
+    bests = [max(dict(m.metrics)["val/mAP"] for m in sent if (m.fold, m.seed) == part) for part in parts]
+    assert len(set(bests)) == 4
+    assert max(message.objective for message in sent[12:]) == pytest.approx(sum(bests) / 4)
+    kept = sorted(str(path.parent.relative_to(tmp_path / "work")) for path in tmp_path.rglob("last.pt"))
+    assert kept == ["seed-3/Fold1", "seed-3/Fold2", "seed-7/Fold1", "seed-7/Fold2"]
+
+
+def test_steps_and_objectives_run_on_over_the_parts(tmp_path: Path) -> None:
+    sent = do(job_of(tmp_path, ("Fold1", 0), ("Fold2", 0)))
     assert [(message.fold, message.epoch, message.step) for message in sent] == [
         *(("Fold1", epoch, epoch) for epoch in range(1, 5)),
         *(("Fold2", epoch, epoch + 4) for epoch in range(1, 5)),
@@ -49,7 +65,7 @@ def test_several_folds_are_one_job(tmp_path: Path) -> None:
 
 
 def test_a_job_that_starts_again_tells_its_epochs_again(tmp_path: Path) -> None:
-    job = job_of(tmp_path, ("Fold1", "Fold2"), seed=7)
+    job = job_of(tmp_path, ("Fold1", 7), ("Fold2", 7))
     first = do(job)
     again = do(job)
     assert [message.replayed for message in again] == [True] * 8
@@ -168,3 +184,71 @@ def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
     for _ in range(3):
         run_next(desk)
     assert desk.hopeless() is None
+
+
+def first_part(desk: SearchDesk, objectives: list[float]) -> tuple[str, list[bool]]:
+    """Starts a trial and tells epochs of its first part -> its key, and what is said to each epoch."""
+    job = desk.next_job()
+    desk.started(job.key)
+    fold, seed = job.parts[0]
+    said = []
+    for epoch, objective in enumerate(objectives, start=1):
+        said.append(desk.gives_up(job.key, epoch, objective))
+        desk.heard(epoch_of(job.key, fold, seed, epoch, epoch, objective))
+    return job.key, said
+
+
+def epoch_of(key: str, fold: str, seed: int, epoch: int, step: int, objective: float, state="running") -> Message:
+    return Message(key, state, step, objective, fold, seed, epoch, (("val/mAP", objective),), False, 0.0, "node")
+
+
+def complete_first(desk: SearchDesk) -> None:
+    """Trial 0: 0.6 at its best on the first part, 0.5 over both."""
+    key, said = first_part(desk, [0.2, 0.6, 0.4, 0.5])
+    assert said == [False] * 4
+    for epoch in range(1, 5):
+        last = epoch_of(key, "Fold2", 0, epoch, 4 + epoch, 0.5, "complete" if epoch == 4 else "running")
+        desk.heard(last)
+    desk.stopped(key, last)
+
+
+@pytest.mark.parametrize(
+    ("reached", "margin", "given_up"),
+    [(0.56, 0.05, False), (0.54, 0.05, True), (0.54, None, False), (0.54, 0.1, False), (0.9, 0.05, False)],
+)
+def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(tmp_path, reached, margin, given_up) -> None:
+    """It is compared with the best trial's first part (0.6), not with that trial's mean over both (0.5)."""
+    desk = open_desk(tmp_path, ("Fold1", "Fold2"), give_up_margin=margin)
+    complete_first(desk)
+    key, said = first_part(desk, [0.1, reached, 0.1, 0.2])
+    assert said == [False, False, False, given_up]
+    if given_up:
+        desk.stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
+        row = read_trials(desk.folder.results).to_pylist()[1]
+        assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "give_up", 4)
+        assert row["objective"] == reached
+
+
+def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path) -> None:
+    desk = open_desk(tmp_path, ("Fold1", "Fold2"))
+    complete_first(desk)
+    key, _ = first_part(desk, [0.1, 0.1, 0.1])
+    desk.heard(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
+    assert not desk.gives_up(key, 4, 0.1)
+    desk = open_desk(tmp_path / "other")
+    key, _ = first_part(desk, [0.6])
+    desk.stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
+    assert desk.best().objective == 0.6
+    _, said = first_part(desk, [0.1, 0.1, 0.1, 0.1])
+    assert said == [False] * 4
+
+
+def test_what_a_scheduler_stopped_says_so(tmp_path: Path) -> None:
+    desk = open_desk(tmp_path)
+    job = desk.next_job()
+    desk.started(job.key)
+    last = epoch_of(job.key, "Fold1", 0, 1, 1, 0.1)
+    desk.heard(last)
+    desk.stopped(job.key, last)
+    (row,) = read_trials(desk.folder.results).to_pylist()
+    assert (row["state"], row["stopped_by"]) == ("pruned", "scheduler")

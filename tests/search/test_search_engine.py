@@ -70,7 +70,7 @@ def test_a_job_that_ended_by_itself_is_not_stopped_as_well(state: str) -> None:
 
 def test_the_configuration_names_the_scheduler() -> None:
     config = config_of(scheduler={"name": "none"})
-    assert type(scheduler_for(config, 9, [])) is FIFOScheduler
+    assert type(scheduler_for(config, 9, [])._inner) is FIFOScheduler
     config = config_of(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 4}, data={"folds": ["A", "B"]})
     found = scheduler_for(config, 9, [("old", {1: 0.5, 2: 0.5})])
     assert isinstance(found, Informed)
@@ -78,6 +78,21 @@ def test_the_configuration_names_the_scheduler() -> None:
     assert (inner._max_t, inner._reduction_factor, inner._time_attr, inner._metric) == (18, 4, "step", "objective")
     assert [milestone for milestone, _ in inner._brackets[0]._rungs] == [8, 2]
     assert inner._brackets[0]._rungs[-1][1] == {"old": 0.5}
+
+
+def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
+    asked = []
+
+    def gives_up(key: str, step: int, objective: float) -> bool:
+        asked.append((key, step, objective))
+        return step == 2
+
+    scheduler = scheduler_for(config_of(scheduler={"name": "none"}), 9, [], gives_up)
+    scheduler.on_trial_add(None, trial("new"))
+    said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
+    assert said == ["CONTINUE", "STOP"]
+    assert scheduler.on_trial_result(None, trial("new"), told(2, 0.5, "complete")) == "CONTINUE"
+    assert asked == [("new", 1, 0.5), ("new", 2, 0.5)]
 
 
 def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict) -> None:

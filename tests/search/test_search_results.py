@@ -59,6 +59,7 @@ def view(number: int = 0, **changes) -> TrialView:
         "started_at": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
         "ended_at": None,
         "host": "node",
+        "stopped_by": None,
         "error_type": None,
         "error_text": None,
     }
@@ -84,11 +85,18 @@ def test_an_epoch_is_stored_once_however_often_it_is_told(store: Store) -> None:
     assert table["objective"].to_pylist() == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_the_same_epoch_of_two_folds_is_two_rows(store: Store) -> None:
+def test_an_epoch_is_known_by_fold_seed_and_number(store: Store) -> None:
     store.open(0)
     assert store.add_epoch(0, message(epoch=1), 1)
     assert store.add_epoch(0, message(epoch=1, fold="Fold2", step=5), 1)
-    assert read_epochs(store.results)["fold"].to_pylist() == ["Fold1", "Fold2"]
+    assert store.add_epoch(0, message(epoch=1, seed=3, step=9), 1)
+    assert not store.add_epoch(0, message(epoch=1, seed=3, step=9), 2)
+    table = read_epochs(store.results)
+    assert list(zip(table["fold"].to_pylist(), table["seed"].to_pylist(), strict=True)) == [
+        ("Fold1", 0),
+        ("Fold2", 0),
+        ("Fold1", 3),
+    ]
 
 
 def test_a_trial_has_one_row_that_follows_its_state(store: Store) -> None:
@@ -181,9 +189,9 @@ VALUES = {
 }
 
 
-def scalars(epoch: int, fold: str = "Fold1", step: int | None = None) -> Scalars:
+def scalars(epoch: int, fold: str = "Fold1", step: int | None = None, seed: int = 0) -> Scalars:
     metrics = {"loss/total": 1 / epoch, "val/mAP": 0.1 * epoch, "val/rank-1": 0.2, "stage_weight/1": 1.25}
-    return Scalars(fold, epoch, step or epoch, 0.1 * epoch, 0.1 * epoch, metrics, 1_700_000_000.0 + epoch)
+    return Scalars(fold, seed, epoch, step or epoch, 0.1 * epoch, 0.1 * epoch, metrics, 1_700_000_000.0 + epoch)
 
 
 def config_of(**data):
@@ -283,6 +291,19 @@ def test_several_folds_have_names_of_their_own_and_one_objective(tmp_path: Path)
     assert [event.step for event in events.Scalars("Fold2/val/mAP")] == [1]
     assert [event.step for event in events.Scalars("objective")] == [1, 5]
     assert "Fold2/val/mAP" in {i.name.tag for i in hparams(events, metadata.EXPERIMENT_TAG).experiment.metric_infos}
+
+
+def test_seeds_too(tmp_path: Path) -> None:
+    raw = config_of(folds=["Fold1", "Fold2"]).to_dict()
+    raw["search"]["seeds"] = [3, 4]
+    board = Board(tmp_path, parse_config(raw))
+    board.open(0, VALUES)
+    board.add(0, scalars(1, "Fold2", 5, seed=4))
+    board.close(0, "complete")
+    events = read(tmp_path / "trial-00000")
+    assert [event.step for event in events.Scalars("Fold2/seed-4/val/mAP")] == [1]
+    named = {i.name.tag for i in hparams(events, metadata.EXPERIMENT_TAG).experiment.metric_infos}
+    assert {"Fold1/seed-3/val/mAP", "Fold2/seed-4/val/mAP"} <= named
 
 
 def test_messages_survive_what_ray_adds_to_them() -> None:
