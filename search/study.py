@@ -79,9 +79,9 @@ class TrialView:
     started_at: datetime | None
     ended_at: datetime | None
     host: str | None
-    stopped_by: StoppedBy | None
     error_type: str | None
     error_text: str | None
+    stopped_by: StoppedBy | None = None
 
     @property
     def last_step(self) -> int:
