@@ -1,9 +1,9 @@
-"""The final table: teacher, no distillation, published weights and champion on the test split, in numbers and words."""
+"""What the final stage found, as a table and in words: the champion beside the teacher and the baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,11 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.paired import ADJUSTMENT, CAVEAT, LEVEL, METHOD, Paired, p_text
+
 TEACHER = "teacher"
 NO_DISTILLATION_NAME = "no distillation"
 PUBLISHED = "published weights"
 CHAMPION = "champion"
 
+BASELINES = (PUBLISHED, NO_DISTILLATION_NAME)
 IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training without distillation"}
 
 
@@ -55,6 +58,8 @@ class Comparison:
     """What the final stage found."""
 
     rows: tuple[ComparisonRow, ...]
+    tests: tuple[Paired, ...]
+    """the champion against each baseline in each metric, adjusted"""
     validation: tuple[tuple[str, Spread], ...]
     """every retrained configuration, champion first, with the metric that chose it"""
     notes: tuple[str, ...]
@@ -64,31 +69,28 @@ class Comparison:
         return next((row for row in self.rows if row.name == name), None)
 
     def verdict(self) -> list[str]:
-        """In plain words, how the champion stands to the two baselines on the test split."""
+        """In plain words, how the champion stands to the two baselines on the test split, and how sure that is."""
         champion = self.row(CHAMPION)
         assert champion is not None
         words = []
-        for name in (PUBLISHED, NO_DISTILLATION_NAME):
-            other = self.row(name)
-            if other is None:
-                words.append(f"There is no comparison with {IN_WORDS[name]}: none of its models could be trained.")
-            elif champion.detail == name:
+        for name in BASELINES:
+            tests = [test for test in self.tests if test.baseline == name]
+            if champion.detail == name:
                 words.append(f"The champion is {IN_WORDS[name]}: the search has no other complete trial.")
-            else:
-                words.append(_compare(champion, other))
+            elif not tests:
+                words.append(f"There is no comparison with {IN_WORDS[name]}: none of its models could be trained.")
+            words.extend(test.in_words(IN_WORDS[name]) for test in tests)
         return words
 
     def render(self) -> RenderableType:
-        """The table, and the verdict below it."""
-        table = Table(title="Test split, opened once", title_justify="left", title_style="bold")
-        table.add_column("model", no_wrap=True)
-        for name in ("test mAP", "rank-1", "parameters", "models"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in self.rows:
-            name = f"{row.name} ({row.detail})" if row.detail else row.name
-            numbers = (str(row.mean_average_precision), str(row.rank_1), f"{row.parameters / 1e6:.2f} M")
-            table.add_row(name, *numbers, str(row.models), style="bold" if row.name == CHAMPION else "")
-        return Group(table, *(Text(words) for words in (*self.verdict(), *self.notes)))
+        """The tables, and the verdict below them."""
+        parts: list[RenderableType] = [self._models()]
+        if self.tests:
+            parts.append(self._tests())
+        parts.extend(Text(words) for words in self.verdict())
+        if self.tests:
+            parts.append(Text(CAVEAT, style="dim"))
+        return Group(*parts, *(Text(words) for words in self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
@@ -106,18 +108,42 @@ class Comparison:
                 }
                 for row in self.rows
             ],
+            "paired_tests": {
+                "method": METHOD,
+                "adjustment": ADJUSTMENT,
+                "interval_level": LEVEL,
+                "caveat": CAVEAT,
+                "results": [asdict(test) for test in self.tests],
+            },
             "validation": [
                 {"configuration": name, "mean": spread.mean, "std": spread.std} for name, spread in self.validation
             ],
             "verdict": self.verdict(),
+            "notes": list(self.notes),
         }
 
+    def _models(self) -> Table:
+        table = Table(title="Test split, opened once", title_justify="left", title_style="bold")
+        table.add_column("model", no_wrap=True)
+        for name in ("test mAP", "rank-1", "params", "models"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in self.rows:
+            name = f"{row.name} ({row.detail})" if row.detail else row.name
+            numbers = (str(row.mean_average_precision), str(row.rank_1), f"{row.parameters / 1e6:.2f} M")
+            table.add_row(name, *numbers, str(row.models), style="bold" if row.name == CHAMPION else "")
+        return table
 
-def _compare(champion: ComparisonRow, other: ComparisonRow) -> str:
-    ours, theirs = champion.mean_average_precision, other.mean_average_precision
-    difference = ours.mean - theirs.mean
-    beats = "beats" if difference > 0 else "does not beat"
-    spread = max((value for value in (ours.std, theirs.std) if value is not None), default=None)
-    within = spread is not None and abs(difference) <= spread
-    doubt = "; the difference is within one standard deviation" if within else ""
-    return f"The champion {beats} {IN_WORDS[other.name]}: test mAP {ours} against {theirs} ({difference:+.4f}){doubt}."
+    def _tests(self) -> Table:
+        table = Table(title="The champion against each baseline, in points", title_justify="left", title_style="bold")
+        table.add_column("against", no_wrap=True)
+        table.add_column("metric", no_wrap=True)
+        for name in ("difference", f"{LEVEL:.0%} interval".replace("%", " %"), f"p ({ADJUSTMENT})", "pairs"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for test in self.tests:
+            interval = "-"
+            if test.low is not None and test.high is not None:
+                interval = f"{100 * test.low:+.1f} to {100 * test.high:+.1f}"
+            p_value = p_text(test.adjusted).removeprefix("p ").removeprefix("= ") if test.adjusted is not None else "-"
+            difference = f"{100 * test.difference:+.1f}"
+            table.add_row(test.baseline, test.metric, difference, interval, p_value, str(test.pairs))
+        return table

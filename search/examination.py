@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,26 +45,29 @@ def evaluate_model(
 
 def examine(
     papers: Mapping[str, Paper], data: DataConfig, *, evaluate: Evaluate, share: Share, device: str
-) -> dict[str, dict[str, float]]:
-    """Test metrics of every checkpoint by its key, in parallel on the connected cluster.
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
 
-    Raises `OwkdError` naming the checkpoints that could not be examined.
+    Whoever writes each of them down at once opens the split for no model twice. Raises `OwkdError` at the end, naming
+    the checkpoints that could not be examined.
     """
     task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
     plain = data.model_dump(mode="json")
     pending = {
-        key: task.remote(evaluate, str(paper.checkpoint), plain, paper.fold, device) for key, paper in papers.items()
+        task.remote(evaluate, str(paper.checkpoint), plain, paper.fold, device): key for key, paper in papers.items()
     }
-    found: dict[str, dict[str, float]] = {}
     problems = []
-    for key, reference in pending.items():
+    while pending:
+        (reference,), _ = ray.wait(list(pending), num_returns=1)
+        key = pending.pop(reference)
         try:
-            found[key] = ray.get(reference)
+            metrics: dict[str, float] = ray.get(reference)
         except ray.exceptions.RayError as error:
             problems.append(f"{key}: {str(error).strip().splitlines()[-1]}")
+        else:
+            yield key, metrics
     if problems:
         raise OwkdError("these models could not be examined on the test split:\n" + "\n".join(problems))
-    return found
 
 
 def _examine_one(

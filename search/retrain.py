@@ -3,7 +3,7 @@
     retrain/<configuration>/seed-<s>/<fold>/    last.pt while it trains; then best.safetensors and metrics.json
     retrain/teacher/<fold>/metrics.json         the teacher on the test split
     retrain/champion/                           student.safetensors, config.yaml, metrics.json
-    results/retrain/models.parquet              one row a model
+    results/retrain/*.parquet                   what `search.retrain_tables` says
 
 The champion is the best of the search's top k by the mean of its best validation metric over folds and seeds. The
 published weights are a baseline, not a candidate: the table shows where they stand, and says so when they are ahead.
@@ -15,51 +15,32 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import yaml
 from rich.console import Console
 
 from owkd.config import Config, with_values
 from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
-from search.comparison import CHAMPION, NO_DISTILLATION_NAME, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
+from search.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
 from search.contenders import Contender, Model, Record, RetrainDesk, contenders, models_of
 from search.engine import run_jobs
 from search.examination import Evaluate, Paper, evaluate_model, examine
 from search.folder import RunFolder, driving, open_run
+from search.paired import Pair, adjusted, paired_test
 from search.progress import Progress
+from search.retrain_tables import model_row, teacher_row, write_comparison, write_models
 from search.runner import Connect
 from search.share import Share, share_of_cluster
-from search.store import Row, write_table
 from search.study import Study
 from search.trainable import Train, train_student
 
-METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
-TEST_METRICS = ("mAP", "rank-1", "mINP", "parameters")
-
-MODEL_FIELDS: dict[str, pa.DataType] = {
-    "configuration": pa.string(),
-    "role": pa.string(),
-    "champion": pa.bool_(),
-    "trial": pa.int64(),
-    "fold": pa.string(),
-    "seed": pa.int64(),
-    "state": pa.string(),
-    "best_epoch": pa.int64(),
-    "duration_s": pa.float64(),
-    **{name: pa.float64() for name in METRICS},
-    **{f"test/{name}": pa.float64() for name in TEST_METRICS if name != "parameters"},
-    "parameters": pa.int64(),
-    "checkpoint": pa.string(),
-    "error_type": pa.string(),
-    "error_text": pa.string(),
-}
-"""`checkpoint` is relative to the run's folder; the teacher has one row a fold"""
+COMPARED = ("mAP", "rank-1")
+"""test metrics in which the champion is compared with the baselines; the first one is what a search is about"""
 
 
 @dataclass(frozen=True)
@@ -80,11 +61,21 @@ class Outcome:
     """the configuration's name"""
 
 
+@dataclass(frozen=True)
+class _Seat:
+    """A model in the examination: what is examined, and where the result goes."""
+
+    paper: Paper
+    place: Path
+    record: Record
+
+
 def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
     """Trains the contenders of a run, chooses the champion, and opens the test split.
 
     Raises `UserError` when the run has no complete trial or no test split, `OwkdError` when no champion can be
-    trained, and `KeyboardInterrupt` after Ctrl-C; called again, it goes on where it was.
+    trained, and `KeyboardInterrupt` after Ctrl-C; called again, it goes on where it was. A stage that is done is told
+    from its records: nothing is trained or opened, and no Ray is needed.
     """
     work = work or FinalWork()
     folder, config, manifest = open_run(run)
@@ -95,15 +86,17 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
             raise UserError(
                 f"a run must have a complete trial to retrain, but {run} has none; do go on with it: owkd resume {run}"
             )
-        _require_test_split(entrants[0].config)
         desk = RetrainDesk(models_of(config, entrants), folder.retrain, config.search.objectives[0].metric)
         final = FinalStage(folder, entrants, desk, work, console, manifest.get("fingerprints", {}))
+        if final.is_done():
+            return final.conclude(final.choose())
+        _require_test_split(entrants[0].config)
         with connect():
             share = share_of_cluster(config)
             final.train(share, config.search.max_failures)
             champion = final.choose()
-            tests = final.examine(share)
-        return final.conclude(champion, tests)
+            final.examine(share)
+        return final.conclude(champion)
 
 
 class FinalStage:
@@ -119,12 +112,20 @@ class FinalStage:
         fingerprints: Mapping[str, Any],
     ) -> None:
         self.folder = folder
-        self.fingerprints = fingerprints
         self.entrants = entrants
         self.desk = desk
         self.work = work
         self.console = console
         self.config = entrants[0].config
+        self.teachers: dict[str, Record] = {}
+        """by fold"""
+        for fold in self.config.data.folds:
+            digest = str(fingerprints.get("teacher", {}).get(fold))
+            self.teachers[fold] = Record.read(self._teacher_folder(fold), digest) or Record("complete", digest)
+
+    def is_done(self) -> bool:
+        """Whether every model is trained and examined, and so is the teacher."""
+        return len(self.desk.records) == len(self.desk.models) and not self._unexamined()
 
     def train(self, share: Share, max_failures: int) -> None:
         """Trains every model that is not done."""
@@ -154,7 +155,7 @@ class FinalStage:
                 max_failures=max_failures,
                 scratch=self.folder.scratch,
             )
-        self._write_models(None, {})
+        self._write_models()
 
     def choose(self) -> Contender:
         """The candidate with the best mean validation metric of those whose models are all complete."""
@@ -166,41 +167,32 @@ class FinalStage:
             raise OwkdError(f"no configuration could be trained on every fold with every seed{why}")
         return max(whole, key=lambda entrant: self._validation(entrant).mean)
 
-    def examine(self, share: Share) -> dict[str, dict[str, float]]:
-        """Test metrics of every complete model and of the teacher, by key; what is measured is not measured again."""
-        papers: dict[str, tuple[Paper, Path, Record]] = {}
-        for key, record in self.desk.records.items():
-            model = self.desk.models[key]
-            place = model.folder(self.folder.retrain)
-            if record.state == "complete":
-                papers[key] = Paper(place / "best.safetensors", model.fold), place, record
-        for fold in self.config.data.folds:
-            place = self.folder.retrain / TEACHER / fold
-            teacher = self.config.teacher.checkpoint_for(fold)
-            digest = str(self.fingerprints.get("teacher", {}).get(fold))
-            record = Record.read(place, digest) or Record("complete", digest)
-            papers[f"{TEACHER}/{fold}"] = Paper(teacher, fold), place, record
-        missing = {key: paper for key, (paper, _, record) in papers.items() if not record.test}
-        if missing:
-            self.console.print(f"opening the test split for {len(missing)} models", soft_wrap=True)
+    def examine(self, share: Share) -> None:
+        """Opens the test split for every complete model and for the teacher, except those that it was opened for."""
+        seats = self._unexamined()
+        if not seats:
+            return
+        self.console.print(f"opening the test split for {len(seats)} models", soft_wrap=True)
+        papers = {key: seat.paper for key, seat in seats.items()}
         device = self.config.train.device
-        measured = examine(missing, self.config.data, evaluate=self.work.evaluate, share=share, device=device)
-        for key, metrics in measured.items():
-            _, place, record = papers[key]
-            record.test = metrics
-            record.write(place)
-        return {key: record.test for key, (_, _, record) in papers.items()}
+        for key, metrics in examine(
+            papers, self.config.data, evaluate=self.work.evaluate, share=share, device=device
+        ):  # fmt: skip
+            seat = seats[key]
+            seat.record.test = metrics
+            seat.record.write(seat.place)
 
-    def conclude(self, champion: Contender, tests: Mapping[str, Mapping[str, float]]) -> Outcome:
+    def conclude(self, champion: Contender) -> Outcome:
         """Writes the champion and the tables."""
-        self._write_models(champion, tests)
-        comparison = self._comparison(champion, tests)
+        comparison = self._comparison(champion)
+        self._write_models(champion)
+        write_comparison(self.folder.results, champion, comparison.tests)
         models = [model for model in self.desk.models.values() if model.contender is champion]
         best = max(models, key=lambda model: self.desk.records[model.key].validation[self.desk.metric])
         record = self.desk.records[best.key]
         self.folder.champion.mkdir(parents=True, exist_ok=True)
         with written_whole(self.folder.champion / "student.safetensors") as temporary:
-            shutil.copyfile(best.folder(self.folder.retrain) / "best.safetensors", temporary)
+            shutil.copyfile(self._checkpoint(best), temporary)
         with written_whole(self.folder.champion / "config.yaml") as temporary:
             values = {"train.seed": best.seed, "data.folds": [best.fold]}
             tree = with_values(champion.config, values).to_dict()
@@ -212,29 +204,65 @@ class FinalStage:
                 "seed": best.seed,
                 "epoch": record.epoch,
                 "validation": record.validation,
-                "test": dict(tests[best.key]),
+                "test": record.test,
                 "comparison": comparison.to_dict(),
             }
             temporary.write_text(json.dumps(found, indent=2), encoding="utf-8")
         return Outcome(self.folder, comparison, champion.name)
 
-    def _comparison(self, champion: Contender, tests: Mapping[str, Mapping[str, float]]) -> Comparison:
+    def _unexamined(self) -> dict[str, _Seat]:
+        """Complete models and teachers without test metrics, by key."""
+        seats = {}
+        for key, record in self.desk.records.items():
+            model = self.desk.models[key]
+            if record.state == "complete":
+                paper = Paper(self._checkpoint(model), model.fold)
+                seats[key] = _Seat(paper, model.folder(self.folder.retrain), record)
+        for fold, record in self.teachers.items():
+            paper = Paper(self.config.teacher.checkpoint_for(fold), fold)
+            seats[f"{TEACHER}/{fold}"] = _Seat(paper, self._teacher_folder(fold), record)
+        return {key: seat for key, seat in seats.items() if not seat.record.test}
+
+    def _comparison(self, champion: Contender) -> Comparison:
         named = {entrant.name: entrant for entrant in self.entrants}
-        lines = [
-            (TEACHER, "", [tests[f"{TEACHER}/{fold}"] for fold in self.config.data.folds]),
-            (NO_DISTILLATION_NAME, "", self._tests(named[NO_DISTILLATION_NAME], tests)),
-            (PUBLISHED, "", self._tests(named[PUBLISHED], tests)),
-            (CHAMPION, champion.name, self._tests(champion, tests)),
+        baselines = {name: self._tests(named[name]) for name in BASELINES}
+        ours = self._tests(champion)
+        lines: list[tuple[str, str, list[Mapping[str, float]]]] = [
+            (TEACHER, "", [record.test for record in self.teachers.values()]),
+            *((name, "", list(baselines[name].values())) for name in reversed(BASELINES)),
+            (CHAMPION, champion.name, list(ours.values())),
         ]
         rows = tuple(_row(name, detail, found) for name, detail, found in lines if found)
+        tests = [
+            paired_test(name, metric, _values(ours, metric), _values(theirs, metric))
+            for name, theirs in baselines.items()
+            for metric in COMPARED
+            if named[name] is not champion
+        ]
         whole = [entrant for entrant in self.entrants if self._is_whole(entrant)]
         whole.sort(key=lambda entrant: (entrant is not champion, -self._validation(entrant).mean))
-        failed = [self.desk.models[key].name for key, record in self.desk.records.items() if record.state != "complete"]
-        notes = [f"Not trained: {'; '.join(failed)}. Run the final stage again to try once more."] if failed else []
-        return Comparison(rows, tuple((entrant.name, self._validation(entrant)) for entrant in whole), tuple(notes))
+        validation = tuple((entrant.name, self._validation(entrant)) for entrant in whole)
+        return Comparison(rows, adjusted([test for test in tests if test]), validation, tuple(self._notes(champion)))
 
-    def _tests(self, entrant: Contender, tests: Mapping[str, Mapping[str, float]]) -> list[Mapping[str, float]]:
-        return [tests[key] for key, model in self.desk.models.items() if model.contender is entrant and key in tests]
+    def _notes(self, champion: Contender) -> Iterator[str]:
+        records = self.desk.records.items()
+        failed = [self.desk.models[key].name for key, record in records if record.state != "complete"]
+        if failed:
+            yield f"Not trained: {'; '.join(failed)}. Run the final stage again to try once more."
+        earlier = self.folder.champion / "metrics.json"
+        if earlier.is_file():
+            name = json.loads(earlier.read_text(encoding="utf-8"))["configuration"]
+            if name != champion.name:
+                yield (
+                    f"The test split was opened before, when {name} was the champion. What was decided since may have "
+                    "followed its figures; an untouched comparison needs a split that nobody has seen."
+                )
+
+    def _tests(self, entrant: Contender) -> dict[Pair, Mapping[str, float]]:
+        """Test metrics of a contender's models that have them, by fold and seed."""
+        models = [model for model in self.desk.models.values() if model.contender is entrant]
+        records = {(model.fold, model.seed): self.desk.records.get(model.key) for model in models}
+        return {pair: record.test for pair, record in records.items() if record and record.test}
 
     def _published(self) -> list[Contender]:
         """What a search without any other complete trial falls back to."""
@@ -249,48 +277,33 @@ class FinalStage:
     def _validation(self, entrant: Contender) -> Spread:
         return Spread.of([record.validation[self.desk.metric] for record in self._records(entrant) if record])
 
-    def _write_models(self, champion: Contender | None, tests: Mapping[str, Mapping[str, float]]) -> None:
-        rows = [
-            self._model_row(model, self.desk.records[key], champion, tests.get(key, {}))
-            for key, model in self.desk.models.items()
-            if key in self.desk.records
-        ]
-        for fold in self.config.data.folds:
-            found = tests.get(f"{TEACHER}/{fold}")
-            if found:
-                row = {"configuration": TEACHER, "role": TEACHER, "champion": False, "fold": fold, "state": "complete"}
-                rows.append(row | _test_columns(found))
-        write_table(self.folder.results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), rows)
+    def _write_models(self, champion: Contender | None = None) -> None:
+        rows = []
+        for key, model in self.desk.models.items():
+            if key in self.desk.records:
+                path = self._checkpoint(model)
+                place = str(path.relative_to(self.folder.root)) if path.is_file() else None
+                chosen = model.contender is champion
+                rows.append(model_row(model, self.desk.records[key], champion=chosen, checkpoint=place))
+        examined = {fold: record for fold, record in self.teachers.items() if record.test}
+        rows.extend(teacher_row(TEACHER, fold, record) for fold, record in examined.items())
+        write_models(self.folder.results, rows)
 
-    def _model_row(self, model: Model, record: Record, champion: Contender | None, test: Mapping[str, float]) -> Row:
-        path = model.folder(self.folder.retrain) / "best.safetensors"
-        return {
-            "configuration": model.contender.name,
-            "role": model.contender.role,
-            "champion": model.contender is champion,
-            "trial": model.contender.trial,
-            "fold": model.fold,
-            "seed": model.seed,
-            "state": record.state,
-            "best_epoch": record.epoch,
-            "duration_s": record.duration_s,
-            **{name: record.validation.get(name) for name in METRICS},
-            **_test_columns(test),
-            "checkpoint": str(path.relative_to(self.folder.root)) if path.is_file() else None,
-            "error_type": record.error_type,
-            "error_text": record.error_text,
-        }
+    def _teacher_folder(self, fold: str) -> Path:
+        return self.folder.retrain / TEACHER / fold
+
+    def _checkpoint(self, model: Model) -> Path:
+        return model.folder(self.folder.retrain) / "best.safetensors"
+
+
+def _values(tests: Mapping[Pair, Mapping[str, float]], metric: str) -> dict[Pair, float]:
+    return {pair: test[metric] for pair, test in tests.items()}
 
 
 def _row(name: str, detail: str, found: Sequence[Mapping[str, float]]) -> ComparisonRow:
     accuracy = Spread.of([test["mAP"] for test in found])
     rank_1 = Spread.of([test["rank-1"] for test in found])
     return ComparisonRow(name, detail, accuracy, rank_1, int(found[0]["parameters"]), len(found))
-
-
-def _test_columns(test: Mapping[str, float]) -> Row:
-    columns: Row = {f"test/{name}": test.get(name) for name in TEST_METRICS if name != "parameters"}
-    return columns | {"parameters": int(test["parameters"]) if test else None}
 
 
 def _require_test_split(config: Config) -> None:

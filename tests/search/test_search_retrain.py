@@ -14,14 +14,15 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from fake_training import fake_check, fake_config, fake_evaluate, fake_run, make_plan
+from fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
 from rich.console import Console
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
-from search.comparison import Comparison, ComparisonRow, Spread
+from search.comparison import Spread
 from search.contenders import contenders, models_of
 from search.folder import create
+from search.paired import CAVEAT
 from search.retrain import FinalWork, retrain
 from search.runner import Work, search
 from search.study import TrialView
@@ -68,6 +69,10 @@ def final(searched: Path, _ray):
     out = console()
     outcome = retrain(searched / "fake", connect=nullcontext, console=out, work=WORK)
     return searched, outcome, out.file.getvalue()
+
+
+def no_ray() -> None:
+    raise AssertionError("a stage that is done needs no Ray")
 
 
 def rows_of(root: Path) -> list[dict]:
@@ -129,14 +134,42 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     assert rows["champion"].mean_average_precision.std == pytest.approx(deviation)
     assert (rows["champion"].models, rows["teacher"].models, rows["champion"].parameters) == (4, 2, 45_500_000)
     # the published weights are the optimum of the stand-in: nothing that is searched can beat them
-    beats_published, beats_none = outcome.comparison.verdict()
-    assert beats_published.startswith("The champion does not beat the published weights: test mAP ")
-    assert beats_none.startswith("The champion beats training without distillation: test mAP ")
-    shown = console()
+    verdict = outcome.comparison.verdict()
+    assert [line.split(" is ")[0] for line in verdict] == [
+        "The champion's test mAP",
+        "The champion's test rank-1",
+    ] * 2
+    assert " points below that of the published weights (95 % interval -" in verdict[0]
+    assert " points above that of training without distillation (95 % interval +" in verdict[2]
+    shown = Console(file=io.StringIO(), width=500)
     shown.print(outcome.comparison.render())
     text = shown.file.getvalue()
-    assert "does not beat the published weights" in text
+    assert verdict[0] in text
+    assert CAVEAT in text
     assert f"champion ({outcome.champion})" in text
+
+
+def test_the_paired_tests_can_be_read_by_others(final) -> None:
+    root, outcome, _ = final
+    path = root / "fake" / "results" / "retrain" / "comparison.parquet"
+    relation = duckdb.sql(f"SELECT * FROM '{path}' ORDER BY ALL")
+    rows = {
+        (row["baseline"], row["metric"]): row
+        for row in (dict(zip(relation.columns, values, strict=True)) for values in relation.fetchall())
+    }
+    assert rows.keys() == {
+        (name, metric) for name in ("published weights", "no distillation") for metric in ("test/mAP", "test/rank-1")
+    }
+    by_pair = {(row["configuration"], row["fold"], row["seed"]): row["test/mAP"] for row in rows_of(root)}
+    for name in ("published weights", "no distillation"):
+        row = rows[name, "test/mAP"]
+        differences = [
+            by_pair[outcome.champion, fold, seed] - by_pair[name, fold, seed] for fold in FOLDS for seed in (0, 1)
+        ]
+        assert (row["champion"], row["pairs"]) == (outcome.champion, 4)
+        assert row["difference"] == pytest.approx(sum(differences) / 4)
+        assert row["interval_low"] < row["difference"] < row["interval_high"]
+        assert row["p_value"] <= row["p_value_adjusted"] <= 2 * row["p_value"]
 
 
 def test_the_champion_can_be_taken_home(final) -> None:
@@ -156,9 +189,11 @@ def test_called_again_it_measures_nothing_twice(final) -> None:
     root, outcome, _ = final
     log = root / "data" / "opened.log"
     before = log.read_text()
-    again = retrain(root / "fake", connect=nullcontext, console=console(), work=WORK)
+    out = console()
+    again = retrain(root / "fake", connect=no_ray, console=out, work=WORK)
     assert again.comparison == outcome.comparison
     assert log.read_text() == before
+    assert out.file.getvalue() == ""
 
 
 def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, connect) -> None:
@@ -201,9 +236,34 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
     outcome = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
     assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
     assert "no distillation, Fold1, seed 0" in outcome.comparison.notes[0]
-    assert outcome.comparison.verdict()[1].startswith("There is no comparison with training without distillation")
+    assert outcome.comparison.verdict()[2].startswith("There is no comparison with training without distillation")
     failed = [row for row in rows_of(tmp_path) if row["configuration"] == "no distillation"]
     assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_model_whose_examination_fails_costs_no_other_its_result(searched: Path, tmp_path: Path, connect) -> None:
+    shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
+    work = FinalWork(fake_run, broken_evaluate)
+    (searched / "data" / "broken").write_text("published-weights/seed-1/Fold2")
+    with pytest.raises(OwkdError, match=r"could not be examined.*\n.*published-weights/Fold2/seed-1: .*no such luck"):
+        retrain(tmp_path / "fake", connect=connect, console=console(), work=work)
+    (searched / "data" / "broken").write_text("nothing")
+    out = console()
+    outcome = retrain(tmp_path / "fake", connect=connect, console=out, work=work)
+    assert "opening the test split for 1 models" in out.file.getvalue()
+    assert [test.pairs for test in outcome.comparison.tests] == [4] * 4
+
+
+def test_a_split_that_was_opened_for_another_champion_is_not_called_untouched(final, tmp_path: Path) -> None:
+    root, outcome, _ = final
+    assert not outcome.comparison.notes
+    shutil.copytree(root / "fake", tmp_path / "fake")
+    metrics = tmp_path / "fake" / "retrain" / "champion" / "metrics.json"
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "configuration": "trial 99"}))
+    again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
+    (note,) = again.comparison.notes
+    assert note.startswith("The test split was opened before, when trial 99 was the champion.")
 
 
 def view(number: int, objective: float | None, gram: float, state="complete") -> TrialView:
@@ -261,38 +321,6 @@ def test_nothing_is_chosen_when_nothing_could_be_trained(searched: Path, tmp_pat
     with pytest.raises(OwkdError, match=r"no configuration could be trained.*cannot teach here"):
         retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
     assert (log.read_text() if log.exists() else "") == before
-
-
-def row(name: str, mean: float, std: float | None, detail: str = "") -> ComparisonRow:
-    return ComparisonRow(name, detail, Spread(mean, std), Spread(mean, std), 1_000_000, 3)
-
-
-@pytest.mark.parametrize(
-    ("champion", "published", "words"),
-    [
-        (
-            (0.8, 0.01),
-            (0.7, 0.01),
-            "beats the published weights: test mAP 0.8000 ± 0.0100 against 0.7000 ± 0.0100 (+0.1000).",
-        ),
-        (
-            (0.7, 0.01),
-            (0.8, 0.01),
-            "does not beat the published weights: test mAP 0.7000 ± 0.0100 against 0.8000 ± 0.0100 (-0.1000).",
-        ),
-        (
-            (0.71, 0.02),
-            (0.7, 0.01),
-            "beats the published weights: test mAP 0.7100 ± 0.0200 against 0.7000 ± 0.0100 (+0.0100); "
-            "the difference is within one standard deviation.",
-        ),
-        ((0.7, None), (0.7, None), "does not beat the published weights: test mAP 0.7000 against 0.7000 (+0.0000)."),
-    ],
-)
-def test_the_verdict_is_honest(champion, published, words: str) -> None:
-    baselines = (row("no distillation", 0.1, 0.01), row("published weights", *published))
-    found = Comparison((*baselines, row("champion", *champion, "trial 3")), (), ()).verdict()
-    assert found[0] == f"The champion {words}"
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
