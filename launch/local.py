@@ -40,12 +40,12 @@ def run_search(config: Config, runs: Path, address: str | None = None) -> Path:
     return run
 
 
-def run_resume(run: Path, trials: int | None = None, address: str | None = None) -> None:
+def run_resume(run: Path, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
     """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
     from search.runner import resume
 
     with _saying_how_to_resume(run):
-        _conclude(resume(run, trials=trials, connect=connection(address), console=console))
+        _conclude(resume(run, trials=trials, connect=connection(address), console=console, force=force))
 
 
 def run_retrain(run: Path, address: str | None = None) -> None:

@@ -16,7 +16,7 @@ import fcntl
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,8 @@ from typing import Any
 import yaml
 
 from owkd.config import Config, parse_config
-from owkd.errors import UserError
+from owkd.errors import ConfigError, UserError
+from owkd.files import written_whole
 
 SCHEMA_VERSION = 1
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
@@ -106,12 +107,21 @@ def create(root: Path, config: Config, fingerprints: Mapping[str, Any]) -> RunFo
         "config": config.to_dict(),
     }
     try:
-        draft.manifest.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+        _write_manifest(draft, manifest)
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
     except BaseException:
         shutil.rmtree(draft.root, ignore_errors=True)
         raise
     return RunFolder(root.absolute())  # workers run in folders of their own
+
+
+def amend(
+    folder: RunFolder, manifest: Mapping[str, Any], fingerprints: Mapping[str, Any], changes: Sequence[str]
+) -> None:
+    """Writes into run.yaml that a run goes on although it was changed: what it stands on now, and since when."""
+    entry = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "changes": list(changes)}
+    current = {"versions": {"python": platform.python_version(), **versions()}, "fingerprints": dict(fingerprints)}
+    _write_manifest(folder, {**manifest, **current, "forced": [*manifest.get("forced", []), entry]})
 
 
 def refuse_existing(root: Path) -> None:
@@ -134,7 +144,24 @@ def open_run(root: Path) -> tuple[RunFolder, Config, dict[str, Any]]:
         raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; do restore it")
-    return folder, parse_config(manifest["config"], source=str(folder.manifest)), manifest
+    return folder, _stored_config(manifest, folder.manifest), manifest
+
+
+def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
+    try:
+        return parse_config(manifest["config"], source=str(path))
+    except ConfigError as error:
+        recorded = manifest.get("versions")
+        made_by = recorded.get("owkd") if isinstance(recorded, Mapping) else None
+        if made_by == version("owkd"):
+            raise
+        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; do go on with the former"
+        raise ConfigError([*error.problems, hint], error.source) from error
+
+
+def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    with written_whole(folder.manifest) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(manifest), sort_keys=False), encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
@@ -200,14 +227,19 @@ def remove_leftovers(folder: RunFolder) -> None:
 
 
 def _cut_torn_line(journal: Path) -> None:
+    """Lines are whole or they are the last one: only what follows the last line's end is removed."""
     if not journal.exists():
         return
     with journal.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
-        if end == 0:
-            return
-        tail = min(end, 1 << 20)
-        file.seek(end - tail)
-        block = file.read(tail)
-        if not block.endswith(b"\n"):
-            file.truncate(end - tail + block.rfind(b"\n") + 1)
+        while end:
+            start = max(0, end - (1 << 20))
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                start += found + 1
+                break
+            end = start
+        else:
+            start = 0
+        file.truncate(start)

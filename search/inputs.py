@@ -10,6 +10,7 @@ from typing import Any
 
 from owkd.config import Config, with_values
 from owkd.errors import ConfigError, UserError
+from search.changes import compare
 
 
 def check_inputs(config: Config) -> dict[str, Any]:
@@ -113,17 +114,9 @@ def anchored(config: Config, run: Path, trials: int | None = None) -> Config:
     return with_values(config, values)
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Dotted paths at which two trees of plain values differ."""
-    found = []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        where = f"{path}{key}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found.extend(differences(old, new, f"{where}."))
-        elif old != new:
-            found.append(where)
-    return found
+    return [change.where for change in compare(before, now)]
 
 
 def _sha256(path: Path) -> str:

@@ -19,10 +19,11 @@ from rich.console import Console
 
 from owkd.config import Config, IntRange
 from owkd.errors import OwkdError, UserError
+from search.changes import changes_since, refuse
 from search.desk import SearchDesk
 from search.engine import run_jobs, scheduler_for
-from search.folder import RunFolder, create, driving, open_run, refuse_existing, trial_name
-from search.inputs import anchored, check_inputs, differences
+from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
+from search.inputs import anchored, check_inputs
 from search.progress import Progress
 from search.share import share_of_cluster
 from search.space import describe
@@ -100,19 +101,14 @@ def resume(
 ) -> Summary:
     """Goes on with a run where it was left, and for `trials` more than were planned.
 
-    Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when data or
-    teacher changed; otherwise as `search`.
+    Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when code, data,
+    teachers or what the trials are made of changed; otherwise as `search`.
     """
     work = work or Work()
     folder, config, manifest = open_run(run)
     with driving(folder):
-        changed = differences(manifest.get("fingerprints", {}), work.check(config))
-        if changed and not force:
-            raise UserError(
-                f"a run must go on with the data and teachers that it began with, but these changed: "
-                f"{', '.join(changed)}; do restore them, start a new run, or insist with --force"
-            )
         study = Study(folder.journal, folder.name, config)
+        _require_unchanged(folder, manifest, study, work.check(config), force)
         if trials:
             study.raise_target(trials)
         if not study.has_work():
@@ -122,6 +118,24 @@ def resume(
                 f"{folder.root}: {study.target} trials, {share_of_cluster(config).describe()}", soft_wrap=True
             )
             return _drive(folder, config, study, work, console)
+
+
+def _require_unchanged(
+    folder: RunFolder, manifest: dict[str, Any], study: Study, prints: Mapping[str, Any], force: bool
+) -> None:
+    """Raises `UserError` when a run is not what it was; with `force`, writes down what it is from now on."""
+    changed = changes_since(manifest, study.began_with, study.config, versions(), prints)
+    if not force:
+        refuse(changed)
+    if clashes := study.clashes():
+        lines = "\n".join(f"  - {clash}" for clash in clashes)
+        raise UserError(
+            "parameters of a study must keep their kind and their choices, also with --force, but these do not "
+            f"(then -> now):\n{lines}\ndo restore the space, or start a new run"
+        )
+    if changed:
+        study.remember(study.config)
+        amend(folder, manifest, prints, [str(change) for change in changed])
 
 
 def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console: Console) -> Summary:

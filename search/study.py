@@ -25,13 +25,14 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
+from optuna.distributions import check_distribution_compatibility
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
-from search.space import published_point, suggest
+from search.space import distributions, published_point, suggest
 from search.states import State
 
 StoppedBy = Literal["scheduler", "give_up"]
@@ -95,6 +96,8 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.config = config
         self._storage = JournalStorage(JournalFileBackend(str(journal)))
+        # A journal holds one study. A run whose folder was renamed since goes on with it instead of beginning another.
+        name = next(iter(optuna.get_all_study_names(self._storage)), name)
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=name,
@@ -106,8 +109,31 @@ class Study:
         self._published = published_point(config)
         if not self._study.get_trials(deepcopy=False):
             self._study.set_user_attr("target", config.search.trials)
+            self.remember(config)
             self._study.enqueue_trial(self._published.params)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
+
+    @property
+    def began_with(self) -> Mapping[str, Any] | None:
+        """The configuration that the trials until now were made of; None in a study of an earlier version."""
+        found: Mapping[str, Any] | None = self._study.user_attrs.get("config")
+        return found
+
+    def remember(self, config: Config) -> None:
+        """Takes a configuration as the one that trials are made of from now on."""
+        self._study.set_user_attr("config", config.to_dict())
+
+    def clashes(self) -> list[str]:
+        """Parameters that cannot stay in this study under the space of now, each with the reason."""
+        wanted = distributions(self.config.search.space)
+        found: dict[str, str] = {}
+        for trial in self._frozen():
+            for name in trial.distributions.keys() & wanted.keys():
+                try:
+                    check_distribution_compatibility(trial.distributions[name], wanted[name])
+                except ValueError:
+                    found[name] = f"{name}: {trial.distributions[name]} -> {wanted[name]}"
+        return [found[name] for name in sorted(found)]
 
     @property
     def target(self) -> int:

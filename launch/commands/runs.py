@@ -28,11 +28,14 @@ def resume(
     run: RunFolder,
     trials: Annotated[int | None, typer.Option(min=1, help="This many trials more than were asked for.")] = None,
     address: Address = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on although versions, data, teachers or the configuration changed.")
+    ] = False,
 ) -> None:
     """Go on with a search that was stopped, or go further than was asked for."""
     from launch.local import run_resume
 
-    run_resume(run, trials, address)
+    run_resume(run, trials, address, force=force)
 
 
 def retrain(run: RunFolder, address: Address = None) -> None:

@@ -98,6 +98,24 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
     assert not folder.scratch.exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (b"", b""),
+        (b"torn", b""),
+        (b"a\n", b"a\n"),
+        (b"a\nb", b"a\n"),
+        (b"a\n" + b"b" * (3 << 20), b"a\n"),  # longer than what is looked at in one go
+    ],
+    ids=["empty", "torn", "whole", "torn end", "long torn end"],
+)
+def test_only_a_torn_line_is_cut_off_a_journal(tmp_path: Path, config, content: bytes, left: bytes) -> None:
+    folder = create(tmp_path / "a", config, {})
+    folder.journal.write_bytes(content)
+    with driving(folder):
+        assert folder.journal.read_bytes() == left
+
+
 def test_run_yaml_is_plain_yaml(tmp_path: Path, config) -> None:
     folder = create(tmp_path / "a", config, {})
     assert yaml.safe_load(folder.manifest.read_text())["config"] == config.to_dict()

@@ -210,7 +210,7 @@ def test_a_finished_run_has_nothing_to_resume(run: Path) -> None:
 
 def test_a_run_goes_on_with_its_own_data_only(run: Path) -> None:
     other = Work(fake_run, lambda config: {"data": {"Fold1": {"train": "z", "validation": "b"}}, "teacher": {}})
-    with pytest.raises(UserError, match=r"data\.Fold1\.train.*--force"):
+    with pytest.raises(UserError, match=r"(?s)data\.Fold1\.train: a -> z\n.*--force"):
         resume(run, trials=1, connect=unreachable, console=console(), work=other)
     assert Study(run / "study.journal", "fake", open_run(run)[1]).target == 2
     assert resume(run, connect=unreachable, console=console(), work=other, force=True).target == 2

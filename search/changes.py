@@ -1,0 +1,117 @@
+"""What a run must not change between its drivers: code, data, teachers, and what its trials are made of.
+
+run.yaml says what the run began with. A copy of its configuration lies in the study, where no editor reaches it, so
+that an edited run.yaml is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from owkd.config import Config
+from owkd.errors import UserError
+
+DECIDING = ("owkd", "torch", "optuna", "numpy")
+"""packages whose version decides a trial's numbers, or which trial comes next"""
+
+FREE = (
+    "data.root",
+    "data.cache",
+    "retrain",
+    "search.max_concurrent",
+    "search.max_failures",
+    "search.resources",
+    "train.device",
+    "train.threads",
+    "train.validation_batch_size",
+)
+"""fields that may be edited in run.yaml: where things lie and run, not what comes out; data have a fingerprint"""
+
+ABSENT = object()
+SHOWN = 120
+"""characters of a value in a message"""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that is not what it was."""
+
+    where: str
+    """dotted path"""
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.where}: {_shown(self.before)} -> {_shown(self.now)}"
+
+
+def compare(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[Change]:
+    """Where two trees of plain values differ, sections opened, in alphabetical order."""
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key, ABSENT), now.get(key, ABSENT)
+        where = f"{path}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found.extend(compare(old, new, f"{where}."))
+        elif old != new:
+            found.append(Change(where, old, new))
+    return found
+
+
+def changes_since(
+    manifest: Mapping[str, Any],
+    began_with: Mapping[str, Any] | None,
+    config: Config,
+    versions: Mapping[str, str],
+    fingerprints: Mapping[str, Any],
+) -> list[Change]:
+    """Everything that decides a run's numbers and is not as it was.
+
+    `manifest` is run.yaml, `began_with` the configuration that the study remembers (None: it remembers none), `config`
+    the one in run.yaml; `versions` and `fingerprints` are of now.
+    """
+    recorded = _section(manifest, "versions")
+    found = compare(
+        {name: _public(recorded[name]) for name in DECIDING if name in recorded},
+        {name: _public(versions[name]) for name in DECIDING},
+        "versions.",
+    )
+    found += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
+    if began_with is not None:
+        edited = compare(began_with, config.to_dict(), "config.")
+        found += [change for change in edited if not _is_free(change.where.removeprefix("config."))]
+    return found
+
+
+def refuse(changes: Sequence[Change]) -> None:
+    """Raises `UserError` naming every change with its old and its new value; nothing when there is none."""
+    if changes:
+        lines = "\n".join(f"  - {change}" for change in changes)
+        raise UserError(
+            "a run must go on with the code, the data, the teachers and the configuration that it began with, but "
+            f"these are not what they were (then -> now):\n{lines}\n"
+            "do restore them, start a new run, or insist with --force"
+        )
+
+
+def _section(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = manifest.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _is_free(where: str) -> bool:
+    return any(where == name or where.startswith(f"{name}.") for name in FREE)
+
+
+def _public(version: Any) -> str:
+    """`2.9.0+cu128` -> `2.9.0`: the driver's build is not the workers'."""
+    return str(version).partition("+")[0]
+
+
+def _shown(value: Any) -> str:
+    if value is ABSENT:
+        return "absent"
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
