@@ -37,7 +37,7 @@ def students(config: Config, out: Path) -> dict[str, Run]:
     runs = {}
     for fold in config.data.folds:
         report = epoch_lines(f"student {fold}", config.train.epochs)
-        runs[fold] = run(config, report, fold=fold, directory=out / fold)
+        runs[fold] = run(config, report, fold=fold, directory=out / fold, say=_say)
     table = Table(title="Students, best epoch on validation")
     for column in ("fold", "epoch", "mAP", "rank-1", "mINP", "checkpoint"):
         table.add_column(column, justify="left" if column in ("fold", "checkpoint") else "right", overflow="fold")
@@ -47,3 +47,7 @@ def students(config: Config, out: Path) -> dict[str, Run]:
         table.add_row(fold, str(result.best.epoch), *values, str(result.checkpoint))
     console.print(table)
     return runs
+
+
+def _say(line: str) -> None:
+    console.print(line, soft_wrap=True)

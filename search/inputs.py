@@ -107,6 +107,8 @@ def anchored(config: Config, run: Path, trials: int | None = None) -> Config:
         values["student.init_file"] = str(config.student.init_file.absolute())
     if config.data.cache is not None:
         values["data.cache"] = str(config.data.cache.absolute())
+    if config.teacher.targets.folder is not None:
+        values["teacher.targets.folder"] = str(config.teacher.targets.folder.absolute())
     if config.teacher.checkpoint is not None:
         values["teacher.checkpoint"] = str(Path(config.teacher.checkpoint).absolute())
     if trials is not None:

@@ -16,6 +16,7 @@ from owkd.errors import ConfigError
 
 Preset = Literal["small", "tiny", "micro", "nano"]
 Precision = Literal["fp32", "bf16"]
+TargetPrecision = Literal["fp32", "fp16", "bf16"]
 
 FOLD_PLACEHOLDER = "{fold}"
 
@@ -75,6 +76,18 @@ class Start(Node):
         return self
 
 
+class TargetsConfig(Node):
+    """The teacher's outputs for every training image, computed once and shared by all trainings with this teacher."""
+
+    use: Literal["auto", "stored", "live"] = Field(
+        default="auto", description="auto: stored where the disk has room for them, else the teacher runs in every step"
+    )
+    precision: TargetPrecision = Field(
+        default="fp32", description="on disk; fp32 gives the live teacher's numbers, fp16 and bf16 take half the room"
+    )
+    folder: Path | None = Field(default=None, description="where they lie; beside the decoded images when unset")
+
+
 class TeacherConfig(Start):
     """The ensemble that teaches. Flow matrices are compared entry by entry: dims must equal the student's."""
 
@@ -87,6 +100,7 @@ class TeacherConfig(Start):
     )
     backbones: StageConfig = StageConfig()
     gce: GceStageConfig = GceStageConfig()
+    targets: TargetsConfig = TargetsConfig()
 
     def checkpoint_for(self, fold: str) -> Path:
         """The checkpoint of one fold. Raises `ConfigError` when none is configured."""

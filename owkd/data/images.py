@@ -36,9 +36,9 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
     Raises `DataError` when images are damaged (naming them) or there is no place to write to.
     """
     home = split.home or split.folder
+    places = cache_places(split, cache)
     key = hashlib.sha256(f"{split.fingerprint} {image_size} {FORMAT_VERSION}".encode()).hexdigest()[:20]
     stem = "-".join((*split.folder.relative_to(home).parts, str(image_size)))
-    places = [_shared(Path(cache), home)] if cache is not None else [home / CACHE_FOLDER, _shared(_user_cache(), home)]
     shape = (len(split.paths), image_size, image_size, 3)
     for place in places:
         found = _open(place / f"{stem}-{key}.npy", shape)
@@ -59,6 +59,12 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
     raise DataError(
         f"decoded images must be written somewhere, but {'; '.join(refusals)}; do set data.cache to a folder of yours"
     )
+
+
+def cache_places(split: Split, cache: Path | None = None) -> list[Path]:
+    """Folders for what is derived from a data set, the preferred one first; none is made by asking."""
+    home = split.home or split.folder
+    return [_shared(Path(cache), home)] if cache is not None else [home / CACHE_FOLDER, _shared(_user_cache(), home)]
 
 
 def decode(path: Path, image_size: int) -> NDArray[np.uint8]:

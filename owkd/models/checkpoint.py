@@ -89,6 +89,12 @@ def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelIn
 
 def load_teacher(path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...]) -> WseNet:
     """A frozen teacher for a student of `shape` on these identities. Raises `CheckpointError` when it does not fit."""
+    require_teacher(path, shape=shape, image_size=image_size, identities=identities)
+    return load_model(path, role="teacher")[0].requires_grad_(False)
+
+
+def require_teacher(path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...]) -> ModelInfo:
+    """The description of a teacher's file that fits, as `load_teacher` without weights. Raises `CheckpointError`."""
     info = read_info(path)
     problems = []
     if info.role != "teacher":
@@ -109,7 +115,7 @@ def load_teacher(path: Path, *, shape: Architecture, image_size: int, identities
         problems.append("it was trained on other identities than the fold's; do train or import this fold's teacher")
     if problems:
         raise CheckpointError(f"{path} cannot teach here: " + "; ".join(problems))
-    return load_model(path, role="teacher")[0].requires_grad_(False)
+    return info
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:

@@ -3,12 +3,14 @@
 Shapes: B batch, S image size, n images of a split.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +18,11 @@ from torch import Tensor, nn
 
 from owkd.device import to_images
 from owkd.errors import CheckpointError, DivergedError
+from owkd.models.outputs import TeacherTargets
 from owkd.training.state import load_training_state, save_training_state
+
+if TYPE_CHECKING:
+    from owkd.training.targets import StoredTargets
 
 Terms = dict[str, Tensor]
 
@@ -38,6 +44,17 @@ class Epoch:
 Report = Callable[[Epoch], None]
 
 
+class Batch(NamedTuple):
+    """What a step works on."""
+
+    images: Tensor
+    """(B, 3, S, S) float32 in [0, 1], channels_last"""
+    labels: Tensor
+    """(B,) int64"""
+    targets: TeacherTargets | None = None
+    """of these images; None where there is no teacher, or it runs in the step"""
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """A split in memory-mapped form."""
@@ -46,10 +63,16 @@ class TrainingSet:
     """(n, S, S, 3) uint8"""
     labels: np.ndarray
     """(n,) int64, contiguous from 0"""
+    targets: StoredTargets | None = None
+    """what the teacher says of each image"""
 
-    def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) float32 in [0, 1], channels_last, and labels (B,) on the device."""
-        return to_images(self.images[indices], device), torch.from_numpy(self.labels[indices]).to(device)
+    def batch(self, indices: np.ndarray, device: torch.device) -> Batch:
+        """Images by their positions (B,), on the device."""
+        return Batch(
+            to_images(self.images[indices], device),
+            torch.from_numpy(self.labels[indices]).to(device),
+            None if self.targets is None else self.targets.batch(indices, device),
+        )
 
 
 class Task(Protocol):
@@ -59,7 +82,7 @@ class Task(Protocol):
     """everything that learns, or keeps statistics"""
     optimizer: torch.optim.Optimizer
 
-    def step(self, images: Tensor, labels: Tensor) -> Terms:
+    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Named scalars of a batch; `total` is minimised."""
         ...
 
@@ -115,8 +138,7 @@ def _one_epoch(task: Task, plan: FitPlan, number: int) -> Epoch:
     images_seen = 0
     batches = plan.batches(generator)
     for indices in batches:
-        images, labels = plan.data.batch(indices, plan.device)
-        terms = task.step(images, labels)
+        terms = task.step(*plan.data.batch(indices, plan.device))
         task.optimizer.zero_grad(set_to_none=True)
         terms["total"].backward()
         task.optimizer.step()

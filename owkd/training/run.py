@@ -5,7 +5,7 @@ Shapes: B batch, S image size, K identities.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from owkd.device import pick_device
 from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
-from owkd.models.checkpoint import load_teacher, save_model
+from owkd.models.checkpoint import load_model, save_model
 from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
@@ -30,10 +30,16 @@ from owkd.training.prepare import (
     signature,
     validation_metrics,
 )
+from owkd.training.target_building import targets_for
+from owkd.training.targets import plan_targets
 
 __all__ = ["Epoch", "Run", "run"]
 
 NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size")
+
+
+def _quiet(news: object) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Run:
 
 
 class Distillation:
-    """A student, its frozen teacher (where a distillation term is switched on) and the stage weights."""
+    """A student, the stage weights, and, where its targets are not stored, its frozen teacher."""
 
     def __init__(self, config: Config, data: FoldData, teacher: WseNet | None, checkpoint: Path, seed: int) -> None:
         self.config = config
@@ -59,14 +65,14 @@ class Distillation:
         self.student = first_network(config.student, len(data.identities), config.data.image_size, "student", seed)
         self.teacher = teacher.to(self.device) if teacher is not None else None
         self.modules = module_dict(student=self.student)
-        if config.distill.stage_weights == "learned" and teacher is not None:
+        if config.distill.stage_weights == "learned" and config.distill.enabled:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 self.modules["stage_weights"] = StageWeightHead(shape.dims[3])
         self.modules.to(self.device)
         self.optimizer = self._optimizer()
 
-    def step(self, images: Tensor, labels: Tensor) -> Terms:
+    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Every named term of one batch, the mean stage weights, and the weighted `total`."""
         distill = self.config.distill
         with self._autocast():
@@ -75,9 +81,10 @@ class Distillation:
             weights = torch.zeros((4, 1), device=self.device)
             if self.teacher is not None:
                 with torch.no_grad():
-                    teacher = TeacherTargets.of(self.teacher(images))
-                weights = self._stage_weights(teacher, len(labels))
-                terms |= distillation_terms(student, teacher, distill, weights)
+                    targets = TeacherTargets.of(self.teacher(images))
+            if targets is not None:
+                weights = self._stage_weights(targets, len(labels))
+                terms |= distillation_terms(student, targets, distill, weights)
         total = weigh(terms, distill)
         shown = {f"stage_weight/{i + 1}": weight for i, weight in enumerate(weights.mean(dim=1))}
         return {**terms, "total": total, **shown}
@@ -138,23 +145,20 @@ def run(
     fold: str,
     directory: Path,
     seed: int | None = None,
+    say: Callable[[str], None] = _quiet,
 ) -> Run:
     """Trains one student on one fold.
 
     Writes `last.pt` (the whole state, every epoch) and `best.safetensors` to `directory`. Where `last.pt` exists,
     `report` first gets every epoch in it (`replayed`), then training goes on, bit-equal to a run that was never
-    stopped. `seed` overrides `train.seed`. An exception from `report` ends the training there.
+    stopped. `seed` overrides `train.seed`; `say` hears what becomes of the teacher's targets. An exception from
+    `report` ends the training there.
 
     Raises `DataError`, `CheckpointError`, `ConfigError` for input that does not fit, and `DivergedError` when a loss
     is not finite.
     """
     seed = config.train.seed if seed is None else seed
-    shape = architecture(config.student.preset, config.student.depths)
-    data = open_fold(config, fold)
-    teacher = None
-    if config.distill.enabled:
-        path = config.teacher.checkpoint_for(fold)
-        teacher = load_teacher(path, shape=shape, image_size=config.data.image_size, identities=data.identities)
+    data, teacher = _taught(config, open_fold(config, fold), fold, say)
     task = Distillation(config, data, teacher, directory / "best.safetensors", seed)
     plan = FitPlan(
         fold=fold,
@@ -180,13 +184,22 @@ def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
     return max(history, key=lambda epoch: epoch.metrics[metric])
 
 
-def _quiet(epoch: Epoch) -> None:
-    return None
+def _taught(config: Config, data: FoldData, fold: str, say: Callable[[str], None]) -> tuple[FoldData, WseNet | None]:
+    """The fold with the teacher's targets, or beside it the teacher that has to run live; or neither."""
+    if not config.distill.enabled:
+        return data, None
+    plan = plan_targets(config, fold, data.train)
+    use, device = config.teacher.targets.use, pick_device(config.train.device)
+    stored = targets_for(plan, data.training_set.images, device, use, say)
+    if stored is None:
+        return data, load_model(plan.teacher)[0].requires_grad_(False)
+    return replace(data, training_set=replace(data.training_set, targets=stored)), None
 
 
 def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
     """Everything that the numbers hang on, but the number of epochs: training further is going on."""
     tree = config.to_dict()
+    stored = data.training_set.targets
     return signature(
         student=tree["student"],
         train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED},
@@ -194,6 +207,7 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
         image_size=config.data.image_size,
         data=[data.train.fingerprint, data.validation.fingerprint],
         teacher=str(config.teacher.checkpoint_for(fold)) if config.distill.enabled else None,
+        targets="live" if stored is None else stored.precision,
         fold=fold,
         seed=seed,
     )

@@ -15,7 +15,7 @@ from owkd.device import pick_device, use_threads
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
-from owkd.models.outputs import EnsembleOutput
+from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.wse import WseNet
 from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
 from owkd.training.prepare import (
@@ -70,7 +70,7 @@ class TeacherPhase:
             self.modules.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
 
-    def step(self, images: Tensor, labels: Tensor) -> Terms:
+    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """The supervised terms of the members that learn."""
         if self.phase.name == "joint":
             terms = supervised_terms(self.model(images, saliency=True), labels, self.margin)

@@ -1,0 +1,236 @@
+"""Making teacher targets: in chunks that survive a kill, by one process or by many, and whole before anyone reads them.
+
+Whoever builds holds a lock on the folder; others wait, and then find the targets there. Files are given their room
+before the first chunk, so that a full disk is an error at once. A chunk is marked when its rows are on the disk; the
+files get their names when all chunks are marked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from owkd.device import to_images
+from owkd.errors import DataError, OwkdError
+from owkd.files import written_whole
+from owkd.losses import flow_matrix
+from owkd.models.checkpoint import load_model
+from owkd.models.outputs import TeacherTargets
+from owkd.models.wse import WseNet
+from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, in_megabytes, manifest
+
+BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers hang on nothing else
+CHUNK_BYTES = 64e6
+LARGEST_SHARE = 0.95  # of a disk's free room that targets may take
+
+Use = Literal["auto", "stored", "live"]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Targets under construction. Plain values, so that other processes can be sent to work on them."""
+
+    plan: TargetsPlan
+    folder: Path
+    tensors: tuple[TargetTensor, ...]
+    """those that the folder lacks"""
+    token: str
+    """lies in the folder: by it a process on another machine sees whether it looks at the same disk"""
+
+    @property
+    def building(self) -> Path:
+        names = hashlib.sha256(" ".join(tensor.name for tensor in self.tensors).encode()).hexdigest()[:8]
+        return self.folder / f"building-{names}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine sees the folder that the site was opened in."""
+        try:
+            return (self.building / "token").read_text(encoding="utf-8") == self.token
+        except OSError:
+            return False
+
+    def left(self) -> list[range]:
+        """Chunks of images that are not done, in order."""
+        per_image = sum(tensor.bytes_per_image for tensor in self.tensors)
+        size = max(BATCH, int(CHUNK_BYTES / per_image) // BATCH * BATCH)
+        starts = range(0, self.plan.images, size)
+        chunks = [range(start, min(start + size, self.plan.images)) for start in starts]
+        return [chunk for chunk in chunks if not self._mark(chunk).exists()]
+
+    def prepare(self) -> None:
+        """Makes the files at their full size. Raises `OSError` where there is no room."""
+        self.building.mkdir(exist_ok=True)
+        for tensor in self.tensors:
+            with (self.building / tensor.file).open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, self.plan.images * tensor.bytes_per_image)
+        (self.building / "token").write_text(self.token, encoding="utf-8")
+
+    def build(self, chunks: Sequence[range], images: np.ndarray, device: torch.device) -> None:
+        """Computes and writes some chunks of the split's images (n, S, S, 3)."""
+        if not chunks:
+            return
+        teacher = load_model(self.plan.teacher, role="teacher")[0].requires_grad_(False).to(device)
+        with ExitStack() as stack:
+            files = [stack.enter_context((self.building / tensor.file).open("r+b")) for tensor in self.tensors]
+            for chunk in chunks:
+                for start in range(chunk.start, chunk.stop, BATCH):
+                    pixels = np.asarray(images[start : min(start + BATCH, chunk.stop)])
+                    targets = _outputs(teacher, pixels, device)
+                    for tensor, file in zip(self.tensors, files, strict=True):
+                        file.seek(start * tensor.bytes_per_image)
+                        file.write(_on_disk(targets, tensor, self.plan.teacher).data)
+                for file in files:
+                    file.flush()
+                    os.fdatasync(file.fileno())
+                self._mark(chunk).touch()
+
+    def finish(self) -> StoredTargets:
+        """Gives the files their names, and removes what targets of changed data have left."""
+        with written_whole(self.folder / "manifest.json") as temporary:
+            temporary.write_text(manifest(self.plan, self._listed_before()), encoding="utf-8")
+        for tensor in self.tensors:
+            (self.building / tensor.file).replace(self.folder / tensor.file)
+        for rest in self.folder.glob("building-*"):
+            shutil.rmtree(rest, ignore_errors=True)
+        stem = self.folder.name.rpartition("-")[0]
+        for outdated in self.folder.parent.glob(f"{glob.escape(stem)}-*"):
+            if outdated != self.folder:
+                shutil.rmtree(outdated, ignore_errors=True)
+        return StoredTargets(self.plan, self.folder)
+
+    def _listed_before(self) -> dict[str, object]:
+        with suppress(OSError, ValueError, KeyError):
+            return dict(json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))["tensors"])
+        return {}
+
+    def _mark(self, chunk: range) -> Path:
+        return self.building / f"done-{chunk.start}-{chunk.stop}"
+
+
+def targets_for(
+    plan: TargetsPlan, images: np.ndarray, device: torch.device, use: Use, say: Say
+) -> StoredTargets | None:
+    """The targets of a training, built now where they are not there yet; None where the teacher has to run live.
+
+    images (n, S, S, 3) uint8: the whole split. Raises `DataError` where `use` is stored and there is no room,
+    `OwkdError` where the teacher's numbers do not fit the precision.
+    """
+    found = plan.find() if use != "live" else None
+    if found is not None or use == "live":
+        return found
+    with opened(plan, use, say) as site:
+        if site is None or isinstance(site, StoredTargets):
+            return site
+        begun = time.perf_counter()
+        site.build(site.left(), images, device)
+        built = site.finish()
+    say(f"teacher targets: built in {time.perf_counter() - begun:.1f} s")
+    return built
+
+
+@contextmanager
+def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[Site | StoredTargets | None]:
+    """A site with its lock held; the targets, where another process built them meanwhile; None where there is no room.
+
+    `say` hears the size, or why the teacher has to run live. Raises `DataError` instead where `use` is stored.
+    """
+    refusals = []
+    with ExitStack() as stack:
+        for place in plan.places:
+            try:
+                found = stack.enter_context(_locked_site(plan, place / plan.name))
+            except OSError as error:
+                refusals.append(f"{place}: {error.strerror or error}")
+                continue
+            if isinstance(found, Site):
+                say(f"teacher targets: {plan.describe()}, in {found.folder}")
+            yield found
+            return
+    reasons = "; ".join(refusals)
+    if use == "stored":
+        raise DataError(
+            f"teacher targets must have room for {in_megabytes(plan.bytes)}, but {reasons}; do set "
+            "teacher.targets.folder to another disk, or teacher.targets.use to live"
+        )
+    say(f"teacher targets: no room for {plan.describe()} ({reasons}); the teacher runs in every step")
+    yield None
+
+
+@contextmanager
+def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[Site | StoredTargets]:
+    """Raises `OSError` where the targets cannot lie in this folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        missing = plan.missing(folder)
+        if missing:
+            site = Site(plan, folder, missing, uuid4().hex)
+            try:
+                _require_room(site)
+                site.prepare()
+            except OSError:
+                shutil.rmtree(site.building, ignore_errors=True)
+                raise
+        yield site if missing else StoredTargets(plan, folder)
+    finally:
+        os.close(handle)
+
+
+def _require_room(site: Site) -> None:
+    """Raises `OSError` where the files would fill the disk; what a killed process has taken already counts as there."""
+    wanted = sum(site.plan.images * tensor.bytes_per_image for tensor in site.tensors)
+    taken = sum(file.stat().st_blocks * 512 for file in site.folder.glob("building-*/*.bin"))
+    free = shutil.disk_usage(site.folder).free + taken
+    if wanted > LARGEST_SHARE * free:
+        raise OSError(f"{in_megabytes(free)} are free")
+
+
+@torch.inference_mode()
+def _outputs(teacher: WseNet, pixels: np.ndarray, device: torch.device) -> TeacherTargets:
+    return TeacherTargets.of(teacher(to_images(pixels, device)))
+
+
+def _on_disk(targets: TeacherTargets, tensor: TargetTensor, teacher: Path) -> np.ndarray:
+    """(B, ...) as it is stored. Raises `OwkdError` where a number is not finite in the precision of the file."""
+    dtype, stored = STORED_AS[tensor.precision]
+    values = _values(targets, tensor.name).to(dtype)
+    if not torch.isfinite(values).all():
+        raise OwkdError(
+            f"{tensor.name} of {teacher} must be finite in {tensor.precision}, but is not; do set "
+            "teacher.targets.precision to fp32, or train the teacher anew if it is that already"
+        )
+    values = values.cpu().contiguous()
+    return (values.view(torch.uint16) if stored == "uint16" else values).numpy()
+
+
+def _values(targets: TeacherTargets, name: str) -> Tensor:
+    kind, *where = name.split("-")
+    if kind == "pooled":
+        return targets.pooled
+    if kind == "logits":
+        return targets.logits[where[0]]
+    index = int(where[0]) - 1
+    if kind == "layer":
+        return targets.layers[index].movedim(1, 3)
+    original, attention = targets.flows[index]
+    if kind == "flow":
+        return flow_matrix(original, attention)
+    return (original if where[1] == "original" else attention).movedim(1, 3)

@@ -1,0 +1,227 @@
+"""Teacher targets: what the losses need of the teacher for every training image, computed once and mapped from disk.
+
+The teacher is frozen and images are not augmented, so its outputs are a function of the image. Of a stage's flow either
+the flow matrix or the two maps are kept, whichever is smaller. One file a tensor, rows in the order of the split:
+
+    <cache>/targets-<fold>-<image size>-<precision>-<teacher>-<data>/
+      manifest.json            what is in it, for people and other programs
+      flow-1.bin ...           complete, or not there
+      building-<tensors>/      files under construction, and a mark for every chunk that is done
+
+Shapes: n training images, B batch, C_i channels and H_i x W_i map size of stage i (1..4), G channels of GCE-Net, K
+identities. Maps lie as (H, W, C), the networks' own memory order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from owkd.config import Config, DistillConfig, TargetPrecision
+from owkd.data.images import cache_places
+from owkd.data.index import Split, read_split
+from owkd.losses import coefficients
+from owkd.models.checkpoint import require_teacher
+from owkd.models.outputs import Flow, TeacherTargets
+from owkd.models.presets import Architecture, architecture
+
+FORMAT_VERSION = 1  # part of the folder's name: raise it when what is stored changes
+STAGES = (1, 2, 3, 4)
+MEMBERS = ("original", "attention", "gce")
+STORED_AS: dict[TargetPrecision, tuple[torch.dtype, str]] = {
+    "fp32": (torch.float32, "float32"),
+    "fp16": (torch.float16, "float16"),
+    "bf16": (torch.bfloat16, "uint16"),  # numpy knows no bfloat16: its bits
+}
+
+
+@dataclass(frozen=True)
+class TargetTensor:
+    """One tensor of the targets, on disk one file."""
+
+    name: str
+    shape: tuple[int, ...]
+    """of one image"""
+    precision: TargetPrecision
+
+    @property
+    def bytes_per_image(self) -> int:
+        return prod(self.shape) * STORED_AS[self.precision][0].itemsize
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.bin"
+
+
+@dataclass(frozen=True)
+class TargetsPlan:
+    """The targets of one fold for one configuration: what, where, how large. Plain values; asking makes nothing."""
+
+    places: tuple[Path, ...]
+    """folders that may hold them, the preferred one first"""
+    name: str
+    """of their folder in one of these places"""
+    tensors: tuple[TargetTensor, ...]
+    images: int
+    precision: TargetPrecision
+    teacher: Path
+    description: Mapping[str, str]
+    """what they were made of, for the manifest"""
+
+    @property
+    def bytes(self) -> int:
+        return self.images * sum(tensor.bytes_per_image for tensor in self.tensors)
+
+    def describe(self) -> str:
+        """For people: `12.3 MB for 360 images, fp16`."""
+        return f"{in_megabytes(self.bytes)} for {self.images:,} images, {self.precision}"
+
+    def missing(self, folder: Path) -> tuple[TargetTensor, ...]:
+        """Tensors that are not complete in a folder."""
+        return tuple(tensor for tensor in self.tensors if not self._is_whole(tensor, folder / tensor.file))
+
+    def find(self) -> StoredTargets | None:
+        """The targets, where one of the places holds all of them."""
+        for place in self.places:
+            if not self.missing(place / self.name):
+                return StoredTargets(self, place / self.name)
+        return None
+
+    def _is_whole(self, tensor: TargetTensor, file: Path) -> bool:
+        try:
+            return file.stat().st_size == self.images * tensor.bytes_per_image
+        except OSError:
+            return False
+
+
+class StoredTargets:
+    """Complete targets, mapped into memory: all processes of a machine share one copy of what they read."""
+
+    def __init__(self, plan: TargetsPlan, folder: Path) -> None:
+        self.folder = folder
+        self.precision = plan.precision
+        self._arrays = {
+            tensor.name: np.memmap(
+                folder / tensor.file,
+                dtype=STORED_AS[tensor.precision][1],
+                mode="r",
+                shape=(plan.images, *tensor.shape),
+            )
+            for tensor in plan.tensors
+        }
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> TeacherTargets:
+        """The targets of some images, by their positions in the split (B,), on a device."""
+        rows = {name: _rows(array, indices, device) for name, array in self._arrays.items()}
+        return TeacherTargets(
+            flows=tuple(flow for stage in STAGES if (flow := _flow(rows, stage)) is not None),
+            layers=tuple(rows[name].movedim(3, 1) for name in ("layer-1", "layer-2", "layer-3") if name in rows),
+            logits={member: rows[f"logits-{member}"] for member in MEMBERS},
+            pooled=rows["pooled"],
+        )
+
+
+def tensors_of(
+    shape: Architecture, num_classes: int, image_size: int, distill: DistillConfig, precision: TargetPrecision
+) -> tuple[TargetTensor, ...]:
+    """What the terms of a configuration need, by name. Logits and means are small, and always kept in fp32."""
+    wanted = {name.split("_")[0] for name, coefficient in coefficients(distill).items() if coefficient}
+    found = [TargetTensor(f"logits-{member}", (num_classes,), "fp32") for member in MEMBERS]
+    found.append(TargetTensor("pooled", (2 * shape.dims[3],), "fp32"))
+    if "backbone" in wanted:
+        for stage, channels in zip(STAGES, shape.dims, strict=True):
+            side = image_size // (shape.patch * 2 ** (stage - 1))
+            if channels <= 2 * side**2:
+                found.append(TargetTensor(f"flow-{stage}", (channels, channels), precision))
+            else:
+                map_ = (side, side, channels)
+                found.extend(TargetTensor(f"map-{stage}-{member}", map_, precision) for member in MEMBERS[:2])
+    if "gce" in wanted:
+        side = image_size // shape.stride
+        found.extend(TargetTensor(f"layer-{i}", (side, side, shape.gce_channels), precision) for i in (1, 2, 3))
+    return tuple(found)
+
+
+def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
+    """What a training on this fold needs of its teacher. Raises `CheckpointError` when the teacher does not fit."""
+    path = config.teacher.checkpoint_for(fold)
+    targets = config.teacher.targets
+    identities = tuple(int(identity) for identity in np.unique(train.identities))
+    shape = architecture(config.student.preset, config.student.depths)
+    require_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+    description = {
+        "teacher": weights_digest(path),
+        "data": train.fingerprint,
+        "image_size": str(config.data.image_size),
+        "precision": targets.precision,
+        "version": str(FORMAT_VERSION),
+    }
+    data_key = hashlib.sha256(f"{train.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:12]
+    stem = f"targets-{fold}-{config.data.image_size}-{targets.precision}-{description['teacher'][:12]}"
+    return TargetsPlan(
+        places=tuple(cache_places(train, targets.folder or config.data.cache)),
+        name=f"{stem}-{data_key}",
+        tensors=tensors_of(shape, len(identities), config.data.image_size, config.distill, targets.precision),
+        images=len(train.paths),
+        precision=targets.precision,
+        teacher=path,
+        description=description,
+    )
+
+
+def targets_bytes(config: Config, fold: str) -> int:
+    """Room on disk for the targets of a fold, without a look at its teacher. Raises `DataError`."""
+    if not config.distill.enabled or config.teacher.targets.use == "live":
+        return 0
+    train = read_split(config.data.root, config.data.dataset, fold, "train")
+    shape = architecture(config.student.preset, config.student.depths)
+    tensors = tensors_of(
+        shape, train.num_identities, config.data.image_size, config.distill, config.teacher.targets.precision
+    )
+    return len(train.paths) * sum(tensor.bytes_per_image for tensor in tensors)
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a model file, computed once a process for as long as the file does not change."""
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+def in_megabytes(size: int) -> str:
+    """`12.3 MB`; gigabytes from 1,000 MB on."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:
+    """What the folder says of itself: the tensors that it listed before and those of the plan."""
+    tensors = {tensor.name: {"shape": tensor.shape, "precision": tensor.precision} for tensor in plan.tensors}
+    return json.dumps({**plan.description, "images": plan.images, "tensors": {**listed, **tensors}}, indent=2)
+
+
+def _rows(array: np.ndarray, indices: np.ndarray, device: torch.device) -> Tensor:
+    rows = torch.from_numpy(array[indices])
+    if array.dtype == np.uint16:
+        rows = rows.view(torch.bfloat16)
+    return rows.to(device, non_blocking=True)
+
+
+def _flow(rows: Mapping[str, Tensor], stage: int) -> Flow | None:
+    if f"flow-{stage}" in rows:
+        return rows[f"flow-{stage}"]
+    maps = [rows[name].movedim(3, 1) for member in MEMBERS[:2] if (name := f"map-{stage}-{member}") in rows]
+    return (maps[0], maps[1]) if maps else None
