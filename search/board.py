@@ -10,18 +10,14 @@ is in it twice, and a record that was cut off is gone.
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
-from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import (
     DATA_TYPE_BOOL,
@@ -35,9 +31,9 @@ from tensorboard.plugins.hparams.api_pb2 import (
     MetricName,
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from owkd.config import SIMPLEXES, Config, Simplex
+from search.events import EventFile
 from search.folder import trial_name
 from search.space import ColumnType, columns, distributions, flatten
 from search.states import State
@@ -77,12 +73,12 @@ class Board:
         self._parts = parts_of(config)
         self._types = columns(config)
         self._experiment = _experiment(config, self._tags())
-        self._writers: dict[int, _EventFile] = {}
+        self._writers: dict[int, EventFile] = {}
 
     def open(self, number: int, values: Mapping[str, Any], past: Iterable[Scalars] = ()) -> None:
         """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
         self._drop(number)
-        writer = self._writers[number] = _EventFile(self._path(number))
+        writer = self._writers[number] = EventFile(self._path(number))
         start = SessionStartInfo(start_time_secs=time.time(), group_name=trial_name(number))
         for name, value in flatten(self._types, values).items():
             if isinstance(value, bool):
@@ -114,7 +110,7 @@ class Board:
         while self._writers:
             self._writers.popitem()[1].close()
 
-    def _write(self, writer: _EventFile, scalars: Scalars) -> None:
+    def _write(self, writer: EventFile, scalars: Scalars) -> None:
         lead = self._lead(Part(scalars.fold, scalars.seed))
         writer.scalars({f"{lead}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
         writer.scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
@@ -135,36 +131,6 @@ class Board:
         if number in self._writers:
             self._writers.pop(number).close()
         shutil.rmtree(self._path(number), ignore_errors=True)
-
-
-class _EventFile:
-    """A file of events as TensorBoard reads it, written as they come."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.0"
-        self._file: BinaryIO = (folder / name).open("wb")
-        self._records = RecordWriter(self._file)
-        source = SourceMetadata(writer="owkd")
-        self._add(Event(wall_time=time.time(), file_version="brain.Event:2", source_metadata=source))
-
-    def scalars(self, values: Mapping[str, float], step: int, at: float) -> None:
-        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        self._add(Event(wall_time=at, step=step, summary=summary))
-
-    def plugin(self, tag: str, data: HParamsPluginData) -> None:
-        described = metadata.create_summary_metadata(data)
-        value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
-        self._add(Event(wall_time=time.time(), summary=Summary(value=[value])))
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _add(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
 
 
 def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
