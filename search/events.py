@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import struct
@@ -16,13 +17,16 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+_COUNT = itertools.count()
+"""of the files of this process: two of one second must not be one"""
+
 
 class EventFile:
     """A file of events as TensorBoard reads it, written as they come."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.0"
+        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
         self._file: BinaryIO = (folder / name).open("wb")
         self._records = RecordWriter(self._file)
         source = SourceMetadata(writer="owkd")

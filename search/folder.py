@@ -5,6 +5,7 @@ study.journal            the Optuna study: the one truth about which trials exis
 results/                 Parquet: trials, epochs, retrain
 tensorboard/<trial>/     event files
 checkpoints/<trial>/     of running trials, and of the best finished ones
+panels/<trial>/          pictures of how the best trials rank
 retrain/                 the final stage; retrain/champion is what one takes home
 .ray/                    Ray's own bookkeeping, removed at the end
 .lock                    held by the driver as long as it lives
@@ -70,6 +71,10 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def panels(self) -> Path:
+        return self.root / "panels"
 
     @property
     def retrain(self) -> Path:

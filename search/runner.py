@@ -24,6 +24,7 @@ from search.desk import SearchDesk
 from search.engine import run_jobs, scheduler_for
 from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
 from search.inputs import anchored, check_inputs
+from search.panels import Look, draw_panels, look_at_model
 from search.progress import Progress
 from search.share import share_of_cluster
 from search.space import describe
@@ -41,6 +42,11 @@ class Work:
 
     train: Train = train_student
     check: Callable[[Config], dict[str, Any]] = check_inputs
+    look: Look | None = None
+    """without it, no pictures of the best trials are drawn"""
+
+
+OWKD = Work(look=look_at_model)
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def search(
     Raises `ConfigError`, `UserError` before anything is written; `OwkdError` when no trial can succeed; and
     `KeyboardInterrupt` after Ctrl-C, with the run left as `resume` takes it up.
     """
-    work = work or Work()
+    work = work or OWKD
     refuse_existing(run)
     config = anchored(config, run, trials)
     prints = work.check(config)
@@ -104,7 +110,7 @@ def resume(
     Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when code, data,
     teachers or what the trials are made of changed; otherwise as `search`.
     """
-    work = work or Work()
+    work = work or OWKD
     folder, config, manifest = open_run(run)
     with driving(folder):
         study = Study(folder.journal, folder.name, config)
@@ -167,7 +173,17 @@ def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console:
     reason = desk.hopeless()
     if reason is not None:
         raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
+    _draw(desk, work, console)
     return _summary(desk, time.monotonic() - begun)
+
+
+def _draw(desk: SearchDesk, work: Work, console: Console) -> None:
+    if work.look is None:
+        return
+    complete = [view.number for view in desk.study.views() if view.state == "complete"]
+    share = share_of_cluster(desk.config)
+    for name, why in draw_panels(desk.folder, desk.config, complete, look=work.look, share=share).items():
+        console.print(f"{name}: no pictures, {why}", soft_wrap=True)
 
 
 def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import torch
+from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -15,6 +17,7 @@ from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.run import run
+from search.folder import RunFolder, trial_name
 from search.runner import search
 from search.space import single
 from search.store import read_epochs
@@ -58,3 +61,18 @@ def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_p
     tags = set(events.Tags()["scalars"])
     assert tags >= {f"stage_weight/{i}" for i in range(1, 5)} | {"val/mAP", "val/rank-1", "loss/total", "learning_rate"}
     assert tags >= set(again.history[0].metrics)
+    _assert_pictures(summary.folder, summary.best.number, summary.best.objective)
+
+
+def _assert_pictures(folder: RunFolder, number: int, best: float) -> None:
+    """Of the best trial: in TensorBoard and as files, on the validation split that gave its objective."""
+    events = EventAccumulator(str(folder.tensorboard / trial_name(number)), size_guidance={"images": 0}).Reload()
+    assert set(events.Tags()["images"]) == {"retrieval", "cmc", "precision_recall"}
+    (event,) = events.Images("retrieval")
+    picture = Image.open(io.BytesIO(event.encoded_image_string))
+    assert (event.width, event.height) == picture.size
+    assert (folder.panels / trial_name(number) / "retrieval.png").read_bytes() == event.encoded_image_string
+    curves = json.loads((folder.panels / trial_name(number) / "curves.json").read_text())
+    assert curves["mAP"] == best
+    assert len(curves["cmc"]) == 20
+    assert len(curves["precision"]) == 101
