@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from typer.models import CommandInfo
 
-from launch.commands import data, models, published, runs, teacher
+from launch.commands import cluster, data, models, published, runs, teacher
 from launch.console import errors
 from owkd.errors import OwkdError, UserError
 
@@ -43,6 +43,7 @@ for command in (
     runs.retrain,
     runs.trials,
     runs.monitor,
+    cluster.doctor,
     models.evaluate,
     models.embed,
     models.export,

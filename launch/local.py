@@ -36,24 +36,28 @@ def run_search(config: Config, runs: Path, address: str | None = None) -> Path:
 
     run = runs / config.name
     with _saying_how_to_resume(run):
-        _conclude(search(config, run, connect=connection(address), console=console))
+        _conclude(search(config, run, connect=_sound(address, config, runs), console=console))
     return run
 
 
 def run_resume(run: Path, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
     """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
+    from search.folder import open_run
     from search.runner import resume
 
+    connect = _sound(address, open_run(run)[1], run.parent)
     with _saying_how_to_resume(run):
-        _conclude(resume(run, trials=trials, connect=connection(address), console=console, force=force))
+        _conclude(resume(run, trials=trials, connect=connect, console=console, force=force))
 
 
 def run_retrain(run: Path, address: str | None = None) -> None:
     """The final stage of a run, and its table. Raises as `search.retrain.retrain`."""
+    from search.folder import open_run
     from search.retrain import retrain
 
+    connect = _sound(address, open_run(run)[1], run.parent)
     with _saying_how_to_resume(run, "retrain"):
-        outcome = retrain(run, connect=connection(address), console=console)
+        outcome = retrain(run, connect=connect, console=console)
     console.print(outcome.comparison.render())
     console.print(f"champion: {outcome.folder.champion}", soft_wrap=True)
 
@@ -61,6 +65,21 @@ def run_retrain(run: Path, address: str | None = None) -> None:
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
     """How a search reaches Ray: the cluster at `address`, or, without one, a Ray of its own on this machine."""
     return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
+
+
+def _sound(address: str | None, config: Config, runs: Path) -> Callable[[], AbstractContextManager[None]]:
+    """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
+    return connection(address) if address is None else partial(_examined, address, config, runs)
+
+
+@contextmanager
+def _examined(address: str, config: Config, runs: Path) -> Iterator[None]:
+    from launch.preflight import examine_cluster, is_shared, refuse_faults
+
+    with _attached(address):
+        if is_shared():
+            refuse_faults(examine_cluster(config, runs))
+        yield
 
 
 @contextmanager
@@ -146,19 +165,36 @@ def _attached(address: str) -> Iterator[None]:
     """Joins a running cluster as a driver, on one of its nodes. Raises `UserError` when it cannot."""
     import ray
 
+    answered = False
     try:
         _knock(address)
+        answered = True
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        turned_away = isinstance(error, ConnectionError) and answered and address != "auto"
+        locked = isinstance(error, ray.exceptions.AuthenticationError) or turned_away
+        remedy = _token_remedy() if locked else "start one, or leave --address out"
         raise UserError(
-            f"--address must name a running Ray cluster that this machine may join, but got {address}: {error}; "
-            "do start one, or leave --address out"
+            f"--address must name a running Ray cluster that this machine may join, but got {address}: "
+            f"{str(error).partition('. ')[0]}; do {remedy}"
         ) from error
     try:
         yield
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+def _token_remedy() -> str:
+    """What to do where something listens, but turns this machine away."""
+    host = socket.gethostname()
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else Path.home() / ".ray" / "auth_token"
+    has = "RAY_AUTH_TOKEN" in os.environ or path.is_file()
+    state = "has a token, which may be another cluster's" if has else f"has no token: neither RAY_AUTH_TOKEN nor {path}"
+    return (
+        f"copy ~/.ray/auth_token of the cluster's head to {path} on {host}, which {state}, and set RAY_AUTH_MODE=token"
+    )
 
 
 def _knock(address: str) -> None:

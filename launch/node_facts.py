@@ -1,0 +1,150 @@
+"""What a machine knows of itself: versions, GPUs, disk, and whether data, teacher and storage are what they should be.
+
+Ray carries this module's source to every node, so that one with another owkd, or with none, can answer too: it
+imports nothing but the standard library, and everything else only inside the functions, where a failure is an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypedDict
+
+PACKAGES = ("owkd", "torch", "ray", "numpy")
+STORAGE_WAIT_S = 5.0
+"""a network file system may show a new file late"""
+
+
+class Question(TypedDict):
+    """Plain values: what to look at."""
+
+    data: tuple[str, str, tuple[str, ...], str | None] | None
+    """root, data set, folds, cache; None looks at neither data nor teachers"""
+    teachers: tuple[str, ...]
+    storage: tuple[str, str] | None
+    """folder that the driver made, and what it wrote into the file `driver` there"""
+    gpus: bool
+    """whether to ask torch for GPUs, which takes seconds to import"""
+
+
+class Facts(TypedDict):
+    """Plain values: the answer. Of `files`, the value is a digest, or `error: ` and why there is none."""
+
+    host: str
+    versions: dict[str, str]
+    gpus: list[tuple[str, int]]
+    """name and bytes of memory, as torch sees them"""
+    gpu_error: str
+    disk_free: dict[str, int]
+    """bytes, by the folder that was asked about"""
+    files: dict[str, str]
+    clock: float
+    """seconds since the Unix epoch, read last"""
+
+
+FAILED = "error: "
+
+
+def look(question: Question) -> Facts:
+    """Looks around on this machine. Raises nothing that a machine can do wrong: that is an answer."""
+    gpus, gpu_error = _gpus() if question["gpus"] else ([], "")
+    files: dict[str, str] = {}
+    folders = [tempfile.gettempdir()]
+    if question["data"] is not None:
+        root, dataset, folds, cache = question["data"]
+        for fold in folds:
+            for split in ("train", "validation"):
+                files[f"data {fold}/{split}"] = _attempt(_fingerprint, root, dataset, fold, split)
+        folders.append(cache or root)
+    for teacher in question["teachers"]:
+        files[f"teacher {teacher}"] = _attempt(_sha256, teacher)
+    if question["storage"] is not None:
+        files["storage"] = _attempt(_answer, *question["storage"])
+    return {
+        "host": socket.gethostname(),
+        "versions": _versions(),
+        "gpus": gpus,
+        "gpu_error": gpu_error,
+        "disk_free": {folder: _free(folder) for folder in folders},
+        "files": files,
+        "clock": time.time(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Of Python and packages, without importing any; CUDA is the one that torch was built for."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    torch = importlib.util.find_spec("torch")
+    if torch is not None and torch.origin is not None:
+        text = Path(torch.origin).with_name("version.py").read_text(encoding="utf-8")
+        built = re.search(r"^cuda\b[^=]*= *['\"]([^'\"]+)", text, flags=re.MULTILINE)
+        found["cuda"] = built[1] if built else "none"
+    return found
+
+
+def _gpus() -> tuple[list[tuple[str, int]], str]:
+    try:
+        import torch
+
+        kinds = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        return [(str(kind.name), int(kind.total_memory)) for kind in kinds], ""
+    except Exception as error:
+        return [], _short(error)
+
+
+def _attempt(read: Callable[..., str], *arguments: str) -> str:
+    try:
+        return read(*arguments)
+    except Exception as error:
+        return FAILED + _short(error)
+
+
+def _fingerprint(root: str, dataset: str, fold: str, split: Any) -> str:
+    from owkd.data.index import read_split
+
+    return read_split(Path(root), dataset, fold, split).fingerprint
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _answer(folder: str, answer: str) -> str:
+    """Reads what the driver wrote and leaves a file of its own for it -> that file's name."""
+    written = Path(folder) / "driver"
+    deadline = time.monotonic() + STORAGE_WAIT_S
+    while not written.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    text = written.read_text(encoding="utf-8")
+    if text != answer:
+        raise ValueError(f"{written} holds something else than the driver wrote")
+    name = f"node-{socket.gethostname()}-{time.time_ns()}"
+    (Path(folder) / name).write_text(text, encoding="utf-8")
+    return name
+
+
+def _free(folder: str) -> int:
+    place = Path(folder)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__

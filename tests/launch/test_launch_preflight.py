@@ -1,0 +1,183 @@
+"""What a node may lack: found, named with the node, and given a remedy, before a search starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from small_training import small_config
+
+from launch import doctor, local, node_facts, preflight
+from launch.cli import run_command
+from launch.node_facts import FAILED, Facts
+from launch.preflight import Fault, Node, Report, examine_here, faults_of, question_about, refuse_faults
+from owkd.errors import UserError
+from search.folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+def facts(**changed: object) -> Facts:
+    answer: Facts = {
+        "host": "w1",
+        "versions": {"python": "3.11.7", "owkd": "0.1.0", "torch": "2.13.0", "ray": "2.60.0", "cuda": "13.0"},
+        "gpus": [("NVIDIA L4", 24 * 2**30)],
+        "gpu_error": "",
+        "disk_free": {"/tmp": 50 * 2**30},
+        "files": {"data Fold1/train": "aa", "data Fold1/validation": "bb", "teacher /t": "cc"},
+        "clock": 0.0,
+    }
+    return {**answer, **changed}  # type: ignore[typeddict-item]
+
+
+SOUND = Node("10.0.0.2", facts(), gpus=1)
+OLD = {**facts()["versions"], "owkd": "0.0.9"}
+
+
+def files(**changed: str) -> dict[str, str]:
+    return {**facts()["files"], **{"data Fold1/train": "aa"}, **changed}
+
+
+FAULTY: dict[str, tuple[Node, str, tuple[str, ...]]] = {
+    "another owkd": (replace(SOUND, facts=facts(versions=OLD)), "owkd", ("must be 0.1.0", "got 0.0.9", "cluster up")),
+    "no owkd": (replace(SOUND, facts=facts(versions={})), "owkd", ("got not installed",)),
+    "no data": (
+        replace(SOUND, facts=facts(files={**files(), "data Fold1/train": FAILED + "/data is not a folder"})),
+        "data",
+        ("data Fold1/train must be readable", "/data is not a folder", "under the same path"),
+    ),
+    "other data": (
+        replace(SOUND, facts=facts(files={**files(), "data Fold1/validation": "xx"})),
+        "data",
+        ("must be the driver's (bb)", "got xx", "rsync -a"),
+    ),
+    "other teacher": (
+        replace(SOUND, facts=facts(files={**files(), "teacher /t": "dd"})),
+        "teacher",
+        ("teacher /t must be the driver's (cc)",),
+    ),
+    "storage not there": (
+        replace(SOUND, facts=facts(files={**files(), "storage": FAILED + "no such file"}), storage_seen=False),
+        "storage",
+        ("no such file", "--runs"),
+    ),
+    "storage not shared": (replace(SOUND, storage_seen=False), "storage", ("the driver does not see its file",)),
+    "GPU without driver": (
+        replace(SOUND, facts=facts(gpus=[], gpu_error="driver too old")),
+        "GPUs",
+        ("the 1 GPUs that Ray counts", "sees 0: driver too old", "CUDA 13.0"),
+    ),
+    "full disk": (replace(SOUND, facts=facts(disk_free={"/tmp": 2**30})), "disk", ("/tmp must have 2 GiB", "has 1.0")),
+    "clock": (replace(SOUND, skew_s=-61.0), "clock", ("off by -61.0 s", "chrony")),
+    "silence": (replace(SOUND, facts=None, silence="it said nothing for 90 s"), "answer", ("it said nothing", "logs")),
+}
+
+
+def test_a_sound_node_has_no_fault() -> None:
+    assert list(faults_of(facts(), SOUND)) == []
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_fault_names_rule_value_remedy_and_node(case: str) -> None:
+    node, column, words = FAULTY[case]
+    found = [fault for fault in faults_of(facts(), node) if fault.column == column]
+    assert len(found) == 1
+    for word in words:
+        assert word in found[0].text
+    assert "10.0.0.2" in found[0].node
+    if case != "no owkd":
+        assert [fault.column for fault in faults_of(facts(), node)] == [column]
+    with pytest.raises(UserError, match=r"there is 1 fault:\n  - .*10\.0\.0\.2"):
+        refuse_faults(Report((node,), tuple(found)))
+
+
+def test_the_table_marks_what_is_at_fault() -> None:
+    node, *_ = FAULTY["another owkd"]
+    report = Report((replace(SOUND, address="10.0.0.1"), node), tuple(faults_of(facts(), node)))
+    console = Console(width=100, force_terminal=True, color_system="standard", record=True)
+    console.print(doctor.table(report))
+    styled = console.export_text(styles=True)
+    assert "\x1b[31m0.0.9" in styled
+    assert "\x1b[31m0.1.0" not in styled
+    assert "24 GiB" in styled
+
+
+def test_this_machine_is_asked_about_data_teachers_and_storage(root: Path, tmp_path: Path) -> None:
+    config = small_config(root)
+    report = examine_here(config, tmp_path / "runs")
+    assert report.faults == ()
+    found = report.nodes[0].facts
+    assert found is not None
+    assert sorted(name.partition(" ")[0] for name in found["files"]) == ["data", "data", "storage", "teacher"]
+    assert list(tmp_path.iterdir()) == []  # the question left nothing behind
+
+
+def test_the_driver_s_own_look_differs_when_the_data_do(root: Path) -> None:
+    before = node_facts.look(question_about(small_config(root), None, gpus=False))
+    image = next((root / "Synthetic_thermal" / "Fold1" / "train").rglob("*.png"))
+    status = image.stat()
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    try:
+        after = node_facts.look(question_about(small_config(root), None, gpus=False))
+    finally:
+        os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    differ = [name for name in before["files"] if before["files"][name] != after["files"][name]]
+    assert differ == ["data Fold1/train"]
+
+
+def test_a_driver_without_a_storage_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"folder of runs must be writable.*--runs"):
+        examine_here(None, tmp_path / "file")
+
+
+def test_doctor_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["doctor", "--runs", str(tmp_path)]) == 0
+    assert "1 node can serve" in capsys.readouterr().out
+
+
+def test_a_search_is_refused_before_it_leaves_anything(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, *_ = FAULTY["another owkd"]
+    fault = Fault(node.name, "owkd", "owkd must be 0.1.0")
+    monkeypatch.setattr(local, "_attached", lambda address: open(os.devnull))  # noqa: PTH123, SIM115
+    monkeypatch.setattr(preflight, "is_shared", lambda: True)
+    monkeypatch.setattr(preflight, "examine_cluster", lambda config, runs: Report((node,), (fault,)))
+    space = {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0}}
+    config = small_config(root, search={"space": space, "trials": 1, "scheduler": {"name": "none"}})
+    with pytest.raises(UserError, match=r"w1 \(10\.0\.0\.2\): owkd must be 0\.1\.0"):
+        local.run_search(config, tmp_path, "10.0.0.1:6379")
+    assert not RunFolder(tmp_path / config.name).root.exists()
+
+
+ON_RAY = """
+import sys
+from pathlib import Path
+from launch import preflight
+from launch.local import _local
+with _local(cpus=1):
+    assert not preflight.is_shared()
+    report = preflight.examine_cluster(None, Path(sys.argv[1]))
+    (node,) = report.nodes
+    assert not report.faults, report.faults
+    assert node.facts["files"]["storage"].startswith("node-"), node
+    assert abs(node.skew_s) < 5
+    preflight.ANSWER_S = 0.0
+    (silent,) = preflight.examine_cluster(None, Path(sys.argv[1])).nodes
+    assert silent.facts is None and "said nothing" in silent.silence
+print("asked")
+"""
+
+
+def test_a_real_node_answers_and_a_silent_one_is_named(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ON_RAY, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    assert done.stdout.split()[-1:] == ["asked"], done.stderr
+    assert list(tmp_path.iterdir()) == []
