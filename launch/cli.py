@@ -38,6 +38,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 for command in (
     models.distill,
+    runs.plan,
     runs.search,
     runs.resume,
     runs.retrain,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,13 @@ def share_of_cluster(config: Config) -> Share:
 
     Raises `ConfigError` when no node, nor any that an autoscaler may start, can ever hold one trial.
     """
-    resources = config.search.resources
     nodes: list[Node] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    startable = _startable()
+    return share_of_nodes(config, nodes, _startable())
+
+
+def share_of_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] = ()) -> Share:
+    """`share_of_cluster` for nodes of these resources, or those that may be started in their place."""
+    resources = config.search.resources
     gpu = _gpu_share(config, [*nodes, *startable])
     slots = max(sum(_slots(node, resources.cpu, gpu) for node in known) for known in (nodes, startable))
     if slots == 0:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, RunFolder
-from owkd.config import load_config
+from owkd.config import load_config, read_config
 
 
 def search(
@@ -22,6 +22,19 @@ def search(
 
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
     run_search(load_config(config, overrides), runs, address)
+
+
+def plan(
+    config: ConfigFile,
+    runs: Annotated[Path, typer.Option(help="Folder that would hold the run.")] = Path("runs"),
+    set_: Overrides = None,
+    measure: Annotated[bool, typer.Option(help="Time a few training steps here, for the estimates.")] = True,
+    format: Annotated[Literal["page", "json"], typer.Option(help="How to print it.")] = "page",
+) -> None:
+    """Name every mistake at once, or preview the search: its space, time, cost and disk. Starts nothing."""
+    from launch.plan import print_plan
+
+    print_plan(read_config(config, set_ or ()), runs, measure=measure, form=format)
 
 
 def resume(

@@ -1,0 +1,104 @@
+"""`owkd plan`: the page, its numbers for scripts, and every mistake in one go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import ray
+import yaml
+from small_training import small_config
+
+from launch.cli import run_command
+
+SPACE = {
+    "distill.teacher_weights": {"type": "simplex"},
+    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+}
+
+
+@pytest.fixture
+def config_file(root: Path, tmp_path: Path) -> Path:
+    search = {
+        "trials": 40,
+        "resources": {"cpu": 1, "gpu": 0},
+        "scheduler": {"name": "asha", "grace_epochs": 2},
+        "space": SPACE,
+    }
+    config = small_config(root, train={"epochs": 9}, search=search, retrain={"folds": ["Fold1"]})
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump({**config.to_dict(), "name": "planned"}))
+    return path
+
+
+def test_five_mistakes_are_named_in_one_go(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = yaml.safe_load(config_file.read_text())
+    tree["search"]["space"]["distill.gramm"] = tree["search"]["space"].pop("distill.gram")
+    tree["train"]["batch_size"] = "many"
+    tree["data"]["root"] = str(tmp_path / "nowhere")
+    tree["teacher"]["checkpoint"] = str(tmp_path / "lost-{fold}.safetensors")
+    tree["search"]["scheduler"]["grace_epochs"] = 10
+    config_file.write_text(yaml.safe_dump(tree))
+    assert run_command(["plan", str(config_file), "--runs", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.startswith("  - ")]
+    assert said.startswith(f"owkd: 5 mistakes in {config_file}:")
+    assert len(lines) == 5
+    for words in (
+        "train.batch_size: Input should be a valid integer",
+        "search.space.distill.gramm: names no field of the configuration; did you mean 'distill.gram'?",
+        "search.scheduler.grace_epochs must be at most train.epochs, but got 10 and 9",
+        f"data.root must be a folder, but got {tmp_path}/nowhere",
+        f"no such checkpoint: {tmp_path}/lost-Fold1.safetensors",
+    ):
+        assert sum(words in line for line in lines) == 1, words
+
+
+def test_the_page_says_what_a_search_would_do(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_command(["plan", str(config_file), "--runs", str(tmp_path / "runs"), "--set", "search.trials=50"])
+    page = capsys.readouterr().out
+    assert code == 0
+    assert all(len(line) <= 80 for line in page.splitlines())
+    assert "…" not in page
+    text = " ".join(page.split())
+    for words in (
+        "planned: no mistake found, nothing started",
+        "50 trials x 1 part (Fold1; seed 0) x 9 epochs = 450 epochs; trial 0 is the published setting",
+        "max val/mAP (best epoch)",
+        "tpe: 10 random trials first",
+        "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",
+        "3 best + 2 baselines, x 1 fold x 3 seeds x 9 epochs = 135 epochs",
+        "at a time, each with 1 CPU",
+        "ms (median of 5, teacher included), validation",
+        "(450 epochs)",
+        "search, with asha about: ",
+        "CPU-hours",
+        "at most",
+        "are free",
+        "decoded images",
+        "3 weights, sum 3",
+        "Three draws from it",
+        "teacher_weights ",
+    ):
+        assert words in text, words
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_for_scripts(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("a plan starts nothing"))
+    assert run_command(["plan", str(config_file), "--no-measure", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["run"], found["trials"], found["epochs"]["search"]) == ("runs/planned", 40, 360)
+    assert found["hours"] == {"search": None, "expected": None, "retrain": None}
+    assert 80 <= found["epochs"]["expected"] < 360
+    assert found["bytes"]["run"] == found["bytes"]["checkpoints"] + found["bytes"]["tables"]
+    assert len(found["draws"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.yaml"]

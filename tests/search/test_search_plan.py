@@ -1,0 +1,178 @@
+"""The figures of a plan: against Ray's own scheduler, by hand, and against what a training really does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ray.tune.schedulers import ASHAScheduler
+from small_training import root, small_config
+
+from owkd.config import Reading, parse_config
+from owkd.errors import ConfigError
+from owkd.training.timing import EpochTime
+from search import plan as planning
+from search.halving import expected_steps, halving_steps
+from search.plan import make_plan, mistakes
+from search.space import single
+from search.wording import objectives_in_words, range_of, sampler_in_words, scheduler_in_words
+
+__all__ = ["root"]
+
+SPACE = {
+    "distill.teacher_weights": {"type": "simplex"},
+    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+}
+
+
+def plan_config(root: Path, **search):
+    section = {"trials": 10, "resources": {"cpu": 1, "gpu": 0}, "scheduler": {"name": "none"}, "space": SPACE, **search}
+    return small_config(root, train={"epochs": 9}, search=section, retrain={"top_k": 2, "seeds": 3, "epochs": 4})
+
+
+@pytest.mark.parametrize(("longest", "grace", "factor"), [(30, 3, 3), (9, 1, 2), (27, 3, 3), (10, 4, 4), (5, 5, 3)])
+def test_halving_is_the_rule_of_rays_scheduler(rng: np.random.Generator, longest: int, grace: int, factor: int) -> None:
+    for _ in range(5):
+        values = rng.permutation(25).tolist()
+        scheduler = ASHAScheduler(
+            time_attr="step", metric="objective", mode="max", max_t=longest, grace_period=grace, reduction_factor=factor
+        )
+        ran = []
+        for number, value in enumerate(values):
+            trial = SimpleNamespace(trial_id=str(number))
+            scheduler.on_trial_add(None, trial)
+            for step in range(1, longest + 1):
+                result = {"step": step, "objective": float(value)}
+                if scheduler.on_trial_result(None, trial, result) == "STOP":
+                    break
+            ran.append(step)
+        assert halving_steps(values, longest=longest, grace=grace, factor=factor) == ran
+
+
+def test_halving_by_hand() -> None:
+    """Rungs 1 and 2 of 4 steps, half goes on: 5 is first; 3 is below 5; 4 is at the median of 3 and 5; 9 beats all."""
+    assert halving_steps([5, 3, 4, 9], longest=4, grace=1, factor=2) == [4, 1, 2, 4]
+    assert halving_steps([1, 2, 3], longest=4, grace=1, factor=2) == [4, 4, 4]  # each better than all before
+    assert halving_steps([], longest=4, grace=1, factor=2) == []
+
+
+def test_expected_steps_of_two_trials_are_exact_in_the_mean() -> None:
+    """The second is worse in half of the orders and then runs 3 of 9 steps: (9 + 9 + 9 + 3) / 2 = 15."""
+    assert expected_steps(2, longest=9, grace=3, factor=3, orders=2000) == pytest.approx(15, abs=0.2)
+    assert expected_steps(7, longest=9, grace=9, factor=3) == 63
+
+
+def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None:
+    plan = make_plan(plan_config(root), tmp_path / "runs", measure=False)
+    assert plan.run == tmp_path / "runs" / "search"
+    assert (plan.epochs.trial, plan.epochs.search, plan.epochs.expected) == (9, 90, 90)
+    assert plan.epochs.retrain == (2 + 2) * 1 * 3 * 4
+    (fold,) = plan.folds
+    people = len(list((root / "Synthetic_thermal" / "Fold1" / "train" / "allcam").iterdir()))
+    assert (fold.people, fold.images, fold.validation_images) == (people, 4 * people, 16)
+    assert plan.room.images == (fold.images + 16) * 3 * 32 * 32
+    assert plan.room.run == plan.room.checkpoints.total + plan.room.tables
+    assert [line.published for line in plan.space] == ["1.00/1.00/1.00", "0.0001"]
+    assert [line.range for line in plan.space] == ["3 weights, sum 3", "1e-06 to 0.01"]
+    assert len(plan.draws) == 3
+    for values in plan.draws:
+        assert sum(values["distill.teacher_weights"].values()) == pytest.approx(3)
+        assert single(plan.config, values).distill.gram == values["distill.gram"]
+    assert plan.notes == ()
+    assert plan.hours(100) is None
+
+
+def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
+    config = plan_config(root, seeds=[0, 1], scheduler={"name": "asha", "grace_epochs": 2})
+    plan = make_plan(config, tmp_path, measure=False)
+    assert (plan.epochs.trial, plan.epochs.search) == (18, 180)
+    assert plan.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3)
+    assert plan.epochs.expected < 180
+    assert make_plan(plan_config(root, scheduler={"name": "median"}), tmp_path, measure=False).epochs.expected is None
+
+
+def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = EpochTime("cpu", steps=10, measured=5, step_s=3.0, validation_images=12, image_s=0.5)
+    assert timed.seconds == 36.0
+    monkeypatch.setattr(planning, "_time_epoch", lambda config: timed)
+    monkeypatch.setattr(planning.os, "cpu_count", lambda: 6)
+    plan = make_plan(plan_config(root, resources={"cpu": 1.5, "gpu": 0}), tmp_path)
+    assert plan.share is not None
+    assert plan.share.at_a_time == 4
+    assert plan.hours(200) == 0.5
+    assert plan.device_hours(200) == (3.0, "CPU-hours")
+    assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.12}
+    small = make_plan(plan_config(root, resources={"cpu": 7, "gpu": 0}), tmp_path, measure=False)
+    assert small.share is None
+    assert "asks for cpu=7, gpu=0 and this machine has cpu=6, gpu=0" in small.no_share
+
+
+def test_an_epoch_is_timed_on_real_steps_and_leaves_nothing(root: Path, tmp_path: Path) -> None:
+    before = {path for path in root.rglob("*") if ".owkd-cache" not in path.parts}
+    plan = make_plan(plan_config(root), tmp_path / "runs")
+    assert plan.epoch is not None
+    assert plan.epoch.steps == plan.folds[0].images // 8
+    assert (plan.epoch.device, plan.epoch.measured, plan.epoch.validation_images) == ("cpu", 5, 16)
+    assert 0 < plan.epoch.step_s < 60
+    assert plan.hours(100) is not None
+    assert {path for path in root.rglob("*") if ".owkd-cache" not in path.parts} == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    with pytest.raises(ConfigError, match=r"--runs must lie where a run has room, but .* has 0\.0 GB free"):
+        make_plan(plan_config(root), tmp_path, measure=False)
+
+
+def reading(config, problems=(), lacking=()) -> Reading:
+    return Reading("c.yaml", None if problems else config, tuple(problems), config, tuple(lacking))
+
+
+def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Path, tmp_path: Path) -> None:
+    config = plan_config(root)
+    assert mistakes(reading(config), tmp_path) == []
+    (tmp_path / "search").mkdir()
+    assert "must have a name of its own" in mistakes(reading(config), tmp_path)[0]
+    assert mistakes(Reading("c.yaml", None, ("no such file",), None), tmp_path) == ["no such file"]
+    nowhere = parse_config({**config.to_dict(), "data": {"root": "nowhere", "dataset": "x"}})
+    found = mistakes(reading(nowhere), tmp_path / "runs")
+    assert len(found) == 1
+    assert "data.root must be a folder" in found[0]
+    # a section with a mistake of its own is not looked into: what it would name is a default
+    assert mistakes(reading(nowhere, ["data: wrong"], ["data.folds"]), tmp_path / "runs") == ["data: wrong"]
+    lost = parse_config({**config.to_dict(), "teacher": {"checkpoint": "lost.safetensors"}})
+    assert len(mistakes(reading(lost), tmp_path / "runs")) == 1
+    assert mistakes(reading(lost, ["teacher: wrong"], ["teacher.checkpoint"]), tmp_path / "runs") == ["teacher: wrong"]
+    assert len(mistakes(reading(lost, ["teacher: wrong"], ["teacher.gce"]), tmp_path / "runs")) == 2
+    empty = parse_config({**config.to_dict(), "search": {}})
+    assert mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; do add one"]
+
+
+def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:
+    config = plan_config(root)
+    config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"folds": ("Fold1", "Fold9")})})
+    assert list(planning._notes(config)) == [
+        "Fold9 has no test split: `owkd retrain` will refuse this run until there is one."
+    ]
+
+
+def test_the_search_in_words(root: Path) -> None:
+    config = plan_config(
+        root,
+        objectives=[{"metric": "val/mAP", "reduction": "mean of last 3"}, {"metric": "latency_ms"}],
+        constraints=["parameters <= 1000000"],
+        scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 4},
+        space={**SPACE, "student.preset": {"type": "categorical", "choices": ["nano", "micro"]}}
+        | {"distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"student.preset": "nano"}}},
+    )
+    assert objectives_in_words(config) == (
+        "max val/mAP (mean of last 3), min latency_ms, subject to parameters <= 1000000"
+    )
+    assert scheduler_in_words(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
+    assert sampler_in_words(config.search.sampler).endswith("; seed 0")
+    space = config.search.space
+    assert range_of("distill.logit", space["distill.logit"]) == "0 to 1, if student.preset is nano"
+    assert range_of("student.preset", space["student.preset"]) == "nano | micro"
