@@ -89,7 +89,8 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         yield (
             "an epoch",
             f"{_duration(epoch.seconds)} on {epoch.device}: {epoch.steps} steps of {1000 * epoch.step_s:.3g} ms "
-            f"(median of {epoch.measured}, teacher included), validation {validation}; measured with nothing beside it",
+            f"(median of {epoch.measured}{'' if epoch.stored else ', teacher included'}), validation {validation}; "
+            "measured with nothing beside it",
         )
     name = plan.config.search.scheduler.name
     yield "time", f"search, at most: {_cost(plan, plan.epochs.search)}"
@@ -103,6 +104,8 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
             "their ranks",
         )
     yield "", f"final stage: {_cost(plan, plan.epochs.retrain)}"
+    if plan.targets_s:
+        yield "", f"before the first trial, the teacher's targets once: {_duration(plan.targets_s)}"
     room = plan.room
     yield (
         "disk",
@@ -110,7 +113,8 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{_size(room.checkpoints.retrain)} in the final stage, tables and events {_size(room.tables)}; "
         f"{_size(room.free)} are free",
     )
-    yield "", f"decoded images {_size(room.images)} beside the data, once for all searches"
+    targets = f", teacher's targets {_size(room.targets)}" if room.targets else ""
+    yield "", f"shared by all searches on the data: decoded images {_size(room.images)}{targets}"
 
 
 def _space_table(plan: Plan) -> Table:

@@ -74,6 +74,8 @@ class Room:
     tables: int
     images: int
     """decoded, beside the data; shared by all searches on it"""
+    targets: int
+    """what the teacher says of every training image, where that is stored; shared likewise"""
     free: int
     """where the run will lie"""
 
@@ -103,6 +105,12 @@ class Plan:
     room: Room
     notes: tuple[str, ...]
 
+    @property
+    def targets_s(self) -> float:
+        """Seconds of making the teacher's targets, once for all trials; 0 where none are stored or nothing is timed."""
+        images = sum(fold.images for fold in self.folds)
+        return self.epoch.target_image_s * images if self.epoch else 0.0
+
     def hours(self, epochs: float) -> float | None:
         """Of so many epochs, with as many trainings at a time as fit here."""
         if self.epoch is None or self.share is None:
@@ -126,6 +134,7 @@ class Plan:
             "space": [asdict(entry) for entry in self.space],
             "draws": [dict(values) for values in self.draws],
             "epochs": asdict(self.epochs),
+            "targets_s": self.targets_s,
             "at_a_time": self.share.at_a_time if self.share else 0,
             "epoch_s": self.epoch.seconds if self.epoch else None,
             "hours": {name: None if count is None else self.hours(count) for name, count in kinds.items()},
@@ -138,6 +147,7 @@ class Plan:
                 "tables": self.room.tables,
                 "run": self.room.run,
                 "images": self.room.images,
+                "targets": self.room.targets,
                 "free": self.room.free,
             },
             "notes": list(self.notes),
@@ -166,6 +176,8 @@ def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
 
     With `measure`, a few steps of a training are made, and forgotten. Raises `ConfigError` when a disk is too small.
     """
+    from owkd.training.targets import targets_bytes
+
     folds = tuple(_fold_sizes(config))
     share, no_share = _share_here(config)
     people = max(fold.people for fold in folds)
@@ -174,7 +186,8 @@ def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
     tables = (epochs.search + epochs.retrain) * TABLE_EPOCH_BYTES + config.search.trials * TABLE_TRIAL_BYTES
     pixels = 3 * config.data.image_size**2
     images = pixels * sum(fold.images + fold.validation_images for fold in folds)
-    room = Room(bound, tables, images, shutil.disk_usage(_existing(runs)).free)
+    targets = sum(targets_bytes(config, fold) for fold in config.fold_names())
+    room = Room(bound, tables, images, targets, shutil.disk_usage(_existing(runs)).free)
     if room.run > room.free:
         raise ConfigError(
             [

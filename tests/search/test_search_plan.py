@@ -10,8 +10,9 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from small_training import root, small_config
 
-from owkd.config import Reading, parse_config
+from owkd.config import Reading, parse_config, with_values
 from owkd.errors import ConfigError
+from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
 from search import plan as planning
 from search.halving import expected_steps, halving_steps
@@ -94,7 +95,7 @@ def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
 
 
 def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    timed = EpochTime("cpu", steps=10, measured=5, step_s=3.0, validation_images=12, image_s=0.5)
+    timed = EpochTime("cpu", 10, 5, step_s=3.0, validation_images=12, image_s=0.5, stored=True, target_image_s=0.25)
     assert timed.seconds == 36.0
     monkeypatch.setattr(planning, "_time_epoch", lambda config: timed)
     monkeypatch.setattr(planning.os, "cpu_count", lambda: 6)
@@ -103,6 +104,7 @@ def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, m
     assert plan.share.at_a_time == 4
     assert plan.hours(200) == 0.5
     assert plan.device_hours(200) == (3.0, "CPU-hours")
+    assert plan.targets_s == plan.folds[0].images * 0.25
     assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.12}
     small = make_plan(plan_config(root, resources={"cpu": 7, "gpu": 0}), tmp_path, measure=False)
     assert small.share is None
@@ -117,8 +119,19 @@ def test_an_epoch_is_timed_on_real_steps_and_leaves_nothing(root: Path, tmp_path
     assert (plan.epoch.device, plan.epoch.measured, plan.epoch.validation_images) == ("cpu", 5, 16)
     assert 0 < plan.epoch.step_s < 60
     assert plan.hours(100) is not None
+    assert plan.epoch.stored
+    assert plan.targets_s > 0
+    assert plan.room.targets == targets_bytes(plan.config, "Fold1") > 0
     assert {path for path in root.rglob("*") if ".owkd-cache" not in path.parts} == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_that_runs_in_every_step_is_timed_with_it(root: Path, tmp_path: Path) -> None:
+    config = with_values(plan_config(root), {"teacher.targets.use": "live"})
+    plan = make_plan(config, tmp_path)
+    assert plan.epoch is not None
+    assert not plan.epoch.stored
+    assert (plan.targets_s, plan.room.targets) == (0, 0)
 
 
 def test_a_full_disk_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
