@@ -43,6 +43,7 @@ for command in (
     runs.resume,
     runs.retrain,
     runs.trials,
+    runs.report,
     runs.monitor,
     cluster.doctor,
     models.evaluate,

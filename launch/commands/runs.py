@@ -68,6 +68,17 @@ def trials(
     print_trials(run, format)
 
 
+def report(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
+) -> None:
+    """Write one HTML file that tells what a run has found. Needs no network; works while the search runs."""
+    from launch.console import console
+    from search.report import write_report
+
+    console.print(f"written: {write_report(run, out)}", soft_wrap=True)
+
+
 def monitor(
     run: RunFolder,
     port: Annotated[int, typer.Option(help="Port of the page.")] = 6006,

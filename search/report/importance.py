@@ -1,0 +1,65 @@
+"""Which searched quantities mattered: PED-ANOVA (Watanabe, Bansal, Hutter 2023) as Optuna computes it.
+
+A simplex is judged by its weights, under their names, not by the variables that Optuna draws it from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import TrialState, create_trial
+
+from owkd.config import SIMPLEXES, Config, FloatRange, IntRange, Simplex
+from search.report.gather import RunData, param
+from search.store import Row
+
+FEWEST = 10
+"""complete trials below which a tenth of them says nothing"""
+
+
+def importances(data: RunData) -> dict[str, float]:
+    """Share of each searched column, summing to 1, largest first; empty where there are too few complete trials.
+
+    Columns that are not set in every complete trial (conditional ones, learned stage weights of the published setting)
+    are judged on the trials that have all of them; those that are never set, or never vary, are left out.
+    """
+    rows = [row for row in data.complete if row["objective"] is not None]
+    names = [name for name in data.params if len({str(param(row, name)) for row in rows if _set(row, name)}) > 1]
+    rows = [row for row in rows if all(_set(row, name) for name in names)]
+    if len(rows) < FEWEST or not names:
+        return {}
+    most = data.config.search.objectives[0].direction == "max"
+    study = optuna.create_study(direction="maximize" if most else "minimize")
+    distributions = {name: _distribution(data.config, name, [param(row, name) for row in rows]) for name in names}
+    for row in rows:
+        params = {name: _inside(distributions[name], param(row, name)) for name in names}
+        study.add_trial(
+            create_trial(params=params, distributions=distributions, value=row["objective"], state=TrialState.COMPLETE)
+        )
+    found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _set(row: Row, name: str) -> bool:
+    return param(row, name) is not None
+
+
+def _distribution(config: Config, name: str, values: Sequence[Any]) -> BaseDistribution:
+    entry = config.search.space.get(name)
+    section = config.search.space.get(name.rpartition(".")[0])
+    if isinstance(section, Simplex):
+        return FloatDistribution(0.0, float(len(SIMPLEXES[name.rpartition(".")[0]])))
+    if isinstance(entry, FloatRange):
+        return FloatDistribution(min(entry.low, *values), max(entry.high, *values), log=entry.log)
+    if isinstance(entry, IntRange):
+        return IntDistribution(min(entry.low, *values), max(entry.high, *values), log=entry.log)
+    return CategoricalDistribution(sorted({str(value) for value in values}))
+
+
+def _inside(distribution: BaseDistribution, value: Any) -> Any:
+    return str(value) if isinstance(distribution, CategoricalDistribution) else value

@@ -1,0 +1,255 @@
+"""The report: what it says of a run, by hand; that it is one file; and that a browser shows it without an error."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from launch.cli import run_command
+from owkd.config import parse_config
+from search.folder import RunFolder, create, trial_name
+from search.panels import CURVES
+from search.report import write_report
+from search.report.gather import gather
+from search.report.importance import importances
+from search.report.words import cost, failures, headline, status
+from search.retrain_tables import COMPARISON_FIELDS, MODEL_FIELDS
+from search.store import write_table
+
+SPACE = {
+    "distill.teacher_weights": {"type": "simplex"},
+    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "train.epochs": {"type": "categorical", "choices": [4, 8]},
+}
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def trial(number: int, state: str = "complete", objective: float | None = 0.5, steps: int = 4, **more) -> dict:
+    """A row of the trials table. `original` decides the objective in some tests, the rest is noise."""
+    return {
+        "trial": number,
+        "state": state,
+        "attempt": 1,
+        "published": number == 0,
+        "objective": objective,
+        "best_step": steps,
+        "last_step": steps,
+        "duration_s": 60.0 * steps,
+        "started_at": NOW,
+        "ended_at": NOW,
+        "error_type": None,
+        "error_text": None,
+        "param.distill.teacher_weights.original": 1.0,
+        "param.distill.teacher_weights.attention": 1.0,
+        "param.distill.teacher_weights.gce": 1.0,
+        "param.distill.gram": 1e-4,
+        "param.train.epochs": 4,
+        **more,
+    }
+
+
+def make_run(root: Path, trials: list[dict]) -> RunFolder:
+    config = parse_config(
+        {
+            "data": {"root": "/data", "dataset": "D"},
+            "search": {"trials": 20, "scheduler": {"grace_epochs": 1}, "space": SPACE},
+            "train": {"epochs": 4},
+        }
+    )
+    folder = create(root, config, {})
+    for row in trials:
+        name = trial_name(row["trial"])
+        schema = pa.Table.from_pylist([trial(0, error_type="E", error_text="T")]).schema
+        write_table(folder.results / "trials" / f"{name}.parquet", schema, [row])
+        epochs = [
+            {
+                "trial": row["trial"],
+                "fold": "Fold1",
+                "seed": 0,
+                "epoch": step,
+                "step": step,
+                "objective": (row["objective"] or 0.0) * step / row["last_step"],
+                "duration_s": 60.0,
+                **{f"stage_weight/{stage}": 1.0 for stage in range(1, 5)},
+            }
+            for step in range(1, row["last_step"] + 1)
+        ]
+        if epochs:
+            schema = pa.Table.from_pylist(epochs).schema
+            write_table(folder.results / "epochs" / f"{name}.parquet", schema, epochs)
+    return folder
+
+
+def finish(folder: RunFolder) -> None:
+    """Adds a final stage: two models of the champion and of a baseline."""
+    empty = dict.fromkeys(MODEL_FIELDS)
+    models = [
+        empty
+        | {"configuration": name, "champion": name == "trial-00002", "fold": "Fold1", "seed": seed, "state": "complete"}
+        | {"test/mAP": value + seed / 100, "test/rank-1": value, "parameters": 2_500_000}
+        for name, value in (("no distillation", 0.5), ("trial-00002", 0.6))
+        for seed in (0, 1)
+    ]
+    test = dict.fromkeys(COMPARISON_FIELDS)
+    test |= {"baseline": "no distillation", "metric": "mAP", "difference": 0.1, "pairs": 2, "p_value_adjusted": 0.04}
+    test |= {"interval_low": 0.02, "interval_high": 0.18}
+    retrain = folder.results / "retrain"
+    write_table(retrain / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
+    write_table(retrain / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), [test])
+    folder.champion.mkdir(parents=True)
+    verdict = {"verdict": ["The champion is 10.0 points above <b>."], "paired_tests": {"caveat": "Pairs are few."}}
+    (folder.champion / "metrics.json").write_text(json.dumps(verdict))
+
+
+def draw(folder: RunFolder, number: int) -> None:
+    """Adds the pictures of a trial."""
+    place = folder.panels / trial_name(number)
+    place.mkdir(parents=True)
+    curves = {
+        "mAP": 0.6,
+        "cmc": [0.5 + rank / 40 for rank in range(20)],
+        "precision": [1 - i / 200 for i in range(101)],
+    }
+    (place / CURVES).write_text(json.dumps(curves))
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), "gray").save(buffer, "png")
+    (place / "retrieval.png").write_bytes(buffer.getvalue())
+
+
+MIXED = [
+    trial(0, objective=0.5),
+    trial(1, "pruned", 0.2, steps=1),
+    trial(2, objective=0.6),
+    trial(3, "diverged", None, 0, error_type="DivergedError", error_text="loss is not finite in epoch 1: total"),
+    trial(4, "error", None, 0, error_type="OSError", error_text="Traceback\n  disk <full>"),
+    trial(5, "error", None, 0, error_type="OSError", error_text="Traceback\n  disk <full>"),
+    trial(6, "pruned", 0.3, steps=2, **{"param.train.epochs": 8}),
+    trial(7, "running", 0.4, steps=3),
+]
+
+
+def test_words_by_hand(tmp_path: Path):
+    data = gather(make_run(tmp_path / "run", MIXED).root)
+    assert status(data) == ("7 of 20 trials are over: 2 complete, 2 pruned, 2 error, 1 diverged; 1 interrupted"), (
+        "nobody drives it"
+    )
+    assert headline(data)[0] == "The best complete trial so far is trial 2 with val/mAP 0.6000."
+    assert "10.0 points apart" in headline(data)[1]
+    assert "owkd retrain" in headline(data)[2]
+    spent = cost(data)
+    assert spent.hours == pytest.approx((4 + 1 + 4 + 2 + 3) / 60)
+    assert spent.saved_hours == pytest.approx((3 + 6) / 60), "3 of 4 epochs of trial 1, 6 of 8 of trial 6"
+    assert spent.gpu_hours is None
+    causes = failures(data)
+    assert [(cause["state"], cause["count"], cause["trials"]) for cause in causes] == [
+        ("error", 2, "4, 5"),
+        ("diverged", 1, "3"),
+    ]
+    assert causes[0]["text"] == "disk <full>"
+
+
+def test_hours_on_a_gpu_count_its_share(tmp_path: Path):
+    rows = [trial(0), trial(1)]
+    data = gather(make_run(tmp_path / "run", rows).root)
+    for row in data.trials:
+        row["gpu_share"] = 0.25
+    assert cost(data).gpu_hours == pytest.approx(2 * 4 / 60 / 4)
+
+
+def test_the_quantity_that_decides_is_the_most_important_one(tmp_path: Path):
+    rows = []
+    for number in range(40):
+        weight = 3 * ((number * 7) % 40) / 40
+        rows.append(
+            trial(
+                number,
+                objective=1 - abs(weight - 1.5) / 3,
+                **{
+                    "param.distill.teacher_weights.original": weight,
+                    "param.distill.teacher_weights.attention": 3 * ((number * 11) % 40) / 40,
+                    "param.distill.teacher_weights.gce": 3 * ((number * 13) % 40) / 40,
+                    "param.distill.gram": 10 ** (-6 + 4 * ((number * 17) % 40) / 40),
+                },
+            )
+        )
+    found = importances(gather(make_run(tmp_path / "run", rows).root))
+    assert next(iter(found)) == "distill.teacher_weights.original"
+    assert sum(found.values()) == pytest.approx(1)
+    assert "train.epochs" not in found, "it never varied"
+
+
+def test_too_few_trials_have_no_importance(tmp_path: Path):
+    folder = make_run(tmp_path / "run", MIXED)
+    assert importances(gather(folder.root)) == {}
+    assert "at least 10 complete trials that differ; there are 2" in write_report(folder.root).read_text()
+
+
+def test_one_file_that_asks_the_network_for_nothing(tmp_path: Path):
+    folder = make_run(tmp_path / "run", MIXED)
+    finish(folder)
+    draw(folder, 2)
+    assert run_command(["report", str(folder.root)]) == 0
+    text = (folder.root / "report.html").read_text()
+    body = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", body)
+    assert "The champion is 10.0 points above &lt;b&gt;." in body
+    assert "Pairs are few." in body
+    assert "champion (trial-00002)" in body
+    assert "0.6050 ± 0.0071" in body, "mean and sample deviation of 0.60 and 0.61"
+    assert "+2.0 to +18.0" in body
+    assert "disk &lt;full&gt;" in body
+    assert list(folder.root.glob(".*.tmp")) == []
+
+
+def test_a_run_without_a_trial_is_told_so(tmp_path: Path):
+    folder = make_run(tmp_path / "run", [])
+    text = write_report(folder.root, tmp_path / "new" / "r.html").read_text()
+    assert "No trial is complete yet" in text
+    assert "No trial has a value yet" in text
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path, capfd):
+    assert run_command(["report", str(tmp_path)]) == 2
+    assert "run.yaml" in capfd.readouterr().err
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+def test_a_browser_shows_every_figure_without_an_error(tmp_path: Path, scheme: str, width: int):
+    from playwright.sync_api import sync_playwright
+
+    folder = make_run(tmp_path / "run", MIXED)
+    finish(folder)
+    draw(folder, 2)
+    file = write_report(folder.root)
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+        page.goto(file.as_uri())
+        page.wait_for_selector("#box-precision .main-svg")
+        drawn = page.eval_on_selector_all(
+            "section .main-svg", "all => new Set(all.map(x => x.closest('section').id)).size"
+        )
+        ink = page.evaluate("getComputedStyle(document.querySelector('#figure-history .xtick text')).fill")
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert problems == []
+    assert drawn == 7  # final stage, history, curves, parallel, stages, CMC, precision: importance has too few trials
+    assert wide <= width
+    light = int(re.findall(r"\d+", ink)[0]) > 128
+    assert light == (scheme == "dark"), "text of the figures takes the colour of the page"
