@@ -160,7 +160,7 @@ class RetrainDesk:
         directory = self.retrain / model.contender.slug
         return Job(model.key, model.contender.config.to_dict(), (model.part,), str(directory))
 
-    def started(self, key: str) -> None:
+    def started(self, key: str, gpu: float = 0.0) -> None:
         """A model starts, or starts again."""
         model = self.models[key]
         self._epochs[key] = {}
@@ -198,6 +198,16 @@ class RetrainDesk:
         crash = self._crashes.get(key)
         record = Record("error", error_type="WorkerDied", error_text=error_text)
         self._end(key, record, crash)
+
+    def interrupted(self, key: str, why: str) -> None:
+        """A model lost its worker through no fault of its own."""
+        if self.progress:
+            self.progress.interrupted(self.models[key].name, why)
+
+    def waiting(self, why: str) -> None:
+        """No worker has been at work for a while."""
+        if self.progress:
+            self.progress.waiting(why)
 
     def _end(self, key: str, record: Record, failure: Message | None = None) -> None:
         """A failed model gets no metrics.json, so that the next attempt at the final stage tries it again."""

@@ -94,18 +94,19 @@ class SearchDesk:
             try:
                 config = single(self.config, proposal.values)
             except ConfigError as error:
-                self.started(key)
+                self.started(key, 0.0)
                 self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))
                 continue
             trial.parts = parts_of(config)
-            return Job(key, config.to_dict(), trial.parts, str(self.folder.checkpoints / key))
+            directory = str(self.folder.checkpoints / key)
+            return Job(key, config.to_dict(), trial.parts, directory, self.study.view(proposal.number).gpu_share)
         return None
 
-    def started(self, key: str) -> None:
-        """Another attempt at a trial begins."""
+    def started(self, key: str, gpu: float = 0.0) -> None:
+        """Another attempt at a trial begins, on this share of a GPU."""
         trial = self._open[key]
         number, values = trial.proposal.number, trial.proposal.values
-        self.study.started(number)
+        self.study.started(number, gpu)
         view = self.study.view(number)
         trial.attempt = view.attempt
         trial.curve = {}
@@ -175,6 +176,16 @@ class SearchDesk:
             self._end(key, Ending("error", error_type=crash.error_type, error_text=crash.error_text))
         else:
             self._end(key, Ending("error", error_type="WorkerDied", error_text=error_text))
+
+    def interrupted(self, key: str, why: str) -> None:
+        """A trial lost its worker through no fault of its own, and will be started again."""
+        if self.progress:
+            self.progress.interrupted(_short(key), why)
+
+    def waiting(self, why: str) -> None:
+        """No worker has been at work for a while."""
+        if self.progress:
+            self.progress.waiting(why)
 
     def _end(self, key: str, ending: Ending) -> None:
         trial = self._open.pop(key)

@@ -1,33 +1,38 @@
-"""Ray Tune, reduced to what it is good at here: placing jobs on machines, restarting them, carrying messages.
+"""Ray Tune, reduced to what it is good at here: placing jobs on machines, stopping them, carrying messages.
 
-Nothing of Tune's own memory is used: no restore, no checkpoints, no loggers. A `Desk` decides what runs next and
-hears what happens; it lives in the driver, and Tune calls it from one thread.
+Nothing of Tune's own memory is used: no restore, no retries, no checkpoints, no loggers. A `Desk` decides what runs
+next and hears what happens; it lives in the driver, and Tune calls it from one thread.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from owkd.config import Config
-from search.share import Share
-from search.trainable import Job, Message, Train, parts_of, work_for_ray
+from search.attempts import Attempts, Desk
+from search.share import LiveNodes, Share
+from search.trainable import Message, Train, parts_of, work_for_ray
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors are ours to show
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C raises KeyboardInterrupt, as everywhere else
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots are never read
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # how many are out at a time is ours to say
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -37,30 +42,6 @@ Curve = dict[int, float]
 
 GivesUp = Callable[[str, int, float], bool]
 """whether to stop a job at an epoch: its key, the step and the objective there"""
-
-
-class Desk(Protocol):
-    """Hands out jobs and hears about them."""
-
-    def next_job(self) -> Job | None:
-        """The next job; None when there are no more."""
-        ...
-
-    def started(self, key: str) -> None:
-        """A worker starts (or restarts) a job."""
-        ...
-
-    def heard(self, message: Message) -> None:
-        """A message of a job, `crashed` ones included."""
-        ...
-
-    def stopped(self, key: str, last: Message) -> None:
-        """A job is over; the state of its last message is `running` when the scheduler stopped it."""
-        ...
-
-    def lost(self, key: str, error_text: str) -> None:
-        """A job is over because it failed more often than allowed."""
-        ...
 
 
 def scheduler_for(
@@ -140,15 +121,15 @@ def run_jobs(
     end with their driver's connection.
     """
     os.environ.update(ENVIRONMENT)
-    ears = _Ears(desk)
-    request = tune.PlacementGroupFactory([{"CPU": share.cpu, **({"GPU": share.gpu} if share.gpu else {})}])
+    attempts = Attempts(desk, share, max_failures, LiveNodes(share))
+    ears = _Ears(desk, attempts)
+    trainable = tune.with_parameters(work_for_ray, train=train)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(work_for_ray, train=train), request),
+        tune.with_resources(trainable, _request),
         tune_config=tune.TuneConfig(
-            search_alg=_Hand(desk, ears),
+            search_alg=_Hand(attempts, share, ears),
             scheduler=scheduler or FIFOScheduler(),
             num_samples=-1,
-            max_concurrent_trials=share.at_a_time,
             # A fresh process costs seconds of imports. On a GPU it is worth them: it gives all memory back.
             reuse_actors=share.gpu == 0,
             trial_name_creator=_job_key,
@@ -158,7 +139,7 @@ def run_jobs(
             name="jobs",
             storage_path=str(scratch),
             callbacks=[ears],
-            failure_config=tune.FailureConfig(max_failures=max_failures),
+            failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
             log_to_file=False,
         ),
@@ -174,22 +155,31 @@ def run_jobs(
 
 
 class _Hand(Searcher):
-    """Tune's way of asking the desk for the next job."""
+    """Tune's way of asking for the next job. How many are out at a time is decided by `Attempts`."""
 
-    def __init__(self, desk: Desk, ears: _Ears) -> None:
+    def __init__(self, attempts: Attempts, share: Share, ears: _Ears) -> None:
         super().__init__()
-        self._desk = desk
+        self._attempts = attempts
+        self._share = share
         self._ears = ears
 
     def suggest(self, trial_id: str) -> Any:
         if self._ears.failure is not None:
             return Searcher.FINISHED
         with self._ears.kept():
-            job = self._desk.next_job()
-        return Searcher.FINISHED if job is None else asdict(job)
+            job = self._attempts.next()
+        if job is None:
+            return Searcher.FINISHED if self._attempts.over else None
+        # The job as one text: Tune copies, flattens and keeps every value that it can see.
+        return {
+            "key": job.key,
+            "job": json.dumps(asdict(job)),
+            "cpu": self._share.cpu,
+            "gpu": job.gpu or self._share.gpu,
+        }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The desk hears it from `_Ears`, which is also told the report on which a scheduler stopped the trial."""
+        """`_Ears` hears it, which is also told the report on which a scheduler stopped the trial."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing of a searcher needs to outlive it."""
@@ -205,16 +195,19 @@ class _Hand(Searcher):
 
 
 class _Ears(tune.Callback):
-    """Tune's way of telling the desk."""
+    """Tune's way of telling what happens."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, attempts: Attempts) -> None:
         self._desk = desk
+        self._attempts = attempts
         self._last: dict[str, Message] = {}
+        self._finished: list[Any] = []
         self.failure: BaseException | None = None
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.kept():
-            self._desk.started(trial.config["key"])
+            worker = trial.temporary_state.ray_actor
+            self._attempts.started(trial.config["key"], worker._actor_id.hex())
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -227,17 +220,27 @@ class _Ears(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.kept():
             key = trial.config["key"]
-            last = self._last.pop(key, None)
-            if last is None:
-                self._desk.lost(key, "the worker ended without a word")
-            else:
-                self._desk.stopped(key, last)
+            self._finished.append(trial)
+            self._attempts.ended(key, self._last.pop(key, None))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.kept():
             key = trial.config["key"]
+            self._finished.append(trial)
             self._last.pop(key, None)
-            self._desk.lost(key, _error_text(trial))
+            error = _error(trial)
+            if isinstance(error, RayActorError) and not error.actor_init_failed:
+                self._attempts.fell(key, _error_text(trial), preempted=error.preempted)
+            else:
+                self._attempts.failed(key, _error_text(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        with self.kept():
+            self._attempts.settle()
+        for trial in self._finished:
+            trials.remove(trial)
+            _empty(trial)
+        self._finished.clear()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -266,6 +269,28 @@ def _quiet_tune() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _request(payload: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """What one attempt takes of a machine."""
+    return tune.PlacementGroupFactory([{"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}])
+
+
+def _empty(trial: Any) -> None:
+    """Drops what Tune would keep of a trial that is over: it has no use for it, and a search has thousands."""
+    trial.config.clear()
+    trial.evaluated_params = {}
+    trial.experiment_tag = ""
+    trial.run_metadata.last_result = {}
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}
+
+
+def _error(trial: Any) -> BaseException | None:
+    """What ended a trial; this process wrote it down a moment ago."""
+    path = trial.pickled_error_file
+    found = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+    return found if isinstance(found, BaseException) else None
 
 
 def _error_text(trial: Any) -> str:

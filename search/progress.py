@@ -73,6 +73,7 @@ class Progress:
         self._ended_now = 0
         self._epochs_of_ended = 0
         self._live: Live | None = None
+        self._waiting = ""
 
     def __enter__(self) -> Self:
         self._begun = self._spoke = time.monotonic()
@@ -96,6 +97,7 @@ class Progress:
     def started(self, name: str, about: str, epochs: int, attempt: int = 1) -> None:
         """A job starts, or starts again."""
         self._running[name] = _Running(about, epochs)
+        self._waiting = ""
         again = f" again, attempt {attempt}" if attempt > 1 else ""
         self._line(f"{name} started{again}: {about}" if about else f"{name} started{again}")
 
@@ -121,6 +123,16 @@ class Progress:
         """A job crashed and will be started again if it may."""
         self._line(f"{name} crashed{_reason(why)}", style="red", always=True)
 
+    def interrupted(self, name: str, why: str) -> None:
+        """A job lost its worker through no fault of its own, and will be started again."""
+        self._running.pop(name, None)
+        self._line(f"{name} interrupted: {why}; it will go on elsewhere", style="yellow", always=True)
+
+    def waiting(self, why: str) -> None:
+        """Nothing runs, though there is work: said until the next job starts."""
+        self._waiting = f"waiting for a worker: {why}"
+        self._line(self._waiting)
+
     def leader(self, name: str, objective: float, about: str) -> None:
         """The best job that is over."""
         if self._leader is None or self._leader.name != name:
@@ -138,7 +150,8 @@ class Progress:
         bar.add_column(ratio=1)
         bar.add_column(justify="right", no_wrap=True)
         bar.add_row(_bar(self._total, done, "green"), f"{done}/{self._total} {self._unit}")
-        return Group(head, bar, self._counts(), self._jobs(), self._best())
+        waiting = [Text(self._waiting, style="yellow")] if self._waiting else []
+        return Group(head, bar, self._counts(), *waiting, self._jobs(), self._best())
 
     def _counts(self) -> Text:
         shown = {state: self._ended[state] for state in STATES} | {"running": len(self._running)}

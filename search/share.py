@@ -27,11 +27,40 @@ class Share:
     cpu: float
     gpu: float
     at_a_time: int
+    """by the nodes that were there, or that an autoscaler could start, when it was looked"""
+    limit: int | None = None
+    """`search.max_concurrent`"""
 
     def describe(self) -> str:
         """For people: `2 at a time, each with 1 CPU and 0.5 GPU`."""
-        gpu = f" and {self.gpu:g} GPU" if self.gpu else ""
-        return f"{self.at_a_time} at a time, each with {self.cpu:g} CPU{gpu}"
+        return f"{self.at_a_time} at a time, each with {self.describe_one()}"
+
+    def describe_one(self) -> str:
+        """For people: `1 CPU and 0.5 GPU`."""
+        return f"{self.cpu:g} CPU" + (f" and {self.gpu:g} GPU" if self.gpu else "")
+
+
+class LiveNodes:
+    """The connected cluster as it is at each call: nodes come and go while a search runs."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+
+    def slots(self) -> int:
+        """How many jobs fit at a time; with an autoscaler, on the nodes that it may start."""
+        nodes: list[Node] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        slots = _slots_of(nodes, _startable(), self._share.cpu, self._share.gpu)
+        return min(slots, self._share.limit or slots)
+
+    def living(self) -> set[str]:
+        """Ids of the nodes that live."""
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+    def of_worker(self, worker: str) -> str | None:
+        """Id of the node that a worker runs or ran on, by the worker's actor id."""
+        from ray._private.state import actors  # the public form needs a dashboard
+
+        return str(actors(worker).get("Address", {}).get("NodeID", "")) or None
 
 
 def share_of_cluster(config: Config) -> Share:
@@ -47,7 +76,7 @@ def share_of_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] 
     """`share_of_cluster` for nodes of these resources, or those that may be started in their place."""
     resources = config.search.resources
     gpu = _gpu_share(config, [*nodes, *startable])
-    slots = max(sum(_slots(node, resources.cpu, gpu) for node in known) for known in (nodes, startable))
+    slots = _slots_of(nodes, startable, resources.cpu, gpu)
     if slots == 0:
         raise ConfigError(
             [
@@ -55,7 +84,8 @@ def share_of_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] 
                 f"{_has(nodes)}; do ask for less"
             ]
         )
-    return Share(resources.cpu, gpu, min(slots, config.search.max_concurrent or slots))
+    limit = config.search.max_concurrent
+    return Share(resources.cpu, gpu, min(slots, limit or slots), limit)
 
 
 def _gpu_share(config: Config, nodes: list[Node]) -> float:
@@ -71,6 +101,10 @@ def _gpu_share(config: Config, nodes: list[Node]) -> float:
     if asked > 1 and asked != int(asked):
         raise ConfigError([f"search.resources.gpu must be whole above 1, but got {asked:g}"])
     return float(asked)
+
+
+def _slots_of(nodes: Sequence[Node], startable: Sequence[Node], cpu: float, gpu: float) -> int:
+    return max(sum(_slots(node, cpu, gpu) for node in known) for known in (nodes, startable))
 
 
 def _slots(node: Node, cpu: float, gpu: float) -> int:

@@ -49,6 +49,7 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "started_at": TIME,
     "ended_at": TIME,
     "host": pa.string(),
+    "gpu_share": pa.float64(),
     "stopped_by": pa.string(),
     "error_type": pa.string(),
     "error_text": pa.string(),

@@ -83,6 +83,8 @@ class TrialView:
     error_type: str | None
     error_text: str | None
     stopped_by: StoppedBy | None = None
+    gpu_share: float | None = None
+    """of the last attempt; 0 on a CPU, None before the first"""
 
     @property
     def last_step(self) -> int:
@@ -174,10 +176,12 @@ class Study:
         trial.set_user_attr("state", "running")
         return Proposal(trial.number, values, published)
 
-    def started(self, number: int) -> None:
-        """Counts another attempt at a trial."""
+    def started(self, number: int, gpu: float = 0.0) -> None:
+        """Counts another attempt at a trial, on this share of a GPU."""
         view = self.view(number)
         self._set(number, "attempt", view.attempt + 1)
+        if gpu != view.gpu_share:
+            self._set(number, "gpu_share", gpu)
         if view.started_at is None:
             self._set(number, "started_at", _now())
 
@@ -245,6 +249,7 @@ class Study:
             ended_at=_time(attrs.get("ended_at")) if trial.state.is_finished() else None,
             host=attrs.get("host"),
             stopped_by=attrs.get("stopped_by"),
+            gpu_share=attrs.get("gpu_share"),
             error_type=attrs.get("error_type"),
             error_text=attrs.get("error_text"),
         )

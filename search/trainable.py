@@ -8,6 +8,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed"]
 """`crashed` is not the end: the job is started again as often as `search.max_failures` allows"""
 
+GIB = 2**30
 ERROR_TEXT_LIMIT = 4000
 """characters; the end of a traceback says most"""
 
@@ -69,6 +71,8 @@ class Job:
     parts: tuple[Part, ...]
     """trained one after the other; the objective is their mean"""
     directory: str
+    gpu: float | None = None
+    """the share of a GPU that this job needs where the usual one was too small"""
 
 
 def parts_of(config: Config) -> tuple[Part, ...]:
@@ -155,20 +159,20 @@ def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], 
         teller.failed("error", error)
     except Exception as error:
         if _is_out_of_memory(error):
-            teller.failed("out_of_memory", error)
+            teller.failed("out_of_memory", error, _gpu_memory())
             return
         teller.failed("crashed", error)
         raise
 
 
 def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
-    """`work` inside a Ray Tune trial."""
+    """`work` inside a Ray Tune trial, with the job as JSON text in `payload["job"]`."""
     import ray
     from ray import tune
 
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    work(payload, train=train, send=lambda message: tune.report(asdict(message)))
+    work(json.loads(payload["job"]), train=train, send=lambda message: tune.report(asdict(message)))
 
 
 class _Teller:
@@ -215,8 +219,8 @@ class _Teller:
             )
         )
 
-    def failed(self, state: ReportState, error: Exception) -> None:
-        text = str(error) if isinstance(error, UserError | DivergedError) else _text(error)
+    def failed(self, state: ReportState, error: Exception, note: str = "") -> None:
+        text = (str(error) if isinstance(error, UserError | DivergedError) else _text(error)) + note
         self.send(
             Message(
                 key=self.job.key,
@@ -243,3 +247,18 @@ def _text(error: Exception) -> str:
 def _is_out_of_memory(error: Exception) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def _gpu_memory() -> str:
+    """The last line of an out-of-memory text: what this process took of its GPU, and what it may take."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    fraction = torch.cuda.get_per_process_memory_fraction()
+    peak = torch.cuda.max_memory_allocated()
+    return (
+        f"\nGPU memory exhausted: peak {peak / GIB:.2f} GiB, limit {fraction * total / GIB:.2f} GiB "
+        f"({fraction:.0%} of {total / GIB:.2f} GiB)"
+    )

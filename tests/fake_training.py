@@ -9,6 +9,8 @@ replay on restart, DivergedError. What shall go wrong stands in `<data.root>/pla
     crash once      at epoch 2
     crash always    at epoch 1
     out of memory   at epoch 2
+    out of memory on half a GPU   at epoch 2, unless Ray gave it a whole one
+    die             at epoch 2, once, without a word
     refuse          as input that does not fit
 """
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -112,10 +115,19 @@ def _misbehave(fate: str, epoch: int, directory: Path) -> None:
     if fate == "crash once" and not (directory / "crashed").exists():
         (directory / "crashed").touch()
         raise RuntimeError("a cable came loose")
-    if fate == "out of memory":
+    if fate == "die" and not (directory / "crashed").exists():
+        (directory / "crashed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fate == "out of memory" or (fate == "out of memory on half a GPU" and _gpu() < 1):
         import torch
 
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+
+def _gpu() -> float:
+    import ray
+
+    return float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0))
 
 
 def fake_check(config: Config) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""What follows when an attempt fails, and how many are out at a time; no Ray needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from search.attempts import DOUBT_S, LOOK_S, PATIENCE_S, Attempts
+from search.share import Share
+from search.trainable import Job, Message, Part
+
+
+def job(number: int, gpu: float | None = None) -> Job:
+    return Job(f"job-{number}", {}, (Part("Fold1", 0),), "work", gpu)
+
+
+def last(key: str, state: str) -> Message:
+    return Message(key, state, 1, math.nan, "Fold1", 0, 0, (), False, 0.0, "node")
+
+
+class Recorder:
+    """A desk that hands out what it is given and remembers what it hears."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self.jobs = list(jobs)
+        self.heard_of: list[tuple] = []
+
+    def next_job(self) -> Job | None:
+        return self.jobs.pop(0) if self.jobs else None
+
+    def started(self, key: str, gpu: float = 0.0) -> None:
+        self.heard_of.append(("started", key, gpu))
+
+    def heard(self, message: Message) -> None: ...
+
+    def stopped(self, key: str, last: Message) -> None:
+        self.heard_of.append(("stopped", key, last.state))
+
+    def lost(self, key: str, error_text: str) -> None:
+        self.heard_of.append(("lost", key, error_text))
+
+    def interrupted(self, key: str, why: str) -> None:
+        self.heard_of.append(("interrupted", key))
+
+    def waiting(self, why: str) -> None:
+        self.heard_of.append(("waiting", why))
+
+
+class FakeNodes:
+    """Nodes by name, with the slots of each; `worker on b` runs on node b."""
+
+    def __init__(self, **slots: int) -> None:
+        self.by_name = dict(slots)
+
+    def slots(self) -> int:
+        return sum(self.by_name.values())
+
+    def living(self) -> set[str]:
+        return set(self.by_name)
+
+    def of_worker(self, worker: str) -> str | None:
+        return worker.rpartition(" on ")[2] if " on " in worker else None
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+CPU = Share(1.0, 0.0, 2)
+HALF = Share(1.0, 0.5, 2)
+
+
+def attempts(desk: Recorder, nodes: FakeNodes, share: Share = CPU, max_failures: int = 1):
+    clock = Clock()
+    return Attempts(desk, share, max_failures, nodes, clock), clock
+
+
+def take(found: Attempts, worker: str = "w on a") -> str:
+    """A job goes out and a worker takes it up -> its key."""
+    taken = found.next()
+    assert taken is not None
+    found.started(taken.key, worker)
+    return taken.key
+
+
+def test_a_failure_is_tried_again_as_often_as_allowed() -> None:
+    desk = Recorder(job(1))
+    found, _ = attempts(desk, FakeNodes(a=2))
+    found.failed(take(found), "first")
+    assert not found.over
+    found.failed(take(found), "second")
+    assert desk.heard_of[-1] == ("lost", "job-1", "second")
+    assert found.next() is None
+    assert found.over
+
+
+def test_a_lost_node_is_no_failure_of_its_jobs() -> None:
+    """Ten times: `max_failures` is 1."""
+    desk, nodes = Recorder(job(1)), FakeNodes(a=2, b=2)
+    found, clock = attempts(desk, nodes)
+    for _ in range(10):
+        key = take(found, "w on b")
+        del nodes.by_name["b"]
+        found.fell(key, "its node has died")
+        nodes.by_name["b"] = 2
+        clock.now += LOOK_S
+    found.failed(take(found), "an exception")
+    found.ended(take(found), last("job-1", "complete"))
+    assert [word[0] for word in desk.heard_of].count("interrupted") == 10
+    assert desk.heard_of[-1] == ("stopped", "job-1", "complete")
+
+
+def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not() -> None:
+    desk, nodes = Recorder(job(1), job(2)), FakeNodes(a=2, b=2)
+    found, clock = attempts(desk, nodes, max_failures=0)
+    for worker in ("w on a", "w on b"):
+        take(found, worker)
+    found.fell("job-1", "segmentation fault")
+    found.fell("job-2", "connection lost")
+    assert found.next() is None
+    assert not found.over
+    clock.now += DOUBT_S / 2
+    del nodes.by_name["b"]
+    again = found.next()
+    assert again is not None
+    assert again.key == "job-2"
+    assert ("interrupted", "job-2") in desk.heard_of
+    clock.now += DOUBT_S / 2
+    found.settle()
+    assert ("lost", "job-1", "segmentation fault") in desk.heard_of
+    assert ("lost", "job-2", "connection lost") not in desk.heard_of
+
+
+def test_a_preempted_node_is_lost_at_once_though_it_lives_yet() -> None:
+    desk = Recorder(job(1))
+    found, _ = attempts(desk, FakeNodes(a=2), max_failures=0)
+    found.fell(take(found), "preempted", preempted=True)
+    assert take(found) == "job-1"
+
+
+def test_a_worker_that_never_started_counts() -> None:
+    desk = Recorder(job(1))
+    found, _ = attempts(desk, FakeNodes(a=2), max_failures=0)
+    assert found.next() is not None
+    found.fell("job-1", "it would not start")
+    assert desk.heard_of == [("lost", "job-1", "it would not start")]
+
+
+def test_memory_that_ran_out_gets_one_more_attempt_on_twice_the_share() -> None:
+    desk = Recorder(job(1), job(2))
+    found, _ = attempts(desk, FakeNodes(a=2), HALF)
+    take(found)
+    found.ended("job-1", last("job-1", "out_of_memory"))
+    larger = found.next()
+    assert larger == replace(job(1), gpu=1.0)
+    found.started("job-1", "w on a")
+    assert found.next() is None  # it takes both slots
+    found.ended("job-1", last("job-1", "out_of_memory"))
+    assert desk.heard_of == [
+        ("started", "job-1", 0.5),
+        ("started", "job-1", 1.0),
+        ("stopped", "job-1", "out_of_memory"),
+    ]
+    assert take(found) == "job-2"
+
+
+@pytest.mark.parametrize("share", [CPU, Share(1.0, 1.0, 1), Share(1.0, 2.0, 1)])
+def test_where_no_larger_share_is_to_be_had_it_is_over(share: Share) -> None:
+    desk = Recorder(job(1))
+    found, _ = attempts(desk, FakeNodes(a=2), share)
+    take(found)
+    found.ended("job-1", last("job-1", "out_of_memory"))
+    assert desk.heard_of[-1] == ("stopped", "job-1", "out_of_memory")
+
+
+def test_a_share_that_an_earlier_driver_gave_is_kept_and_not_doubled_again() -> None:
+    desk = Recorder(job(1, gpu=0.5), job(2, gpu=0.25), job(3, gpu=0.0))
+    found, _ = attempts(desk, FakeNodes(a=4), replace(HALF, gpu=0.25))
+    assert [found.next().gpu for _ in range(3)] == [0.5, None, None]
+    found.started("job-1", "w on a")
+    found.ended("job-1", last("job-1", "out_of_memory"))
+    assert desk.heard_of[-1] == ("stopped", "job-1", "out_of_memory")
+
+
+def test_no_more_jobs_are_out_than_fit_at_that_moment() -> None:
+    desk, nodes = Recorder(*map(job, range(9))), FakeNodes(a=2)
+    found, clock = attempts(desk, nodes)
+    first, second = take(found), take(found)
+    assert found.next() is None
+    assert len(desk.jobs) == 7  # nothing is drawn before there is room for it
+    nodes.by_name["late"] = 2
+    clock.now += LOOK_S
+    assert {take(found), take(found)} == {"job-2", "job-3"}
+    assert found.next() is None
+    nodes.by_name = {"a": 1}
+    clock.now += LOOK_S
+    for key in (first, second, "job-2"):
+        found.ended(key, last(key, "complete"))
+        assert found.next() is None
+    found.ended("job-3", last("job-3", "complete"))
+    assert take(found) == "job-4"
+
+
+def test_a_search_without_a_worker_waits_and_says_so_once() -> None:
+    desk, nodes = Recorder(job(1)), FakeNodes(a=1)
+    found, clock = attempts(desk, nodes)
+    key = take(found)
+    nodes.by_name.clear()
+    found.fell(key, "its node has died")
+    clock.now += PATIENCE_S / 2
+    assert found.next() is None
+    assert "waiting" not in {word[0] for word in desk.heard_of}
+    for _ in range(5):
+        clock.now += PATIENCE_S / 2
+        assert found.next() is None
+    assert not found.over
+    assert [word for word in desk.heard_of if word[0] == "waiting"] == [
+        ("waiting", "no node holds a trial (1 CPU) now")
+    ]
+    nodes.by_name["late"] = 1
+    clock.now += LOOK_S
+    assert take(found, "w on late") == key
