@@ -1,4 +1,4 @@
-"""Single trainings from the command line: a teacher per fold, or a student per fold."""
+"""Single trainings from the command line: a teacher per fold, a student per fold, or a trial of a run once more."""
 
 from pathlib import Path
 
@@ -7,7 +7,8 @@ from rich.table import Table
 from launch.console import console, epoch_lines
 from owkd.config import FOLD_PLACEHOLDER, Config
 from owkd.device import use_threads
-from owkd.errors import UserError
+from owkd.errors import OwkdError, UserError
+from owkd.training.loop import Epoch, Report
 from owkd.training.run import Run, run
 from owkd.training.teacher import phases, train_teacher
 
@@ -51,3 +52,38 @@ def students(config: Config, out: Path) -> dict[str, Run]:
 
 def _say(line: str) -> None:
     console.print(line, soft_wrap=True)
+
+
+def trial_again(run: Path, number: int, out: Path | None) -> None:
+    """Reruns one trial and says whether its numbers are the same, bit for bit.
+
+    Raises `OwkdError` when they are not, `UserError` when there is no such trial.
+    """
+    from search.folder import trial_name
+    from search.rerun import rerun
+
+    place = out or Path("reruns") / run.name / trial_name(number)
+    done = rerun(run, number, place, report=_lines(f"trial {number}"))
+    for change in done.other_versions:
+        console.print(f"not as in the run: {change}", soft_wrap=True)
+    if done.replayed:
+        console.print(f"{done.replayed} epochs came from checkpoints in {place}", soft_wrap=True)
+    if done.difference is not None:
+        raise OwkdError(f"trial {number} of {run} did not come out again: {done.difference}")
+    console.print(
+        f"equal: {done.values} numbers of {done.epochs} epochs are those of trial {number} of {run}, bit for bit; "
+        f"checkpoints: {place}",
+        soft_wrap=True,
+    )
+
+
+def _lines(title: str) -> Report:
+    def report(epoch: Epoch) -> None:
+        lead = f"{title} {epoch.fold} seed {epoch.seed}"
+        metrics = epoch.metrics
+        console.print(
+            f"{lead}  epoch {epoch.epoch}  loss {metrics['loss/total']:.3f}  val mAP {metrics['val/mAP']:.3f}",
+            soft_wrap=True,
+        )
+
+    return report

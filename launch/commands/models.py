@@ -1,24 +1,43 @@
 """Commands on single models: train, judge, export, embed."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from launch.commands.arguments import ConfigFile, Overrides
+from launch.commands.arguments import Overrides
 from owkd.config import load_config
+from owkd.errors import UserError
+
+TRIAL = re.compile(r"(.+)#(\d+)")
 
 
 def distill(
-    config: ConfigFile,
+    config: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG", help="YAML configuration; or RUN#12 for trial 12 of a run once more."),
+    ],
     set_: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for checkpoints; runs/<name>-distill when unset.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints; runs/<name>-distill, or reruns/<run>/<trial>, when unset."),
+    ] = None,
 ) -> None:
-    """Train one student per fold with the configured weights; goes on where it was stopped."""
-    from launch.train import students
+    """Train one student per fold with the configured weights; goes on where it was stopped.
 
-    parsed = load_config(config, set_ or ())
-    students(parsed, out or Path("runs") / f"{parsed.name}-distill")
+    RUN#12 trains trial 12 of a run again, apart from the run, and tells whether its numbers come out bit for bit.
+    """
+    from launch.train import students, trial_again
+
+    trial = TRIAL.fullmatch(config)
+    if trial is None or Path(config).is_file():
+        parsed = load_config(config, set_ or ())
+        students(parsed, out or Path("runs") / f"{parsed.name}-distill")
+        return
+    if set_:
+        raise UserError(f"a trial must be rerun as it was, but got --set {set_[0]}; do give a configuration instead")
+    trial_again(Path(trial[1]), int(trial[2]), out)
 
 
 def evaluate(

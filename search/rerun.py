@@ -1,0 +1,165 @@
+"""One trial of a run once more, apart from the run: with its parameters, folds, seeds and CPU threads.
+
+On the same machine and device the numbers are the trial's bit for bit. What is compared is the run's table of epochs,
+but for what a clock or a memory gauge says; a trial that was stopped early is rerun as far as it went.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from owkd.config import Choice, Config, Simplex, with_values
+from owkd.errors import DivergedError, UserError
+from search.changes import compare
+from search.folder import open_run, versions
+from search.inputs import check_inputs, differences
+from search.space import columns, flatten, published_point, single
+from search.store import EPOCH_FIELDS, PARAM, Row, read_epochs, read_trials
+from search.trainable import Part, Train, train_student
+
+if TYPE_CHECKING:
+    from owkd.training.loop import Epoch, Report
+
+NOT_COMPARED = ("duration_s", "images_per_second", "gpu_memory_peak_bytes", "latency_ms")
+"""metrics that differ from run to run"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first number that is another one."""
+
+    fold: str
+    seed: int
+    epoch: int
+    metric: str
+    recorded: float
+    found: float | None
+    """None where the rerun has no such number"""
+
+    def __str__(self) -> str:
+        where = f"{self.fold}, seed {self.seed}, epoch {self.epoch}"
+        return f"{where}: {self.metric} was {self.recorded!r} and is {self.found!r}"
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What became of it."""
+
+    epochs: int
+    """that were compared"""
+    replayed: int
+    """of these, read from checkpoints of an earlier rerun in the same folder"""
+    values: int
+    """numbers that were compared"""
+    difference: Difference | None
+    other_versions: tuple[str, ...]
+    """packages that are not those of the run"""
+
+
+class _EnoughError(Exception):
+    """The trial went no further."""
+
+
+def rerun(run: Path, number: int, out: Path, *, report: Report, train: Train = train_student) -> Rerun:
+    """Trains trial `number` of a run once more, below `out`; goes on where an earlier rerun there was stopped.
+
+    Raises `UserError` when there is no such trial, when it has no epoch, or when data or teacher changed since.
+    """
+    folder, config, manifest = open_run(run)
+    rows = _rows_of(read_epochs(folder.results), number)
+    values = _values(config, _trial(folder.results, number, run))
+    if not rows:
+        raise UserError(
+            f"a trial must have an epoch to be rerun, but trial {number} of {run} has none; do take another"
+        )
+    changed = differences(manifest.get("fingerprints", {}), check_inputs(config))
+    if changed:
+        raise UserError(
+            f"a rerun must see the data and teachers of its run, but these changed: {', '.join(changed)}; do restore "
+            "them"
+        )
+    config = single(config, values)
+    if not any(row.get("gpu_memory_peak_bytes") for row in rows):
+        config = with_values(config, {"train.device": "cpu"})  # where its trial ran, whatever this machine has
+    told: dict[tuple[str, int, int], Epoch] = {}
+    for part, wanted in groupby(rows, lambda row: Part(row["fold"], row["seed"])):
+        last = max(row["epoch"] for row in wanted)
+        try:
+            hear = partial(_hear, told, report, last)
+            train(config, hear, fold=part.fold, directory=part.folder(out), seed=part.seed)
+        except (_EnoughError, DivergedError):  # an epoch that diverged is in no table
+            continue
+    before = manifest.get("versions", {})
+    return Rerun(
+        epochs=len(rows),
+        replayed=sum(epoch.replayed for epoch in told.values()),
+        values=sum(1 for row in rows for _ in _compared(row)),
+        difference=_first_difference(rows, told),
+        other_versions=tuple(map(str, compare(before, {**before, **versions()}))),
+    )
+
+
+def _hear(told: dict[tuple[str, int, int], Epoch], report: Report, last: int, epoch: Epoch) -> None:
+    told[epoch.fold, epoch.seed, epoch.epoch] = epoch
+    report(epoch)
+    if epoch.epoch == last:
+        raise _EnoughError
+
+
+def _first_difference(rows: Sequence[Row], told: Mapping[tuple[str, int, int], Epoch]) -> Difference | None:
+    for row in rows:
+        key = row["fold"], row["seed"], row["epoch"]
+        metrics = told[key].metrics if key in told else {}
+        for name, recorded in _compared(row):
+            found = metrics.get(name)
+            if found is None or not (found == recorded or (math.isnan(found) and math.isnan(recorded))):
+                return Difference(*key, name, recorded, found)
+    return None
+
+
+def _compared(row: Row) -> Iterator[tuple[str, float]]:
+    skipped = {*EPOCH_FIELDS, *NOT_COMPARED}
+    return ((name, value) for name, value in row.items() if name not in skipped and value is not None)
+
+
+def _rows_of(table: Any, number: int) -> list[Row]:
+    rows: list[Row] = table.filter(pc.field("trial") == number).sort_by("step").to_pylist()
+    return rows
+
+
+def _trial(results: Path, number: int, run: Path) -> Row:
+    table = read_trials(results)
+    rows: list[Row] = table.filter(pc.field("trial") == number).to_pylist()
+    if not rows:
+        raise UserError(
+            f"a trial must be one of the {len(table)} of {run}, but got {number}; do look them up: owkd trials {run}"
+        )
+    return rows[0]
+
+
+def _values(config: Config, row: Row) -> dict[str, Any]:
+    """The values by path that a trial's row in the tables tells, floats bit for bit; others are as configured."""
+    if row["published"]:
+        return published_point(config).values
+    types = columns(config)
+    values: dict[str, Any] = {}
+    for path, entry in config.search.space.items():
+        if isinstance(entry, Simplex):
+            weights = {name.rpartition(".")[2]: row[f"{PARAM}{name}"] for name in types if name.startswith(f"{path}.")}
+            if None not in weights.values():
+                values[path] = weights
+            continue
+        told = row[f"{PARAM}{path}"]
+        choices = entry.choices if isinstance(entry, Choice) else (told,)
+        alike = [choice for choice in choices if flatten({path: types[path]}, {path: choice})[path] == told]
+        if told is not None:
+            values[path] = alike[0]
+    return values

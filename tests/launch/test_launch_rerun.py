@@ -1,0 +1,154 @@
+"""`owkd distill RUN#N`: a trial of a run comes out again bit for bit, and a number that does not is named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from small_training import small_config
+
+from launch.cli import run_command
+from search.desk import SearchDesk
+from search.folder import create
+from search.inputs import check_inputs
+from search.rerun import NOT_COMPARED
+from search.store import read_epochs
+from search.study import Study
+from search.trainable import Message, train_student, work
+
+SPACE = {
+    "distill.teacher_weights": {"type": "simplex"},
+    "distill.stage_weights": {"type": "simplex"},
+    "distill.logit": {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
+    "train.images_per_identity": {"type": "categorical", "choices": [2, 4]},
+    "student.depths": {"type": "categorical", "choices": [[1, 1, 1, 1], [1, 1, 2, 1]]},
+    "distill.temperature": {"type": "fixed", "value": 2.0},
+}
+STOPPED = 2
+"""the trial that ends as a scheduler ends one, after an epoch"""
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three trials over two seeds, of real training, by the desk of a search; the jobs run in this process."""
+    config = small_config(
+        root,
+        search={
+            "trials": 3,
+            "seeds": [3, 4],
+            "give_up_margin": None,
+            "scheduler": {"name": "none"},
+            "resources": {"cpu": 1, "gpu": 0},
+            "sampler": {"name": "random", "seed": 5},
+            "space": SPACE,
+        },
+    )
+    folder = create(tmp_path_factory.mktemp("runs") / "tiny", config, check_inputs(config))
+    desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
+    while (job := desk.next_job()) is not None:
+        sent: list[Message] = []
+
+        def send(message: Message, sent: list[Message] = sent) -> None:
+            sent.append(message)
+            desk.heard(message)
+            if message.key == f"trial-{STOPPED:05d}":
+                raise KeyboardInterrupt
+
+        desk.started(job.key)
+        try:
+            work(asdict(job), train=train_student, send=send)
+        except KeyboardInterrupt:
+            assert len(sent) == 1
+        desk.stopped(job.key, sent[-1])
+    desk.board.close_all()
+    return folder.root
+
+
+def files_of(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("number", "epochs"), [(0, 4), (STOPPED, 1)])
+def test_a_trial_comes_out_again_bit_for_bit(
+    run: Path,
+    tmp_path: Path,
+    number: int,
+    epochs: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = files_of(run)
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["distill", f"{run}#{number}"]) == 0
+    said = capsys.readouterr().out
+    assert f"of {epochs} epochs are those of trial {number} of {run}, bit for bit" in said
+    assert len([line for line in said.splitlines() if line.startswith(f"trial {number} Fold1 seed ")]) == epochs
+    assert (tmp_path / "reruns" / "tiny" / f"trial-{number:05d}" / "seed-3" / "Fold1" / "last.pt").is_file()
+    assert files_of(run) == before
+
+
+@pytest.fixture(scope="module")
+def again(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished rerun of trial 1."""
+    out = tmp_path_factory.mktemp("again")
+    assert run_command(["distill", f"{run}#1", "--out", str(out)]) == 0
+    return out
+
+
+def test_a_rerun_that_was_stopped_goes_on_and_says_so(
+    run: Path, again: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["distill", f"{run}#1", "--out", str(again)]) == 0
+    said = capsys.readouterr().out
+    assert f"4 epochs came from checkpoints in {again}" in said
+    assert "of 4 epochs are those of trial 1" in said
+
+
+def test_the_first_number_that_differs_is_named(
+    run: Path, again: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def altered(results: Path) -> pa.Table:
+        table = read_epochs(results)
+        last = pc.and_(pc.equal(table["step"], 4), pc.equal(table["trial"], 1))
+        for name, by in (("duration_s", 60.0), ("val/mAP", 1e-9)):
+            column = pc.if_else(last, pc.add(table[name], by), table[name])
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        return table
+
+    monkeypatch.setattr("search.rerun.read_epochs", altered)
+    assert run_command(["distill", f"{run}#1", "--out", str(again)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "did not come out again: Fold1, seed 4, epoch 2: val/mAP was" in said
+
+
+def test_what_a_clock_says_is_all_that_is_left_out(run: Path) -> None:
+    metrics = {name for name in read_epochs(run / "results").column_names if "/" in name or name in NOT_COMPARED}
+    assert metrics & set(NOT_COMPARED) == {"duration_s", "images_per_second", "gpu_memory_peak_bytes"}
+    assert {"val/mAP", "loss/total", "stage_weight/1"} <= metrics - set(NOT_COMPARED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{run}#7"], "a trial must be one of the 3 of"),
+        (["{run}x#1"], "a run must hold run.yaml"),
+        (["{run}#1", "--set", "train.epochs=1"], "a trial must be rerun as it was, but got --set train.epochs=1"),
+        (["{run}#one"], "no such file"),
+    ],
+)
+def test_what_cannot_be_rerun_is_refused(
+    run: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["distill", *(argument.format(run=run) for argument in arguments)]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_teacher_that_is_not_the_runs_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.inputs._sha256", lambda path: "another")
+    assert run_command(["distill", f"{run}#1", "--out", str(tmp_path)]) == 2
+    assert "but these changed: teacher.Fold1" in " ".join(capsys.readouterr().err.split())
