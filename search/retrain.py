@@ -32,10 +32,11 @@ from search.engine import run_jobs
 from search.examination import Evaluate, Paper, evaluate_model, examine
 from search.folder import RunFolder, driving, open_run
 from search.paired import Pair, adjusted, paired_test
+from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
 from search.retrain_tables import model_row, teacher_row, write_comparison, write_models
 from search.runner import Connect
-from search.share import Share, share_of_cluster
+from search.share import Share
 from search.study import Study
 from search.trainable import Train, train_student
 
@@ -49,6 +50,7 @@ class FinalWork:
 
     train: Train = train_student
     evaluate: Evaluate = evaluate_model
+    prepare: Prepare = slots_alone
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
     trained, and `KeyboardInterrupt` after Ctrl-C; called again, it goes on where it was. A stage that is done is told
     from its records: nothing is trained or opened, and no Ray is needed.
     """
-    work = work or FinalWork()
+    work = work or FinalWork(prepare=prepare)
     folder, config, manifest = open_run(run)
     with driving(folder):
         study = Study(folder.journal, folder.name, config)
@@ -92,7 +94,9 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
             return final.conclude(final.choose())
         _require_test_split(entrants[0].config)
         with connect():
-            share = share_of_cluster(config)
+            # The published setting needs of the teacher whatever any other contender does.
+            published = next(entrant.config for entrant in entrants if entrant.name == PUBLISHED)
+            _, share = work.prepare(published, console)
             final.train(share, config.search.max_failures)
             champion = final.choose()
             final.examine(share)

@@ -25,8 +25,9 @@ from search.engine import run_jobs, scheduler_for
 from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
 from search.inputs import anchored, check_inputs
 from search.panels import Look, draw_panels, look_at_model
+from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
-from search.share import share_of_cluster
+from search.share import Share
 from search.space import describe
 from search.states import State
 from search.study import Study, TrialView
@@ -44,9 +45,10 @@ class Work:
     check: Callable[[Config], dict[str, Any]] = check_inputs
     look: Look | None = None
     """without it, no pictures of the best trials are drawn"""
+    prepare: Prepare = slots_alone
 
 
-OWKD = Work(look=look_at_model)
+OWKD = Work(look=look_at_model, prepare=prepare)
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def search(
     config = anchored(config, run, trials)
     prints = work.check(config)
     with connect():
-        share = share_of_cluster(config)
+        config, share = work.prepare(config, console)
         folder = create(run, config, prints)
         console.print(f"{folder.root}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
         with driving(folder):
-            return _drive(folder, config, Study(folder.journal, folder.name, config), work, console)
+            return _drive(folder, config, Study(folder.journal, folder.name, config), share, work, console)
 
 
 def resume(
@@ -120,10 +122,9 @@ def resume(
         if not study.has_work():
             return _summary(SearchDesk(folder, config, study), 0.0)
         with connect():
-            console.print(
-                f"{folder.root}: {study.target} trials, {share_of_cluster(config).describe()}", soft_wrap=True
-            )
-            return _drive(folder, config, study, work, console)
+            config, share = work.prepare(config, console)
+            console.print(f"{folder.root}: {study.target} trials, {share.describe()}", soft_wrap=True)
+            return _drive(folder, config, study, share, work, console)
 
 
 def _require_unchanged(
@@ -144,7 +145,7 @@ def _require_unchanged(
         amend(folder, manifest, prints, [str(change) for change in changed])
 
 
-def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console: Console) -> Summary:
+def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: Work, console: Console) -> Summary:
     begun = time.monotonic()
     desk = SearchDesk(folder, config, study)
     past = ((trial_name(view.number), view.curve) for view in study.views())
@@ -162,7 +163,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console:
             run_jobs(
                 desk,
                 train=work.train,
-                share=share_of_cluster(config),
+                share=share,
                 scheduler=scheduler_for(config, _longest(config), past, desk.gives_up),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
@@ -173,15 +174,14 @@ def _drive(folder: RunFolder, config: Config, study: Study, work: Work, console:
     reason = desk.hopeless()
     if reason is not None:
         raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
-    _draw(desk, work, console)
+    _draw(desk, share, work, console)
     return _summary(desk, time.monotonic() - begun)
 
 
-def _draw(desk: SearchDesk, work: Work, console: Console) -> None:
+def _draw(desk: SearchDesk, share: Share, work: Work, console: Console) -> None:
     if work.look is None:
         return
     complete = [view.number for view in desk.study.views() if view.state == "complete"]
-    share = share_of_cluster(desk.config)
     for name, why in draw_panels(desk.folder, desk.config, complete, look=work.look, share=share).items():
         console.print(f"{name}: no pictures, {why}", soft_wrap=True)
 

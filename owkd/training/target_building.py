@@ -52,6 +52,8 @@ class Site:
     """those that the folder lacks"""
     token: str
     """lies in the folder: by it a process on another machine sees whether it looks at the same disk"""
+    chunk: int
+    """images of a chunk"""
 
     @property
     def building(self) -> Path:
@@ -68,10 +70,8 @@ class Site:
 
     def left(self) -> list[range]:
         """Chunks of images that are not done, in order."""
-        per_image = sum(tensor.bytes_per_image for tensor in self.tensors)
-        size = max(BATCH, int(CHUNK_BYTES / per_image) // BATCH * BATCH)
-        starts = range(0, self.plan.images, size)
-        chunks = [range(start, min(start + size, self.plan.images)) for start in starts]
+        starts = range(0, self.plan.images, self.chunk)
+        chunks = [range(start, min(start + self.chunk, self.plan.images)) for start in starts]
         return [chunk for chunk in chunks if not self._mark(chunk).exists()]
 
     def prepare(self) -> None:
@@ -182,7 +182,8 @@ def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[Site | StoredTarge
         fcntl.flock(handle, fcntl.LOCK_EX)
         missing = plan.missing(folder)
         if missing:
-            site = Site(plan, folder, missing, uuid4().hex)
+            chunk = max(1, int(CHUNK_BYTES / sum(tensor.bytes_per_image for tensor in missing) / BATCH)) * BATCH
+            site = Site(plan, folder, missing, uuid4().hex, chunk)
             try:
                 _require_room(site)
                 site.prepare()

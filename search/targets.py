@@ -1,0 +1,153 @@
+"""Teacher targets before the first trial: shards of images, one Ray task a slot.
+
+Trials then find them on disk. Where workers do not see the driver's folder (each node has a disk of its own), nothing
+is built here: the first trial on each node builds that node's copy, and the others there wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
+
+from owkd.config import Config, with_values
+
+if TYPE_CHECKING:
+    from owkd.data.index import Split
+    from owkd.training.target_building import Site
+
+TERMS = ("gram", "spectrum", "gce_gram", "gce_spectrum", "logit")
+
+
+def build_targets(config: Config, console: Console) -> Config:
+    """Builds what any trial may need of its teachers -> the configuration with `teacher.targets.use` settled for all.
+
+    Ray must be connected. Raises `DataError` where stored targets are wished for and find no room.
+    """
+    from owkd.data.index import read_split
+    from owkd.training.target_building import opened
+    from owkd.training.targets import StoredTargets, plan_targets
+
+    everything = wanted(config)
+    use = config.teacher.targets.use
+    if use == "live" or not everything.distill.enabled:
+        return config
+    for fold in config.fold_names():
+        train = read_split(config.data.root, config.data.dataset, fold, "train")
+        plan = plan_targets(everything, fold, train)
+        if plan.find() is not None:
+            continue
+        with opened(plan, use, lambda line: console.print(line, soft_wrap=True)) as site:
+            if site is None:
+                return with_values(config, {"teacher.targets.use": "live"})
+            if not isinstance(site, StoredTargets):
+                _build(site, config, train, console)
+    return with_values(config, {"teacher.targets.use": "stored"})
+
+
+def wanted(config: Config) -> Config:
+    """The configuration with every distillation term switched on that some trial may switch on."""
+    searched = {path for path in config.search.space if path.startswith("distill.")}
+    values: dict[str, Any] = {f"distill.{term}": 1.0 for term in TERMS if f"distill.{term}" in searched}
+    if any(path.startswith("distill.teacher_weights") for path in searched):
+        values["distill.teacher_weights"] = {"original": 1.0, "attention": 1.0, "gce": 1.0}
+    return with_values(config, values)
+
+
+def _build(site: Site, config: Config, train: Split, console: Console) -> None:
+    begun = time.monotonic()
+    chunks = site.left()
+    if len(chunks) > 1:
+        seen_by = _in_parallel(site, config, train, chunks, where=None)
+        # A node may have died, and another may not see the folder: those that do take the rest.
+        while seen_by and len(rest := site.left()) < len(chunks):
+            chunks = rest
+            seen_by = _in_parallel(site, config, train, chunks, where=seen_by) if chunks else []
+    elif chunks:
+        # Starting a process would take longer than one chunk.
+        _build_here(site, config, train, chunks, "cpu")
+    if site.left():
+        shutil.rmtree(site.building, ignore_errors=True)
+        console.print(
+            f"teacher targets: workers do not see {site.folder}; each node builds its own when its first trial starts",
+            soft_wrap=True,
+        )
+        return
+    site.finish()
+    console.print(f"teacher targets: built in {time.monotonic() - begun:.1f} s", soft_wrap=True)
+
+
+def _in_parallel(
+    site: Site, config: Config, train: Split, chunks: Sequence[range], where: Sequence[str] | None
+) -> list[str]:
+    """Sends tasks to slots, each with its shard -> the nodes that see the site's folder.
+
+    Raises what a task raised, `OwkdError` where the teacher's numbers do not fit.
+    """
+    slots = [slot for slot in _slots(config) if where is None or slot[0] in where]
+    shards = [chunks[first :: len(slots)] for first in range(min(len(slots), len(chunks)))]
+    task: Any = ray.remote(_work_on_shard)
+    pending = {}
+    for (node, cpus, gpus), shard in zip(slots, shards, strict=False):
+        here = NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": here}
+        pending[task.options(**options).remote(site, config.to_dict(), train, shard)] = node
+    seen_by = set()
+    for reference, node in pending.items():
+        try:
+            if ray.get(reference):
+                seen_by.add(node)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError:
+            continue  # the node is gone; others take over what it left
+    return sorted(seen_by)
+
+
+def _slots(config: Config) -> list[tuple[str, float, float]]:
+    """(node, CPUs, GPUs) of each task that runs at a time: a whole GPU each, or a trial's CPUs."""
+    cpus = config.search.resources.cpu
+    found = []
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        has = node["Resources"]
+        gpus = int(has.get("GPU", 0)) if config.train.device != "cpu" else 0
+        by_cpu = int(has.get("CPU", 0) / cpus + 1e-9)
+        count = min(gpus, by_cpu) if gpus else by_cpu
+        found += [(str(node["NodeID"]), cpus, float(bool(gpus)))] * count
+    return found
+
+
+def _work_on_shard(site: Site, config: dict[str, Any], train: Split, chunks: Sequence[range]) -> bool:
+    """In a worker: whether it sees the folder; if so, the shard's chunks are built then."""
+    from owkd.config import parse_config
+
+    if not site.is_here:
+        return False
+    gpu = bool(ray.get_gpu_ids())
+    if not gpu:  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    left = set(site.left())
+    chunks = [chunk for chunk in chunks if chunk in left]
+    _build_here(site, parse_config(config), train, chunks, "cuda" if gpu else "cpu")
+    return True
+
+
+def _build_here(site: Site, config: Config, train: Split, chunks: Sequence[range], device: str) -> None:
+    import torch
+
+    from owkd.data.images import load_images
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(config.search.resources.cpu)))
+    try:
+        site.build(chunks, load_images(train, config.data.image_size, config.data.cache), torch.device(device))
+    finally:
+        torch.set_num_threads(before)
