@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
+from owkd.training.reduction import chosen
 from search.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.folder import trial_name
+from search.objectives import ranked
 from search.progress import Progress
 from search.space import single
 from search.states import State
@@ -68,12 +70,11 @@ class Model:
 
 
 def contenders(config: Config, trials: Iterable[TrialView]) -> list[Contender]:
-    """The search's best `retrain.top_k` complete trials and the two baselines, best trial first.
+    """The search's best `retrain.top_k` trials (`search.objectives.ranked`) and the two baselines, best trial first.
 
     The published setting takes part as a baseline, not as a trial; of trials with equal values the best one does.
     """
-    complete = [view for view in trials if view.state == "complete" and not view.published]
-    complete.sort(key=lambda view: (-(view.objective or 0.0), view.number))
+    complete = [view for view in ranked(config.search, trials) if not view.published]
     found: list[Contender] = []
     seen: list[dict[str, Any]] = []
     for view in complete:
@@ -111,7 +112,7 @@ class Record:
     digest: str = ""
     """the model's, or the teacher checkpoint's"""
     epoch: int | None = None
-    """the best one"""
+    """the one whose model was kept"""
     validation: dict[str, float] = field(default_factory=dict)
     """all metrics of that epoch"""
     duration_s: float = 0.0
@@ -189,7 +190,8 @@ class RetrainDesk:
             self._end(key, Record(final_state(last.state)), last)
             return
         epochs = self._epochs[key]
-        best = min(epochs, key=lambda epoch: (-epochs[epoch][self.metric], epoch))
+        reduction = self.models[key].contender.config.search.reduction
+        best = sorted(epochs)[chosen(reduction, [epochs[epoch][self.metric] for epoch in sorted(epochs)])]
         duration = sum(metrics.get("duration_s", 0.0) for metrics in epochs.values())
         self._end(key, Record("complete", epoch=best, validation=epochs[best], duration_s=duration))
 

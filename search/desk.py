@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,12 @@ from owkd.config import Config
 from owkd.errors import ConfigError
 from search.board import Board, Scalars
 from search.folder import RunFolder, trial_name
+from search.objectives import Judge, ranked
 from search.progress import Progress
 from search.space import columns, describe, single
 from search.states import FAILED, State
 from search.store import EPOCH_FIELDS, Row, Store
-from search.study import Ending, Proposal, StoppedBy, Study, TrialView, best
+from search.study import Ending, Proposal, StoppedBy, Study, TrialView
 from search.trainable import Job, Message, Part, final_state, parts_of
 
 ALIKE = 3
@@ -66,12 +68,8 @@ class SearchDesk:
         return dict(Counter(view.state for view in self.study.views() if view.state != "running"))
 
     def best(self) -> TrialView | None:
-        """The best complete trial."""
-        return max(
-            (view for view in self.study.views() if view.state == "complete"),
-            key=lambda view: _rank(view),
-            default=None,
-        )
+        """The best complete trial that keeps every constraint."""
+        return next(iter(ranked(self.config.search, self.study.views())), None)
 
     def show_on(self, progress: Progress) -> None:
         """The view that is told what happens from now on."""
@@ -111,7 +109,7 @@ class SearchDesk:
         trial.attempt = view.attempt
         trial.curve = {}
         rows = self.store.open(number)
-        self.board.open(number, values, [self._scalars_of_row(trial, row) for row in rows])
+        self.board.open(number, values, self._scalars_of_rows(trial, rows))
         self.store.write_trial(view)
         if self.progress:
             epochs = trial.epochs * len(trial.parts)
@@ -128,16 +126,13 @@ class SearchDesk:
         if message.epoch == 0:
             return
         news = self.store.add_epoch(number, message, trial.attempt)
-        self.study.report(number, message.step, message.objective, message.host)
+        self.study.report(number, message.step, message.objective, message.host, message.judgement)
         if news:
             trial.curve[message.step] = message.objective
-            self.board.add(number, self._scalars(trial, message))
+            self.board.add(number, self._scalars(message))
             self.store.write_trial(self.study.view(number))
         if self.progress:
-            found = best(trial.curve, trial.epochs)
-            self.progress.epoch(
-                _short(message.key), message.step, message.objective, found[1] if found else 0.0, news=news
-            )
+            self.progress.epoch(_short(message.key), message.step, message.objective, self._worth(message), news=news)
 
     def gives_up(self, key: str, step: int, objective: float) -> bool:
         """Whether a trial shall stop at this epoch because, at the end of its first part, it is clearly worse than
@@ -207,8 +202,7 @@ class SearchDesk:
         if not self.folder.checkpoints.is_dir():
             return
         over = [view for view in self.study.views() if view.state != "running"]
-        ranked = sorted((view for view in over if view.state == "complete"), key=_rank, reverse=True)
-        kept = {trial_name(view.number) for view in ranked[: self.config.retrain.top_k]}
+        kept = {trial_name(view.number) for view in ranked(self.config.search, over)[: self.config.retrain.top_k]}
         ended = {trial_name(view.number) for view in over}
         for path in self.folder.checkpoints.iterdir():
             if path.name in kept:
@@ -230,34 +224,31 @@ class SearchDesk:
             about = ("published setting: " if leader.published else "") + describe(leader.values)
             self.progress.leader(_short(trial_name(leader.number)), leader.objective, about)
 
-    def _scalars(self, trial: _Open, message: Message) -> Scalars:
-        found = best(trial.curve, trial.epochs)
-        assert found is not None
+    def _worth(self, message: Message) -> float:
+        return dict(message.judged).get(self.config.search.leading_metric, message.objective)
+
+    def _scalars(self, message: Message) -> Scalars:
         return Scalars(
             message.fold,
             message.seed,
             message.epoch,
             message.step,
             message.objective,
-            found[1],
+            self._worth(message),
             dict(message.metrics),
             message.sent_at,
         )
 
-    def _scalars_of_row(self, trial: _Open, row: Row) -> Scalars:
-        trial.curve[row["step"]] = row["objective"]
-        found = best(trial.curve, trial.epochs)
-        assert found is not None
-        metrics: dict[str, Any] = {
-            name: value for name, value in row.items() if name not in EPOCH_FIELDS and value is not None
-        }
-        at = row["ended_at"].timestamp()
-        return Scalars(row["fold"], row["seed"], row["epoch"], row["step"], row["objective"], found[1], metrics, at)
-
-
-def _rank(view: TrialView) -> tuple[float, int]:
-    """Higher is better; of equals, the earlier trial."""
-    return (-1.0 if view.objective is None else view.objective, -view.number)
+    def _scalars_of_rows(self, trial: _Open, rows: Iterable[Row]) -> Iterator[Scalars]:
+        judge = Judge(self.config.search)
+        for row in rows:
+            trial.curve[row["step"]] = row["objective"]
+            metrics: dict[str, Any] = {
+                name: value for name, value in row.items() if name not in EPOCH_FIELDS and value is not None
+            }
+            worth = judge.add((row["fold"], row["seed"]), metrics).values[self.config.search.leading_metric]
+            at = row["ended_at"].timestamp()
+            yield Scalars(row["fold"], row["seed"], row["epoch"], row["step"], row["objective"], worth, metrics, at)
 
 
 def _short(key: str) -> str:

@@ -10,22 +10,20 @@ import json
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from ray import tune
 from ray.exceptions import RayActorError
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from owkd.config import Config
 from search.attempts import Attempts, Desk
 from search.share import LiveNodes, Share
-from search.trainable import Message, Train, parts_of, work_for_ray
+from search.trainable import Message, Train, work_for_ray
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write
@@ -36,80 +34,6 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-Curve = dict[int, float]
-"""objective by step"""
-
-GivesUp = Callable[[str, int, float], bool]
-"""whether to stop a job at an epoch: its key, the step and the objective there"""
-
-
-def scheduler_for(
-    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], gives_up: GivesUp | None = None
-) -> TrialScheduler:
-    """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
-
-    A job that it would let go on, `gives_up` may stop all the same.
-    """
-    chosen = config.search.scheduler
-    if chosen.name == "none":
-        return Informed(FIFOScheduler(), gives_up=gives_up)
-    asha = ASHAScheduler(
-        time_attr="step",
-        metric="objective",
-        mode="max",
-        max_t=epochs * len(parts_of(config)),
-        grace_period=chosen.grace_epochs,
-        reduction_factor=chosen.reduction_factor,
-    )
-    return Informed(asha, past, gives_up)
-
-
-class Informed(FIFOScheduler):
-    """A scheduler that remembers by job, not by Ray's trial: across retries, and across drivers.
-
-    It is asked about epochs only: a job that ended by itself is never stopped as well, so that nobody takes a
-    complete trial for a pruned one. An epoch that is told again changes nothing, because the inner scheduler has
-    its step on record.
-    """
-
-    def __init__(self, inner: Any, past: Iterable[tuple[str, Curve]] = (), gives_up: GivesUp | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._inner = inner
-        self._gives_up = gives_up
-        self._metric = "objective"
-        self._known: set[str] = set()
-        for key, curve in past:
-            self._add(key)
-            for step, objective in sorted(curve.items()):
-                self._inner.on_trial_result(None, _alias(key), {"step": step, "objective": objective})
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        self._add(trial.config["key"])
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if result.get("state") != "running":
-            return str(TrialScheduler.CONTINUE)
-        key = trial.config["key"]
-        decision = str(self._inner.on_trial_result(tune_controller, _alias(key), result))
-        if (
-            decision == TrialScheduler.CONTINUE
-            and self._gives_up
-            and self._gives_up(key, result["step"], result["objective"])
-        ):
-            return str(TrialScheduler.STOP)
-        return decision
-
-    def debug_string(self) -> str:
-        return str(self._inner.debug_string())
-
-    def __reduce__(self) -> Any:
-        return (_forgotten, ())
-
-    def _add(self, key: str) -> None:
-        if key not in self._known:
-            self._known.add(key)
-            self._inner.on_trial_add(None, _alias(key))
 
 
 def run_jobs(
@@ -305,7 +229,3 @@ def _forgotten() -> None:
 
 def _job_key(trial: Any) -> str:
     return str(trial.config["key"]).replace("/", "-")
-
-
-def _alias(key: str) -> Any:
-    return SimpleNamespace(trial_id=key)

@@ -21,12 +21,13 @@ from owkd.config import Config, IntRange
 from owkd.errors import OwkdError, UserError
 from search.changes import changes_since, refuse
 from search.desk import SearchDesk
-from search.engine import run_jobs, scheduler_for
+from search.engine import run_jobs
 from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
 from search.inputs import anchored, check_inputs
 from search.panels import Look, draw_panels, look_at_model
 from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
+from search.schedulers import scheduler_for
 from search.share import Share
 from search.space import describe
 from search.states import State
@@ -154,7 +155,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
         f"search {folder.name}",
         total=study.target,
         unit="trials",
-        metric=config.search.objectives[0].metric,
+        metric=config.search.leading_metric,
         past=desk.counts(),
     )
     try:
@@ -187,7 +188,7 @@ def _draw(desk: SearchDesk, share: Share, work: Work, console: Console) -> None:
 
 
 def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:
-    metric = desk.config.search.objectives[0].metric
+    metric = desk.config.search.leading_metric
     return Summary(desk.folder, desk.counts(), desk.study.target, desk.best(), desk.study.view(0), metric, elapsed_s)
 
 

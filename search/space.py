@@ -95,7 +95,8 @@ def single(config: Config, values: Mapping[str, Any]) -> Config:
 
     Raises `ConfigError` when the values do not go together.
     """
-    return with_values(config, {**values, "search.space": {}, "search.scheduler": {"name": "none"}})
+    judged_by = {"name": "none", "metric": config.search.scheduler.metric}
+    return with_values(config, {**values, "search.space": {}, "search.scheduler": judged_by})
 
 
 def columns(config: Config) -> dict[str, ColumnType]:

@@ -3,14 +3,16 @@
 | our state       | Optuna                                                                        |
 |-----------------|-------------------------------------------------------------------------------|
 | `running`       | RUNNING: under way, or interrupted and handed out again first when reopened   |
-| `complete`      | COMPLETE, value = the best validation epoch                                   |
+| `complete`      | COMPLETE, with a value for each objective (`search.objectives`)               |
 | `pruned`        | PRUNED, with every intermediate value, the last report's included             |
 | `diverged`      | PRUNED with NaN at that step, and infeasible: for TPE worse than all others   |
 | `out_of_memory` | FAIL                                                                          |
 | `error`         | FAIL, with the error's type and text as user attributes                       |
 
 Only the driver opens it. Why a diverged trial is infeasible as well: TPE ranks pruned trials by how far they came,
-so that NaN at a late step would count for more than a sound trial that was stopped early.
+so that NaN at a late step would count for more than a sound trial that was stopped early. With several objectives
+every pruned trial is infeasible by a hair: TPE has no other order for them there (it asks for a single direction and
+raises), and so they come after all complete trials and before those that break a constraint.
 """
 
 from __future__ import annotations
@@ -18,25 +20,29 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import optuna
 from optuna.distributions import check_distribution_compatibility
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
+from search.objectives import Judgement, judge_curve, plain, violations
+from search.samplers import sampler_for
 from search.space import distributions, published_point, suggest
 from search.states import State
 
 StoppedBy = Literal["scheduler", "give_up"]
 """what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
+
+BY_A_HAIR = 1e-6
+"""how far a pruned trial misses feasibility where there are several objectives, over its last step"""
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,11 @@ class TrialView:
     """Optuna's parameters are only the nearest that it can express; `values` are what ran"""
     values: dict[str, Any]
     curve: dict[int, float]
-    """objective by step"""
+    """what the scheduler compares, by step"""
     objective: float | None
+    """the first of the objectives"""
     best_step: int | None
+    """of the epoch that the trial is judged by"""
     started_at: datetime | None
     ended_at: datetime | None
     host: str | None
@@ -85,6 +93,10 @@ class TrialView:
     stopped_by: StoppedBy | None = None
     gpu_share: float | None = None
     """of the last attempt; 0 on a CPU, None before the first"""
+    objectives: dict[str, float] = field(default_factory=dict)
+    """what the trial is worth so far: objectives, and what constraints name"""
+    feasible: bool = True
+    """whether no constraint is broken; before the end of a trial, only costs can break one"""
 
     @property
     def last_step(self) -> int:
@@ -103,8 +115,8 @@ class Study:
         self._study = optuna.create_study(
             storage=self._storage,
             study_name=name,
-            direction="maximize",
-            sampler=_sampler(config, 0),
+            directions=["maximize" if goal.direction == "max" else "minimize" for goal in config.search.objectives],
+            sampler=self._sampler(0),
             load_if_exists=True,
         )
         self._id = self._storage.get_study_id_from_name(name)
@@ -154,7 +166,7 @@ class Study:
         """The next trial to run: interrupted ones first, under their own numbers; None when there are enough."""
         if self._interrupted:
             number = self._interrupted.pop(0)
-            self._study.sampler = _sampler(self.config, number)
+            self._study.sampler = self._sampler(number)
             trial = Trial(self._study, self._trial_id(number))
         else:
             asked = self._asked()
@@ -162,7 +174,7 @@ class Study:
                 return None
             # A sampler of its own for each number: proposals hang on the history alone, not on how often the
             # search was resumed.
-            self._study.sampler = _sampler(self.config, asked)
+            self._study.sampler = self._sampler(asked)
             trial = self._study.ask()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -185,13 +197,22 @@ class Study:
         if view.started_at is None:
             self._set(number, "started_at", _now())
 
-    def report(self, number: int, step: int, objective: float, host: str | None = None) -> bool:
-        """Records one step -> whether it is news: an epoch that is told again changes nothing."""
+    def report(
+        self, number: int, step: int, objective: float, host: str | None = None, judgement: Judgement | None = None
+    ) -> bool:
+        """Records one step -> whether it is news: an epoch that is told again changes nothing.
+
+        `objective` is what the scheduler compares. Where it is all that is known, the trial is judged by it too.
+        """
         trial = self._frozen_trial(number)
         if host and trial.user_attrs.get("host") != host:
             self._set(number, "host", host)
         if step in trial.intermediate_values:
             return False
+        if judgement is None:
+            curve = {**trial.intermediate_values, step: objective}
+            judgement = judge_curve(self.config.search, [curve[at] for at in sorted(curve)])
+        self._set(number, "judged", {"step": judgement.step, "values": plain(judgement.values)})
         self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
         return True
 
@@ -204,18 +225,9 @@ class Study:
                 self._set(number, key, value)
         self._set(number, "ended_at", _now())
         self._set(number, "state", ending.state)
-        match ending.state:
-            case "complete":
-                self._study.tell(number, view.objective)
-            case "pruned":
-                self._study.tell(number, state=TrialState.PRUNED)
-            case "diverged":
-                self._mark_diverged(number, max(ending.step, view.last_step + 1))
-                self._study.tell(number, state=TrialState.PRUNED)
-            case "out_of_memory" | "error":
-                self._study.tell(number, state=TrialState.FAIL)
-            case "running":
-                raise AssertionError("a trial that runs has not ended")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # CMA-ES does not care for what a diverged trial breaks
+            self._tell(view, ending)
         return self.view(number)
 
     def view(self, number: int) -> TrialView:
@@ -234,17 +246,19 @@ class Study:
         attrs = trial.user_attrs
         values = attrs.get("values", {})
         curve = {step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)}
-        best_step, objective = best(curve, self.epochs(values)) or (None, None)
+        judged = attrs.get("judged", {"step": None, "values": {}})
+        state: State = attrs.get("state", "error") if trial.state.is_finished() else "running"
+        missed = violations(self.config.search, judged["values"], at_the_end=state == "complete")
         return TrialView(
             number=trial.number,
-            state=attrs.get("state", "error") if trial.state.is_finished() else "running",
+            state=state,
             attempt=attrs.get("attempt", 0),
             published=attrs.get("published", False),
             nearest=attrs.get("nearest", False),
             values=values,
             curve=curve,
-            objective=objective,
-            best_step=best_step,
+            objective=judged["values"].get(self.config.search.leading_metric),
+            best_step=judged["step"],
             started_at=_time(attrs.get("started_at")),
             ended_at=_time(attrs.get("ended_at")) if trial.state.is_finished() else None,
             host=attrs.get("host"),
@@ -252,14 +266,42 @@ class Study:
             gpu_share=attrs.get("gpu_share"),
             error_type=attrs.get("error_type"),
             error_text=attrs.get("error_text"),
+            objectives=judged["values"],
+            feasible=all(value <= 0 for value in missed.values()),
         )
+
+    def _tell(self, view: TrialView, ending: Ending) -> None:
+        number = view.number
+        broken = violations(self.config.search, view.objectives, at_the_end=ending.state == "complete")
+        match ending.state:
+            case "complete":
+                self._constrain(number, broken)
+                self._study.tell(number, [view.objectives[goal.metric] for goal in self.config.search.objectives])
+            case "pruned":
+                if len(self.config.search.objectives) > 1:
+                    broken |= {"not stopped": BY_A_HAIR / max(1, view.last_step)}
+                self._constrain(number, broken)
+                self._study.tell(number, state=TrialState.PRUNED)
+            case "diverged":
+                self._mark_diverged(number, max(ending.step, view.last_step + 1))
+                self._study.tell(number, state=TrialState.PRUNED)
+            case "out_of_memory" | "error":
+                self._study.tell(number, state=TrialState.FAIL)
+            case "running":
+                raise AssertionError("a trial that runs has not ended")
+
+    def _constrain(self, number: int, missed: Mapping[str, float]) -> None:
+        """Tells Optuna by how much each constraint is missed; once, also after a kill in between."""
+        known = self._frozen_trial(number).constraints
+        trial = Trial(self._study, self._trial_id(number))
+        for name, value in missed.items():
+            if name not in known:
+                trial.set_constraint(name, value)
 
     def _mark_diverged(self, number: int, step: int) -> None:
         if not any(math.isnan(value) for value in self._frozen_trial(number).intermediate_values.values()):
             self._storage.set_trial_intermediate_value(self._trial_id(number), step, math.nan)
-        trial = Trial(self._study, self._trial_id(number))
-        if not self._frozen_trial(number).constraints:
-            trial.set_constraint("finite", 1.0)
+        self._constrain(number, {"finite": 1.0})
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(self._trial_id(number), key, value)
@@ -270,35 +312,14 @@ class Study:
     def _frozen_trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
 
+    def _sampler(self, number: int) -> BaseSampler:
+        return sampler_for(self.config.search.sampler, self.config.search.space, number)
+
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())
 
     def _frozen(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
-
-
-def best(curve: Mapping[int, float], epochs: int) -> tuple[int, float] | None:
-    """The step and value that a trial is judged by: its best epoch on the last part that it reached.
-
-    Steps count on from part to part, and the objective at a step already averages the best of the parts before it:
-    a high value on the first part alone is no rival of a mean over two. The earliest of equals wins.
-    """
-    if not curve:
-        return None
-    first = (max(curve) - 1) // epochs * epochs
-    step = min((step for step in curve if step > first), key=lambda step: (-curve[step], step))
-    return step, curve[step]
-
-
-def _sampler(config: Config, number: int) -> BaseSampler:
-    """A fresh sampler for the trial of that number. What Optuna could change by default is pinned."""
-    chosen = config.search.sampler
-    seed = int(np.random.SeedSequence([chosen.seed, number]).generate_state(1)[0])
-    if chosen.name == "random":
-        return RandomSampler(seed=seed)
-    return TPESampler(
-        n_startup_trials=chosen.startup_trials, n_ei_candidates=24, multivariate=True, constant_liar=True, seed=seed
-    )
 
 
 def _now() -> str:

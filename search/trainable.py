@@ -18,11 +18,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
+from search.objectives import Judge, Judgement
 from search.states import State
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class Message:
     step: int
     """epochs since the start of the job, over all parts; of a failure: the epoch that failed"""
     objective: float
-    """the mean of the best epochs of the parts behind it and this epoch of the current part; NaN for a failure"""
+    """what the scheduler compares: the mean of the parts behind it and this epoch of the current part; NaN for a
+    failure"""
     fold: str
     seed: int
     epoch: int
@@ -112,8 +113,17 @@ class Message:
     sent_at: float
     """seconds since the Unix epoch, on the worker"""
     host: str
+    judged: tuple[tuple[str, float], ...] = ()
+    """what the job is worth if it ends here, by metric"""
+    best_step: int = 0
+    """of the epoch that it is judged by"""
     error_type: str | None = None
     error_text: str | None = None
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """None for a failure."""
+        return Judgement(self.objective, dict(self.judged), self.best_step) if self.judged else None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Message:
@@ -181,34 +191,32 @@ class _Teller:
     def __init__(self, job: Job, config: Config, send: Callable[[Message], None]) -> None:
         self.job = job
         self.config = config
-        self.metric = config.search.objectives[0].metric
+        self.judge = Judge(config.search)
         self.total = len(job.parts) * config.train.epochs
         self.part = job.parts[0]
         self.before = 0
         self.step = 0
-        self.finished: list[float] = []
-        self.current: list[float] = []
         self.host = socket.gethostname()
         self.send = send
 
     def enter(self, part: Part) -> None:
         self.part = part
-        self.current = []
 
     def leave(self) -> None:
         self.before += self.config.train.epochs
-        self.finished.append(max(self.current))
 
     def epoch(self, epoch: Epoch) -> None:
-        value = epoch.metrics[self.metric]
-        self.current.append(value)
+        judgement = self.judge.add(self.part, epoch.metrics)
+        broken = [name for name, value in judgement.values.items() if not math.isfinite(value)]
+        if broken:  # Optuna takes no such number, and a scheduler would let the trial go on for ever
+            raise DivergedError(f"{', '.join(broken)} must be finite, but is not in epoch {epoch.epoch}")
         self.step = self.before + epoch.epoch
         self.send(
             Message(
                 key=self.job.key,
                 state="complete" if self.step == self.total else "running",
                 step=self.step,
-                objective=fmean([*self.finished, value]),
+                objective=judgement.decides,
                 fold=epoch.fold,
                 seed=epoch.seed,
                 epoch=epoch.epoch,
@@ -216,6 +224,8 @@ class _Teller:
                 replayed=epoch.replayed,
                 sent_at=time.time(),
                 host=self.host,
+                judged=tuple(judgement.values.items()),
+                best_step=judgement.step,
             )
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from owkd.config.paths import field_paths, set_dotted, walk
-from owkd.config.search import MAXIMISED, Choice, Fixed, SearchConfig, Simplex, SpaceEntry
+from owkd.config.search import MAXIMISED, Choice, Fixed, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
 from owkd.config.tree import FOLD_PLACEHOLDER, Config, StageWeights, TeacherWeights
 
 SIMPLEXES: dict[str, tuple[str, ...]] = {
@@ -81,15 +81,53 @@ def _objective_checks(search: SearchConfig) -> list[str]:
     repeated = sorted({metric for metric in metrics if metrics.count(metric) > 1})
     if repeated:
         problems.append(f"search.objectives must name each metric once, but {', '.join(repeated)} stands there twice")
-    decides = search.scheduler.metric or next((metric for metric in metrics if metric in MAXIMISED), None)
-    if search.scheduler.name != "none" and decides not in MAXIMISED:
+    if search.leading_metric not in MAXIMISED:
         problems.append(
-            f"search.scheduler.metric must be one that changes from epoch to epoch ({', '.join(MAXIMISED)}) where "
-            f"search.scheduler.name is {search.scheduler.name}, but got {decides or 'none'}; do name one"
+            f"search.objectives must begin with a metric of what the student learned ({', '.join(MAXIMISED)}), but "
+            f"begins with {search.leading_metric}; do put one of them first"
         )
-    if search.sampler.name in ("cmaes",) and len(metrics) > 1:
-        problems.append("search.sampler.name must be tpe, gp, nsga2 or random for several objectives, but got cmaes")
+    reductions = {objective.reduction for objective in search.objectives if objective.metric in MAXIMISED}
+    if len(reductions) > 1:
+        problems.append(
+            f"search.objectives must have one reduction, because a trial is judged by one model, but got "
+            f"{', '.join(sorted(reductions))}"
+        )
+    if search.scheduler.name != "none" and search.scheduler.metric not in (None, *MAXIMISED):
+        problems.append(
+            f"search.scheduler.metric must be one that changes from epoch to epoch ({', '.join(MAXIMISED)}), but got "
+            f"{search.scheduler.metric}; do name one"
+        )
+    return problems + _sampler_checks(search)
+
+
+def _sampler_checks(search: SearchConfig) -> list[str]:
+    problems = []
+    sampler = search.sampler.name
+    if sampler == "cmaes":
+        if len(search.objectives) > 1:
+            problems.append(
+                "search.sampler.name must be tpe, gp, nsga2 or random for several objectives, but got cmaes"
+            )
+        if search.constraints:
+            problems.append("search.sampler.name must be tpe, gp, nsga2 or random with constraints, but got cmaes")
+        numbers = sum(_numbers(name, entry) for name, entry in search.space.items() if not entry.when)
+        if search.space and numbers < 2:
+            problems.append(
+                f"search.sampler.name must be tpe, gp, nsga2 or random where fewer than two numbers are searched in "
+                f"every trial, but got cmaes for {numbers}"
+            )
+    if sampler == "random" and search.warm_start is not None:
+        problems.append(
+            "search.sampler.name must be one that learns (tpe, gp, cmaes, nsga2) for search.warm_start, but got random"
+        )
     return problems
+
+
+def _numbers(name: str, entry: SpaceEntry) -> int:
+    """Real or whole numbers that an entry draws."""
+    if isinstance(entry, Simplex):
+        return len(SIMPLEXES.get(name, ()))
+    return isinstance(entry, FloatRange | IntRange)
 
 
 def describe_errors(error: ValidationError) -> list[str]:

@@ -107,7 +107,9 @@ class SchedulerConfig(Node):
     """What stops a trial early."""
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: Metric | None = Field(default=None, description="what decides; the first objective that changes by epoch")
+    metric: Metric | None = Field(
+        default=None, description="what decides: a val/* metric; the first objective's, unset"
+    )
     grace_epochs: PositiveInt = Field(default=3, description="epochs before a trial may be stopped")
     reduction_factor: Annotated[int, Field(ge=2)] = Field(
         default=3, description="asha, hyperband: one in so many goes on"
@@ -122,7 +124,7 @@ class ObjectiveConfig(Node):
     mode: Literal["max", "min"] | None = Field(default=None, description="max for val/*, min for costs, when unset")
     reduction: str = Field(
         default="best",
-        description="best: the best epoch, and the other objectives at that epoch; last; or: mean of last 3",
+        description="best: the epoch where the first objective is best, for all objectives; last; or: mean of last 3",
     )
 
     @property
@@ -179,6 +181,32 @@ class SearchConfig(Node):
         for text in constraints:
             parse_constraint(text)
         return constraints
+
+    @property
+    def leading_metric(self) -> Metric:
+        """The metric of the first objective: it ranks trials, and says which epoch's model is kept."""
+        return self.objectives[0].metric
+
+    @property
+    def reduction(self) -> str:
+        """How epochs become one number; a trial is judged by one model, so there is one for all objectives."""
+        return self.objectives[0].reduction
+
+    @property
+    def deciding_metric(self) -> Metric:
+        """What the scheduler stops trials by."""
+        return self.scheduler.metric or self.leading_metric
+
+    @property
+    def judged_metrics(self) -> tuple[Metric, ...]:
+        """What is known of every finished trial: objectives, then what constraints name."""
+        constrained = (parse_constraint(text)[0] for text in self.constraints)
+        return tuple(dict.fromkeys((*(objective.metric for objective in self.objectives), *constrained)))
+
+    @property
+    def costs(self) -> tuple[Metric, ...]:
+        """Judged metrics that no epoch changes."""
+        return tuple(metric for metric in self.judged_metrics if metric in MINIMISED)
 
 
 class RetrainConfig(Node):

@@ -30,6 +30,7 @@ from owkd.training.prepare import (
     signature,
     validation_metrics,
 )
+from owkd.training.reduction import chosen
 from owkd.training.target_building import targets_for
 from owkd.training.targets import plan_targets
 
@@ -48,7 +49,7 @@ class Run:
 
     history: tuple[Epoch, ...]
     best: Epoch
-    """the epoch with the highest value of the objective; the earliest of equals"""
+    """the epoch whose model was kept"""
     checkpoint: Path
     """safetensors file of that epoch's student"""
 
@@ -179,9 +180,9 @@ def run(
 
 
 def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
-    """The epoch with the highest value of the search's objective; the earliest of equals."""
-    metric = config.search.objectives[0].metric
-    return max(history, key=lambda epoch: epoch.metrics[metric])
+    """The epoch whose model is kept: by the reduction of the search's first objective, the best one or the last."""
+    search = config.search
+    return history[chosen(search.reduction, [epoch.metrics[search.leading_metric] for epoch in history])]
 
 
 def _taught(config: Config, data: FoldData, fold: str, say: Callable[[str], None]) -> tuple[FoldData, WseNet | None]:

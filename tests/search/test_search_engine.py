@@ -1,16 +1,12 @@
-"""The scheduler that remembers, and how a request is fitted into a cluster."""
+"""How a request is fitted into a cluster."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from owkd.config import parse_config
 from owkd.errors import ConfigError
 from search import share
-from search.engine import Informed, scheduler_for
 from search.share import share_of_cluster
 
 
@@ -23,76 +19,6 @@ def config_of(**changes):
             "search": changes,
         }
     )
-
-
-def asha() -> ASHAScheduler:
-    return ASHAScheduler("step", "objective", "max", max_t=9, grace_period=1, reduction_factor=3)
-
-
-def trial(key: str) -> SimpleNamespace:
-    return SimpleNamespace(config={"key": key}, trial_id=f"ray's own id of {key}")
-
-
-def told(step: int, objective: float, state: str = "running") -> dict:
-    return {"step": step, "objective": objective, "state": state}
-
-
-def test_trials_of_an_earlier_driver_set_the_bar() -> None:
-    past = [(f"old-{i}", {1: 0.8, 2: 0.9}) for i in range(3)]
-    informed, fresh = Informed(asha(), past), Informed(asha())
-    for scheduler in (informed, fresh):
-        scheduler.on_trial_add(None, trial("new"))
-    assert fresh.on_trial_result(None, trial("new"), told(1, 0.1)) == "CONTINUE"
-    assert informed.on_trial_result(None, trial("new"), told(1, 0.1)) == "STOP"
-
-
-def test_an_epoch_told_again_is_judged_once() -> None:
-    """Also by another Ray trial: a resumed job repeats its epochs after better trials have raised the bar."""
-    scheduler = Informed(asha(), [("slow", {1: 0.1, 2: 0.2})])
-    for i in range(5):
-        scheduler.on_trial_add(None, trial(f"good-{i}"))
-        assert scheduler.on_trial_result(None, trial(f"good-{i}"), told(1, 0.9 + 0.01 * i)) == "CONTINUE"
-    scheduler.on_trial_add(None, trial("slow"))
-    for _ in range(2):
-        assert scheduler.on_trial_result(None, trial("slow"), told(1, 0.1)) == "CONTINUE"
-        assert scheduler.on_trial_result(None, trial("slow"), told(2, 0.2)) == "CONTINUE"
-    assert scheduler.on_trial_result(None, trial("slow"), told(3, 0.2)) == "CONTINUE"  # the first one on this rung
-    scheduler.on_trial_add(None, trial("other"))
-    assert scheduler.on_trial_result(None, trial("other"), told(1, 0.2)) == "STOP"
-
-
-@pytest.mark.parametrize("state", ["complete", "diverged", "out_of_memory", "error", "crashed"])
-def test_a_job_that_ended_by_itself_is_not_stopped_as_well(state: str) -> None:
-    scheduler = Informed(asha(), [(f"old-{i}", {1: 0.9, 9: 0.9}) for i in range(3)])
-    scheduler.on_trial_add(None, trial("new"))
-    assert scheduler.on_trial_result(None, trial("new"), told(9, 0.0, state)) == "CONTINUE"
-
-
-def test_the_configuration_names_the_scheduler() -> None:
-    config = config_of(scheduler={"name": "none"})
-    assert type(scheduler_for(config, 9, [])._inner) is FIFOScheduler
-    config = config_of(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 4}, data={"folds": ["A", "B"]})
-    found = scheduler_for(config, 9, [("old", {1: 0.5, 2: 0.5})])
-    assert isinstance(found, Informed)
-    inner = found._inner
-    assert (inner._max_t, inner._reduction_factor, inner._time_attr, inner._metric) == (18, 4, "step", "objective")
-    assert [milestone for milestone, _ in inner._brackets[0]._rungs] == [8, 2]
-    assert inner._brackets[0]._rungs[-1][1] == {"old": 0.5}
-
-
-def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
-    asked = []
-
-    def gives_up(key: str, step: int, objective: float) -> bool:
-        asked.append((key, step, objective))
-        return step == 2
-
-    scheduler = scheduler_for(config_of(scheduler={"name": "none"}), 9, [], gives_up)
-    scheduler.on_trial_add(None, trial("new"))
-    said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
-    assert said == ["CONTINUE", "STOP"]
-    assert scheduler.on_trial_result(None, trial("new"), told(2, 0.5, "complete")) == "CONTINUE"
-    assert asked == [("new", 1, 0.5), ("new", 2, 0.5)]
 
 
 def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict) -> None:

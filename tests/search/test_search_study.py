@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from owkd.config import parse_config
-from search.study import Ending, Study, best
+from search.study import Ending, Study
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
@@ -201,16 +201,3 @@ def test_a_trial_that_said_nothing_can_fail(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     run_trial(study, [], Ending("error", error_type="WorkerDied", error_text="gone"))
     assert (study.view(0).objective, study.view(0).best_step, study.view(0).last_step) == (None, None, 0)
-
-
-@pytest.mark.parametrize(
-    ("curve", "expected"),
-    [
-        ({}, None),
-        ({1: 0.2, 2: 0.5, 3: 0.5}, (2, 0.5)),
-        ({1: 0.9, 2: 0.2, 3: 0.2, 4: 0.2, 5: 0.3, 6: 0.4}, (6, 0.4)),  # the second fold has begun
-        ({4: 0.9}, (4, 0.9)),
-    ],
-)
-def test_a_trial_is_judged_by_its_best_epoch_on_the_last_fold(curve, expected) -> None:
-    assert best(curve, epochs=4) == expected

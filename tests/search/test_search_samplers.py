@@ -1,0 +1,158 @@
+"""One contract for all samplers, against Optuna itself and a journal on disk."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from owkd.config import parse_config
+from search.samplers import _CmaEs, sampler_for
+from search.space import distributions
+from search.study import Ending, Study
+
+SPACE = {
+    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    "distill.temperature": {"type": "float", "low": 0.5, "high": 4.0, "step": 0.5},
+    "distill.teacher_weights": {"type": "simplex"},
+    "train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4},
+    "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
+}
+KINDS: dict[str, type[BaseSampler]] = {
+    "tpe": TPESampler,
+    "gp": GPSampler,
+    "cmaes": _CmaEs,
+    "nsga2": NSGAIISampler,
+    "random": RandomSampler,
+}
+STARTUP = 4
+
+
+@pytest.fixture(autouse=True)
+def _fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here pulls the plug."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
+def config_of(name: str, seed: int = 3, sampler=None, **search):
+    chosen = {"name": name, "seed": seed, "startup_trials": STARTUP, "population": 4, **(sampler or {})}
+    search = {"trials": 12, "scheduler": {"name": "none"}, "space": SPACE, "sampler": chosen, **search}
+    return parse_config({"data": {"root": "d", "dataset": "s"}, "train": {"epochs": 3}, "search": search})
+
+
+def open_study(folder: Path, config) -> Study:
+    folder.mkdir(exist_ok=True)
+    return Study(folder / "study.journal", "run", config)
+
+
+def worth(values) -> float:
+    """Best where gram is 1e-4, the weights are equal and the batch is small."""
+    weights = values.get("distill.teacher_weights", {"gce": 1.0})
+    spread = sum(abs(weight - 1) for weight in weights.values())
+    batch = values.get("train.batch_size", 8) / 100
+    return 1 - 0.2 * abs(math.log10(values["distill.gram"] / 1e-4)) - 0.1 * spread - batch
+
+
+def play(study: Study, trials: int, endings: tuple[str, ...] = ("complete",)) -> list[dict]:
+    """Runs trials to their ends, in turn -> their values."""
+    found = []
+    for _ in range(trials):
+        proposal = study.next()
+        assert proposal is not None
+        study.started(proposal.number)
+        for step in (1, 2):
+            study.report(proposal.number, step, worth(proposal.values) * step / 2)
+        study.finish(proposal.number, Ending(endings[proposal.number % len(endings)], 3))
+        found.append(proposal.values)
+    return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+class TestEverySampler:
+    def test_it_is_the_one_that_the_configuration_names(self, tmp_path: Path, name: str) -> None:
+        study = open_study(tmp_path, config_of(name))
+        play(study, 2)
+        assert type(study._study.sampler) is KINDS[name]
+
+    def test_it_proposes_within_the_space_and_learns_after_its_random_trials(self, tmp_path: Path, name: str) -> None:
+        config = config_of(name)
+        study = open_study(tmp_path, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = play(study, 8)
+        assert len({str(values) for values in found}) == 8
+        known = distributions(config.search.space)
+        for trial in study._study.trials:
+            assert trial.params.keys() == known.keys()
+            assert all(known[key]._contains(known[key].to_internal_repr(trial.params[key])) for key in known)
+        joint = [trial.system_attrs for trial in study._study.trials if trial.number > STARTUP + 1]
+        marks = {"tpe": "relative_params", "gp": "relative_params", "cmaes": "cma:", "nsga2": "NSGAIISampler:"}
+        if name in marks:
+            assert all(any(marks[name] in key for key in attrs) for attrs in joint)
+
+    def test_the_same_history_gives_the_same_proposals_however_often_it_is_opened(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        """A fresh driver before each trial, as after a kill, against one that lives on."""
+        config = config_of(name)
+        once = play(open_study(tmp_path / "once", config), 8)
+        often = [play(open_study(tmp_path / "often", config), 1)[0] for _ in range(8)]
+        assert once == often
+        assert play(open_study(tmp_path / "other", config_of(name, seed=4)), 3)[1:] != once[1:3]
+
+    def test_it_survives_every_end_of_a_trial(self, tmp_path: Path, name: str) -> None:
+        study = open_study(tmp_path, config_of(name))
+        endings = ("complete", "complete", "pruned", "diverged", "error", "out_of_memory")
+        found = play(study, 12, endings)
+        assert len({str(values) for values in found}) == 12
+        assert all(trial.state.is_finished() for trial in study._study.trials)
+
+    def test_trials_that_run_side_by_side_are_not_the_same(self, tmp_path: Path, name: str) -> None:
+        study = open_study(tmp_path, config_of(name))
+        play(study, 6)
+        side_by_side = [study.next() for _ in range(3)]
+        assert len({str(proposal.values) for proposal in side_by_side if proposal}) == 3
+
+
+def test_cmaes_goes_on_with_its_distribution_though_each_trial_has_a_fresh_object(tmp_path: Path) -> None:
+    """Three numbers, 7 solutions a generation: after 4 random trials and 14 more it is in its third generation."""
+    space = {name: SPACE[name] for name in ("distill.gram", "distill.temperature", "train.batch_size")}
+    config = config_of("cmaes", trials=40, space=space)
+    for _ in range(24):
+        play(open_study(tmp_path, config), 1)
+    attrs = [trial.system_attrs.get("cma:generation") for trial in open_study(tmp_path, config)._study.trials]
+    reached = [generation for generation in attrs if generation is not None]
+    assert reached == sorted(reached)
+    assert {0, 1, 2} <= set(reached)
+
+
+def test_nsga2_goes_on_with_its_generations(tmp_path: Path) -> None:
+    config = config_of("nsga2")
+    for _ in range(12):
+        play(open_study(tmp_path, config), 1)
+    trials = open_study(tmp_path, config)._study.trials
+    assert [trial.system_attrs["NSGAIISampler:generation"] for trial in trials[1:]] == [0] * 4 + [1] * 4 + [2] * 3
+
+
+@pytest.mark.parametrize("name", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "cmaes"])
+def test_a_sampler_that_models_finds_more_than_chance(tmp_path: Path, name: str) -> None:
+    space = {"distill.gram": SPACE["distill.gram"], "train.batch_size": SPACE["train.batch_size"]}
+    late: dict[str, float] = {}
+    for kind in (name, "random"):
+        config = config_of(kind, trials=24, space=space)
+        found = play(open_study(tmp_path / kind, config), 24)
+        late[kind] = sum(worth(values) for values in found[14:]) / 10
+    assert late[name] > late["random"]
+
+
+def test_tpe_is_pinned_where_optuna_could_change_its_mind() -> None:
+    config = config_of("tpe", sampler={"candidates": 17, "multivariate": False, "constant_liar": False})
+    sampler = sampler_for(config.search.sampler, config.search.space, 5)
+    assert isinstance(sampler, TPESampler)
+    assert (sampler._n_ei_candidates, sampler._multivariate, sampler._constant_liar) == (17, False, False)
+    assert not sampler._group
+    assert optuna.__version__.startswith("5.")
