@@ -120,7 +120,7 @@ def front_of(search: SearchConfig, views: Iterable[TrialView]) -> set[int]:
 def _gains(search: SearchConfig, view: TrialView) -> tuple[float, ...]:
     """Objectives as numbers of which more is better; the worst there is for one that was not measured."""
     signs = (1.0 if objective.direction == "max" else -1.0 for objective in search.objectives)
-    values = (view.objectives.get(objective.metric) for objective in search.objectives)
+    values = (view.objective, *(view.objectives.get(objective.metric) for objective in search.objectives[1:]))
     return tuple(-math.inf if value is None else sign * value for sign, value in zip(signs, values, strict=True))
 
 
