@@ -1,0 +1,1 @@
+"""Measurements as commands: `python -m benchmarks.bench_<what>`; `make bench` runs them all."""
