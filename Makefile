@@ -45,4 +45,4 @@ format: $(INSTALLED) ## put the code into its one format
 
 bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
-	for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file"; done
+	for file in $(BENCHMARKS); do module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done

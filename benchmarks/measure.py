@@ -1,7 +1,7 @@
 """What every benchmark shares: the machine, interleaved repeats, memory peaks of single processes, tables, the record.
 
-This machine's clock is a machine's that others use too, so nothing here is compared across runs: what a ratio compares
-was measured in turns within one run.
+Nothing is compared across runs: what a ratio compares was measured in turns within one run. Times are those of the
+processor, not of the wall clock, wherever one thread computes, so that other processes disturb them little.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 MIB = 2**20
+CLOCK = "Times are medians, of the processor where one thread computes, else of the wall clock."
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,23 @@ class Timing:
         return min(self.seconds)
 
 
-def interleaved(
-    candidates: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1
-) -> dict[str, Timing]:
+def clock() -> float:
+    """Seconds by `CLOCK`: of the processor while torch computes with one thread, of the wall otherwise."""
+    import torch
+
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time() if alone else time.perf_counter()
+
+
+def interleaved(candidates: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1) -> dict[str, Timing]:
     """Times the candidates in turns, so that a disturbance of the machine falls on all of them."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(-warm_up, repeats):
         for name, candidate in candidates.items():
-            start = time.perf_counter()
+            start = clock()
             candidate()
             if turn >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
 
 
@@ -82,6 +89,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that all benchmarks take."""
     arguments = argparse.ArgumentParser(description=description)
     arguments.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, says little of speed")
+    arguments.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     arguments.add_argument("--record", action="store_true", help="put the output into benchmarks/RESULTS.md")
     return arguments
 
@@ -92,8 +100,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def milliseconds(seconds: float) -> str:
-    """1234.5 s reads as such, shorter ones in ms."""
+def command(base: str, arguments: argparse.Namespace) -> str:
+    """The command line that repeats a measurement."""
+    switches = [f"--{name}" for name, value in vars(arguments).items() if value is True and name != "record"]
+    return " ".join([base, *switches, *([f"--threads {arguments.threads}"] if arguments.threads != 1 else [])])
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or milliseconds below one."""
     return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.1f} ms"
 
 
@@ -121,6 +135,11 @@ def processor() -> str:
     flags = fields.get("flags", "").split()
     named = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     return " ".join([fields.get("model name", platform.machine()), *(["with", *named] if named else [])])
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 products."""
+    return any(name in processor() for name in ("avx512_bf16", "amx_bf16"))
 
 
 def publish(name: str, text: str, command: str, threads: int | None, record: bool) -> str:

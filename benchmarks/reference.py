@@ -43,7 +43,12 @@ def ensemble(model: WseNet, images: Tensor, saliency: bool) -> EnsembleOutput:
     original = backbone(model.original, images, saliency)
     attention = backbone(model.attention, images, saliency)
     assert attention.spatial_gate is not None
-    parts = (_reduced(original.last_map), _reduced(attention.last_map), attention.spatial_gate, _tiles(images, original))
+    parts = (
+        _reduced(original.last_map),
+        _reduced(attention.last_map),
+        attention.spatial_gate,
+        _tiles(images, original),
+    )
     return EnsembleOutput(original, attention, gce(model.gce, torch.cat(parts, dim=1)))
 
 
@@ -81,7 +86,8 @@ def _stages(
     features = []
     gate = None
     for i, (down, stage) in enumerate(zip(net.downsampling, net.stages, strict=True)):
-        assert isinstance(down, nn.Sequential) and isinstance(stage, Stage)
+        assert isinstance(down, nn.Sequential)
+        assert isinstance(stage, Stage)
         for layer in down:
             x = _channel_norm(layer, x) if isinstance(layer, ChannelLayerNorm) else layer(x)
         if dimmed_by is not None:
@@ -100,14 +106,15 @@ def _stages(
 def _block(block: ConvNextBlock, x: Tensor) -> Tensor:
     y = block.norm(block.depthwise(x).permute(0, 2, 3, 1))
     y = block.project(F.gelu(block.expand(y)))
-    return x + (block.scale * y).permute(0, 3, 1, 2)
+    return torch.add(x, (block.scale * y).permute(0, 3, 1, 2))
 
 
 def _channel_norm(norm: ChannelLayerNorm, x: Tensor) -> Tensor:
     mean = x.mean(dim=1, keepdim=True)
     variance = (x - mean).pow(2).mean(dim=1, keepdim=True)
     x = (x - mean) / torch.sqrt(variance + norm.eps)
-    return norm.weight[:, None, None] * x + norm.bias[:, None, None]
+    scaled: Tensor = norm.weight[:, None, None] * x + norm.bias[:, None, None]
+    return scaled
 
 
 def _head_norm(net: ConvNext, x: Tensor) -> Tensor:
@@ -154,7 +161,8 @@ def flow(x: Tensor, y: Tensor) -> Tensor:
 
 def amplitude(matrix: Tensor) -> Tensor:
     """|FFT2|, orthonormal."""
-    return torch.fft.fft2(matrix, norm="ortho").abs()
+    absolute: Tensor = torch.fft.fft2(matrix, norm="ortho").abs()
+    return absolute
 
 
 def feature_terms(student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor) -> dict[str, Tensor]:
@@ -192,11 +200,18 @@ def logit_terms(student: EnsembleOutput, teacher: EnsembleOutput) -> dict[str, T
     }
 
 
+def weigh(terms: dict[str, Tensor]) -> Tensor:
+    """Published coefficients: 1e-2 for the logits, 1e-4 for everything else."""
+    factors = [PUBLISHED_LOGIT if name.startswith("logit") else PUBLISHED_FLOW for name in terms]
+    return torch.stack([factor * term for factor, term in zip(factors, terms.values(), strict=True)]).sum()
+
+
 def stage_weights(head: nn.Linear, teacher: EnsembleOutput) -> Tensor:
     """The published stage weights (4, B): 4 softmax of a linear layer on the teacher's pooled last features."""
     last = (teacher.original.stage_features[3], teacher.attention.stage_features[3])
     pooled = torch.cat([F.adaptive_avg_pool2d(feature, 1).flatten(1) for feature in last], dim=1)
-    return 4 * torch.softmax(head(pooled), dim=1).T
+    weights: Tensor = 4 * torch.softmax(head(pooled), dim=1).T
+    return weights
 
 
 def supervised(output: EnsembleOutput, labels: Tensor) -> Tensor:
@@ -218,16 +233,6 @@ def _triplet(embedding: Tensor, labels: Tensor) -> Tensor:
         if len(same) and len(different):
             losses.append(F.relu(MARGIN + same.max() - different.min()))
     return torch.stack(losses).mean() if losses else embedding.new_zeros(())
-
-
-def total_loss(student: WseNet, teacher: WseNet, head: nn.Linear, images: Tensor, labels: Tensor) -> Tensor:
-    """The published total of one batch: both ensembles run here, and both keep their graphs."""
-    theirs = ensemble(teacher, images, saliency=False)
-    ours = ensemble(student, images, saliency=True)
-    features = feature_terms(ours, theirs, stage_weights(head, theirs))
-    logits = logit_terms(ours, theirs)
-    distilled = PUBLISHED_FLOW * torch.stack(list(features.values())).sum()
-    return supervised(ours, labels) + distilled + PUBLISHED_LOGIT * torch.stack(list(logits.values())).sum()
 
 
 def mean_average_precision(

@@ -1,0 +1,273 @@
+"""One training step of published size (small teacher, micro student, 224 px, batch 4) against the published form.
+
+Every candidate runs in a process of its own, so that each has a memory peak of its own; the reference runs between two
+runs of ours. Weights are random, the same for all; the first step's loss shows that all compute the same.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks import measure, reference
+from benchmarks.bench_loss import Shapes, stored
+from owkd.config import DistillConfig, Preset
+from owkd.losses import StageWeightHead, distillation_terms, supervised_terms, weigh
+from owkd.models.outputs import TeacherTargets
+from owkd.models.presets import architecture
+from owkd.models.wse import Role, WseNet
+from owkd.training.prepare import build_network
+
+COMMAND = "python -m benchmarks.bench_step"
+Teacher = Literal["live", "stored"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is trained, on what, how often."""
+
+    teacher: Preset = "small"
+    student: Preset = "micro"
+    image_size: int = 224
+    batch: int = 4
+    identities: int = 206
+    steps: int = 4
+    """timed steps of ours in each process; of them, `threads` and `device` below"""
+    reference_steps: int = 1
+    threads: int = 1
+    device: str = "cpu"
+
+
+QUICK = Sizes(teacher="nano", student="nano", image_size=64, identities=5, reference_steps=2)
+
+
+@dataclass
+class Steps:
+    """What a process measured."""
+
+    losses: list[float] = field(default_factory=list)
+    """total of each step, before its update"""
+    parts: list[dict[str, float]] = field(default_factory=list)
+    """seconds of each step, by part"""
+
+    @property
+    def seconds(self) -> list[float]:
+        """Of the whole of each step."""
+        return [sum(step.values()) for step in self.parts]
+
+    def part(self, name: str) -> float:
+        """Median seconds of one part."""
+        return statistics.median(step.get(name, 0.0) for step in self.parts)
+
+
+class _Watch:
+    """Seconds since the last look, by part; waits for a GPU before it looks."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.parts: dict[str, float] = {}
+        self.last = self._now()
+
+    def mark(self, name: str) -> None:
+        now = self._now()
+        self.parts[name] = now - self.last
+        self.last = now
+
+    def _now(self) -> float:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return measure.clock()
+
+
+def network(preset: Preset, sizes: Sizes, role: Role, seed: int) -> WseNet:
+    """Random weights that hang on the seed alone."""
+    return build_network(architecture(preset), sizes.identities, sizes.image_size, role, seed).to(sizes.device)
+
+
+def batch(sizes: Sizes) -> tuple[Tensor, Tensor]:
+    """Random images (B, 3, S, S), channels_last, and labels with two images an identity."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.rand(sizes.batch, 3, sizes.image_size, sizes.image_size, generator=generator)
+    labels = torch.arange(sizes.batch) // 2 % sizes.identities
+    return images.contiguous(memory_format=torch.channels_last).to(sizes.device), labels.to(sizes.device)
+
+
+def head(sizes: Sizes) -> StageWeightHead:
+    """The learned stage weights."""
+    torch.manual_seed(2)
+    return StageWeightHead(architecture(sizes.student).dims[3]).to(sizes.device)
+
+
+def published(sizes: Sizes) -> Steps:
+    """Steps in the plain published form: teacher and student both run, and both keep their graphs."""
+    torch.set_num_threads(sizes.threads)
+    teacher = reference.contiguous(network(sizes.teacher, sizes, "teacher", 0)).eval()
+    student = reference.contiguous(network(sizes.student, sizes, "student", 1)).train()
+    weights = head(sizes)
+    optimizer = torch.optim.Adam([*student.parameters(), *weights.parameters()], lr=1e-4)
+    images, labels = batch(sizes)
+    done = Steps()
+    for _ in range(sizes.reference_steps):
+        watch = _Watch(sizes.device)
+        theirs = reference.ensemble(teacher, images, saliency=False)
+        watch.mark("teacher")
+        ours = reference.ensemble(student, images, saliency=True)
+        watch.mark("student, forward")
+        stage_weights = reference.stage_weights(weights.linear, theirs)
+        terms = reference.feature_terms(ours, theirs, stage_weights) | reference.logit_terms(ours, theirs)
+        total = reference.supervised(ours, labels) + reference.weigh(terms)
+        watch.mark("losses, forward")
+        optimizer.zero_grad()
+        total.backward()
+        watch.mark("backward")
+        optimizer.step()
+        watch.mark("optimizer")
+        done.losses.append(total.item())
+        done.parts.append(watch.parts)
+    return done
+
+
+def ours(sizes: Sizes, teacher: Teacher, bf16: bool = False) -> Steps:
+    """Steps as `owkd.training.run` makes them, with a live teacher or with targets that were stored before."""
+    torch.set_num_threads(sizes.threads)
+    frozen = network(sizes.teacher, sizes, "teacher", 0).eval()
+    student = network(sizes.student, sizes, "student", 1).train()
+    weights = head(sizes)
+    optimizer = torch.optim.Adam([*student.parameters(), *weights.parameters()], lr=1e-4, fused=True)
+    images, labels = batch(sizes)
+    config = DistillConfig()
+
+    def context() -> AbstractContextManager[object]:
+        return torch.autocast(sizes.device, dtype=torch.bfloat16) if bf16 else nullcontext()
+
+    kept = None
+    if teacher == "stored":
+        with torch.no_grad():
+            kept = stored(frozen(images), _shapes(sizes))
+        del frozen
+    done = Steps()
+    for _ in range(sizes.steps):
+        watch = _Watch(sizes.device)
+        with context():
+            if kept is None:
+                with torch.no_grad():
+                    theirs = TeacherTargets.of(frozen(images))
+                watch.mark("teacher")
+            else:
+                theirs = kept
+            output = student(images, saliency=True)
+            watch.mark("student, forward")
+            terms = supervised_terms(output, labels, reference.MARGIN)
+            terms |= distillation_terms(output, theirs, config, weights(theirs.pooled))
+            total = weigh(terms, config)
+            watch.mark("losses, forward")
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        watch.mark("backward")
+        optimizer.step()
+        watch.mark("optimizer")
+        done.losses.append(total.item())
+        done.parts.append(watch.parts)
+    return done
+
+
+def plain_convnext(sizes: Sizes) -> Steps:
+    """The practical limit: forward and backward of one plain student backbone, a classifier's loss, nothing else."""
+    torch.set_num_threads(sizes.threads)
+    backbone = network(sizes.student, sizes, "student", 1).train().original
+    images, labels = batch(sizes)
+    done = Steps()
+    for _ in range(sizes.steps):
+        watch = _Watch(sizes.device)
+        loss = F.cross_entropy(backbone(images).logits, labels)
+        loss.backward()
+        watch.mark("forward and backward")
+        done.losses.append(loss.item())
+        done.parts.append(watch.parts)
+    return done
+
+
+def _shapes(sizes: Sizes) -> Shapes:
+    shape = architecture(sizes.student)
+    sides = (sizes.image_size // (shape.patch * 2**stage) for stage in range(4))
+    stages = tuple(zip(shape.dims, sides, strict=True))
+    return Shapes(stages, (shape.gce_channels, stages[3][1]), sizes.batch, sizes.identities)
+
+
+def measured(sizes: Sizes) -> dict[str, tuple[Steps, int]]:
+    """Every candidate's steps and memory peak in bytes; ours with stored targets runs before and after the rest."""
+    runs: dict[str, tuple[Callable[..., Steps], tuple[object, ...]]] = {
+        "ours, stored targets": (ours, (sizes, "stored")),
+        "reference": (published, (sizes,)),
+        "ours, live teacher": (ours, (sizes, "live")),
+        "plain ConvNeXt": (plain_convnext, (sizes,)),
+    }
+    if sizes.device == "cuda" or measure.has_fast_bfloat16():
+        runs["ours, stored targets, bf16"] = (ours, (sizes, "stored", True))
+    done = {name: measure.in_new_process(run, *arguments) for name, (run, arguments) in runs.items()}
+    again, peak = measure.in_new_process(ours, sizes, "stored")
+    first, first_peak = done["ours, stored targets"]
+    both = Steps(first.losses, [*first.parts[1:], *again.parts[1:]])
+    done["ours, stored targets"] = (both, max(peak, first_peak))
+    return done
+
+
+def report(sizes: Sizes) -> str:
+    """The section: whole steps against the reference, then where the time of one step goes."""
+    results = measured(sizes)
+    slow, slow_peak = results["reference"]
+    limit = statistics.median(results.pop("plain ConvNeXt")[0].seconds[1:])
+    rows = []
+    for name, (steps, peak) in results.items():
+        seconds = statistics.median(steps.seconds if name == "reference" else steps.seconds[1:])
+        ratio = statistics.median(slow.seconds) / seconds
+        memory = [f"{peak / measure.MIB:.0f} MiB", f"{peak / slow_peak:.2f}"]
+        rows.append([name, measure.duration(seconds), f"{ratio:.1f} x", *memory, f"{steps.losses[0]:.6f}"])
+    columns = ["one step", "time", "speed", "memory peak", "of the reference's", "loss of the first step"]
+    names = list(slow.parts[0])
+    shares = [
+        [name, *(measure.duration(steps.part(name)) if steps.part(name) else "" for steps, _ in results.values())]
+        for name in names
+    ]
+    fast = statistics.median(results["ours, stored targets"][0].seconds)
+    practical = (
+        f"Forward and backward of one plain ConvNeXt ({sizes.student}, same batch) take {measure.duration(limit)}. "
+        f"A student makes four such passes, two networks twice: {4 * limit / fast:.0%} of our step's time."
+    )
+    notes = [_intro(sizes), measure.table(columns, rows), practical, measure.table(["part", *results], shares)]
+    if "ours, stored targets, bf16" not in results:
+        notes.append("bf16: not measured, this processor has no instructions for it (neither AMX nor AVX-512 BF16).")
+    if sizes.device != "cuda":
+        notes.append("GPU: not run, there is none here; `--device cuda` is the command.")
+    return "\n\n".join(notes)
+
+
+def _intro(sizes: Sizes) -> str:
+    return (
+        f"Teacher {sizes.teacher}, student {sizes.student}, {sizes.image_size} px, batch {sizes.batch}, "
+        f"{sizes.device}. {measure.CLOCK} Memory is the whole process', libraries and weights included."
+    )
+
+
+def main() -> None:
+    """Command line."""
+    parser = measure.parser(__doc__ or "")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    arguments = parser.parse_args()
+    base = QUICK if arguments.quick else Sizes()
+    sizes = Sizes(**{**vars(base), "threads": arguments.threads, "device": arguments.device})
+    command = measure.command(COMMAND, arguments) + (" --device cuda" if arguments.device == "cuda" else "")
+    measure.publish("bench_step", report(sizes), command, arguments.threads, arguments.record)
+
+
+if __name__ == "__main__":
+    main()
