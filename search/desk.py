@@ -19,6 +19,7 @@ from owkd.errors import ConfigError
 from search.board import Board, Scalars
 from search.folder import RunFolder, trial_name
 from search.objectives import Judge, ranked
+from search.overview import Ended, Overview
 from search.progress import Progress
 from search.space import columns, describe, single
 from search.states import FAILED, State
@@ -58,6 +59,7 @@ class SearchDesk:
         self.store = Store(folder.results, columns(config))
         self.board = Board(folder.tensorboard, config)
         self.progress: Progress | None = None
+        self.overview: Overview | None = None
         self._open: dict[str, _Open] = {}
         self._failures: list[TrialView] = []
         self._successes = 0
@@ -71,10 +73,19 @@ class SearchDesk:
         """The best complete trial that keeps every constraint."""
         return next(iter(ranked(self.config.search, self.study.views())), None)
 
-    def show_on(self, progress: Progress) -> None:
-        """The view that is told what happens from now on."""
+    def show_on(self, progress: Progress, slots: int) -> None:
+        """The views that are told what happens from now on, of a search with room for so many trials at a time."""
         self.progress = progress
+        past = [Ended.of(view) for view in self.study.views() if view.state != "running"]
+        mode = self.config.search.objectives[0].direction
+        self.overview = Overview(self.folder.tensorboard, mode, past, slots)
         self._show_best()
+
+    def close(self) -> None:
+        """Lets go of event files; trials that are not over get no end."""
+        self.board.close_all()
+        if self.overview:
+            self.overview.close()
 
     def hopeless(self) -> str | None:
         """Why no further trial is worth its time; None when there is hope."""
@@ -111,6 +122,8 @@ class SearchDesk:
         rows = self.store.open(number)
         self.board.open(number, values, self._scalars_of_rows(trial, rows))
         self.store.write_trial(view)
+        if self.overview:
+            self.overview.started(key)
         if self.progress:
             epochs = trial.epochs * len(trial.parts)
             self.progress.started(_short(key), describe(values), epochs, view.attempt)
@@ -188,6 +201,8 @@ class SearchDesk:
         self.store.write_trial(view)
         self.store.close(view.number)
         self.board.close(view.number, view.state)
+        if self.overview:
+            self.overview.ended(key, Ended.of(view))
         if view.state in FAILED:
             self._failures.append(view)
         else:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from search.events import EventFile
 from search.states import STATES, State
+from search.study import TrialView
 
 NAME = "search"
 
@@ -32,6 +33,12 @@ class Ended:
     at: datetime
     objective: float | None
 
+    @classmethod
+    def of(cls, view: TrialView) -> Ended:
+        """What a study says of a trial that is over."""
+        assert view.ended_at is not None
+        return cls(view.state, view.ended_at, view.objective)
+
 
 class Overview:
     """Writes the run `search`."""
@@ -43,22 +50,22 @@ class Overview:
         self._better = max if mode == "max" else min
         self._slots = slots
         self._counts: Counter[State] = Counter()
-        self._running = 0
+        self._running: set[str] = set()
         self._best: float | None = None
         for ended in sorted(past, key=lambda ended: ended.at):
             self._count(ended)
             self._write(ended.at.timestamp(), {})
         self._events.flush()
 
-    def started(self) -> None:
-        """A trial takes a slot."""
-        self._running += 1
+    def started(self, key: str) -> None:
+        """A trial takes a slot; one that starts again has it already."""
+        self._running.add(key)
         self._write(time.time(), self._use())
         self._events.flush()
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, key: str, ended: Ended) -> None:
         """A trial is over and leaves its slot."""
-        self._running -= 1
+        self._running.discard(key)
         self._count(ended)
         self._write(ended.at.timestamp(), self._use())
         self._events.flush()
@@ -73,11 +80,12 @@ class Overview:
             self._best = ended.objective if self._best is None else self._better(self._best, ended.objective)
 
     def _use(self) -> dict[str, float]:
-        return {"slots/in_use": self._running, "slots/share_in_use": self._running / max(self._slots, 1)}
+        in_use = len(self._running)
+        return {"slots/in_use": in_use, "slots/share_in_use": in_use / max(self._slots, 1)}
 
     def _write(self, at: float, use: dict[str, float]) -> None:
         scalars = {f"trials/{state}": float(self._counts[state]) for state in STATES if state != "running"}
-        scalars |= {"trials/running": float(self._running), **use}
+        scalars |= {"trials/running": float(len(self._running)), **use}
         if self._best is not None:
             scalars["best_so_far"] = self._best
         self._events.scalars(scalars, sum(self._counts.values()), at)

@@ -158,9 +158,10 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
         metric=config.search.leading_metric,
         past=desk.counts(),
     )
+    share = share_of_cluster(config)
     try:
         with progress:
-            desk.show_on(progress)
+            desk.show_on(progress, share.at_a_time)
             run_jobs(
                 desk,
                 train=work.train,
@@ -170,7 +171,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
                 scratch=folder.scratch,
             )
     finally:
-        desk.board.close_all()
+        desk.close()
     desk.keep_best_checkpoints()
     reason = desk.hopeless()
     if reason is not None:

@@ -22,26 +22,31 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
 
 def test_best_counts_and_slots(tmp_path: Path):
     overview = Overview(tmp_path, "max", [], slots=4)
-    overview.started()
-    overview.started()
-    overview.ended(ended(1, "complete", 0.25))
-    overview.ended(ended(2, "pruned", 0.75))
-    overview.started()
-    overview.ended(ended(3, "complete", 0.5))
+    overview.started("a")
+    overview.started("b")
+    overview.ended("a", ended(1, "complete", 0.25))
+    overview.ended("b", ended(2, "pruned", 0.75))
+    overview.started("c")
+    overview.started("c")
+    overview.ended("c", ended(3, "complete", 0.5))
     overview.close()
-    assert scalars(tmp_path, "best_so_far") == [(1, 0.25), (2, 0.25), (2, 0.25), (3, 0.5)], "a pruned trial is no best"
+    assert scalars(tmp_path, "best_so_far") == [(1, 0.25), (2, 0.25), (2, 0.25), (2, 0.25), (3, 0.5)], (
+        "a pruned trial is no best"
+    )
     assert scalars(tmp_path, "trials/complete")[-1] == (3, 2.0)
     assert scalars(tmp_path, "trials/pruned")[-1] == (3, 1.0)
-    assert scalars(tmp_path, "trials/running") == [(0, 1.0), (0, 2.0), (1, 1.0), (2, 0.0), (2, 1.0), (3, 0.0)]
-    assert [value for _, value in scalars(tmp_path, "slots/share_in_use")] == [0.25, 0.5, 0.25, 0.0, 0.25, 0.0]
+    running = [value for _, value in scalars(tmp_path, "trials/running")]
+    assert running == [1.0, 2.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    shares = [value for _, value in scalars(tmp_path, "slots/share_in_use")]
+    assert shares == [0.25, 0.5, 0.25, 0.0, 0.25, 0.25, 0.0], "a second attempt takes no second slot"
 
 
 def test_a_resumed_search_has_its_past_once_and_in_order(tmp_path: Path):
     past = [ended(9, "complete", 0.5), ended(3, "error"), ended(5, "complete", 0.25)]
     Overview(tmp_path, "max", past, slots=2).close()
     again = Overview(tmp_path, "max", past, slots=2)
-    again.started()
-    again.ended(ended(12, "diverged"))
+    again.started("d")
+    again.ended("d", ended(12, "diverged"))
     again.close()
     assert len(list((tmp_path / "search").iterdir())) == 1
     assert scalars(tmp_path, "best_so_far") == [(2, 0.25), (3, 0.5), (3, 0.5), (4, 0.5)]

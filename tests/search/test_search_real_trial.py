@@ -67,8 +67,8 @@ def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_p
 def _assert_pictures(folder: RunFolder, number: int, best: float) -> None:
     """Of the best trial: in TensorBoard and as files, on the validation split that gave its objective."""
     events = EventAccumulator(str(folder.tensorboard / trial_name(number)), size_guidance={"images": 0}).Reload()
-    assert set(events.Tags()["images"]) == {"retrieval", "cmc", "precision_recall"}
-    (event,) = events.Images("retrieval")
+    assert set(events.Tags()["images"]) == {"pictures/retrieval", "pictures/cmc", "pictures/precision_recall"}
+    (event,) = events.Images("pictures/retrieval")
     picture = Image.open(io.BytesIO(event.encoded_image_string))
     assert (event.width, event.height) == picture.size
     assert (folder.panels / trial_name(number) / "retrieval.png").read_bytes() == event.encoded_image_string
