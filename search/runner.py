@@ -158,7 +158,6 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
         metric=config.search.leading_metric,
         past=desk.counts(),
     )
-    share = share_of_cluster(config)
     try:
         with progress:
             desk.show_on(progress, share.at_a_time)
