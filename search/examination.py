@@ -10,9 +10,11 @@ from typing import Any
 
 import ray
 
-from owkd.config import DataConfig
+from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
 from search.share import Share
+
+SPLIT = "test"
 
 Evaluate = Callable[..., dict[str, float]]
 """As `owkd.evaluation.evaluate.evaluate`"""
@@ -41,6 +43,13 @@ def evaluate_model(
         device=device,  # type: ignore[arg-type]
     )
     return found
+
+
+def missing_test_splits(config: Config) -> list[Path]:
+    """Folders that the final stage will need and that are not there; a look at names, which opens nothing."""
+    folds = config.retrain.folds or config.data.folds
+    places = [config.data.root / config.data.dataset / fold / SPLIT for fold in folds]
+    return [place for place in places if not place.is_dir()]
 
 
 def examine(
@@ -75,4 +84,4 @@ def _examine_one(
 ) -> dict[str, float]:
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return evaluate(Path(checkpoint), DataConfig.model_validate(data), fold=fold, split="test", device=device)
+    return evaluate(Path(checkpoint), DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)

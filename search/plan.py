@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from owkd.config import Config, IntRange, Reading
 from owkd.errors import ConfigError, UserError
 from search.disk import DiskBound, disk_bound
+from search.examination import missing_test_splits
 from search.folder import refuse_existing
 from search.halving import expected_steps
 from search.inputs import look_at_inputs
@@ -281,10 +282,8 @@ def _time_epoch(config: Config) -> EpochTime:
 
 
 def _notes(config: Config) -> Iterator[str]:
-    data = config.data
-    for fold in config.retrain.folds or data.folds:
-        if not (data.root / data.dataset / fold / "test").is_dir():
-            yield f"{fold} has no test split: `owkd retrain` will refuse this run until there is one."
+    for place in missing_test_splits(config):
+        yield f"There is no {place}: `owkd retrain` will refuse this run until there is."
 
 
 def _existing(path: Path) -> Path:

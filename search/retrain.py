@@ -23,13 +23,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from owkd.config import Config, with_values
+from owkd.config import with_values
 from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
 from search.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
 from search.contenders import Contender, Model, Record, RetrainDesk, contenders, models_of
 from search.engine import run_jobs
-from search.examination import Evaluate, Paper, evaluate_model, examine
+from search.examination import Evaluate, Paper, evaluate_model, examine, missing_test_splits
 from search.folder import RunFolder, driving, open_run
 from search.paired import Pair, adjusted, paired_test
 from search.preparation import Prepare, prepare, slots_alone
@@ -92,7 +92,8 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
         final = FinalStage(folder, entrants, desk, work, console, manifest.get("fingerprints", {}))
         if final.is_done():
             return final.conclude(final.choose())
-        _require_test_split(entrants[0].config)
+        if missing := missing_test_splits(config):
+            raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; do add it")
         with connect():
             # The published setting needs of the teacher whatever any other contender does.
             published = next(entrant.config for entrant in entrants if entrant.name == PUBLISHED)
@@ -308,11 +309,3 @@ def _row(name: str, detail: str, found: Sequence[Mapping[str, float]]) -> Compar
     accuracy = Spread.of([test["mAP"] for test in found])
     rank_1 = Spread.of([test["rank-1"] for test in found])
     return ComparisonRow(name, detail, accuracy, rank_1, int(found[0]["parameters"]), len(found))
-
-
-def _require_test_split(config: Config) -> None:
-    """Sees that the folders are there, without opening them: better now than after hours of training."""
-    for fold in config.data.folds:
-        path = config.data.root / config.data.dataset / fold / "test"
-        if not path.is_dir():
-            raise DataError(f"the final stage must have a test split, but there is no {path}; do add it")

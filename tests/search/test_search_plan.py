@@ -167,8 +167,9 @@ def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Pat
 def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:
     config = plan_config(root)
     config = config.model_copy(update={"retrain": config.retrain.model_copy(update={"folds": ("Fold1", "Fold9")})})
+    place = root / "Synthetic_thermal" / "Fold9" / "test"
     assert list(planning._notes(config)) == [
-        "Fold9 has no test split: `owkd retrain` will refuse this run until there is one."
+        f"There is no {place}: `owkd retrain` will refuse this run until there is."
     ]
 
 
