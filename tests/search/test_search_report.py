@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from browser import needs_chromium, open_page
 from PIL import Image
 
 from launch.cli import run_command
@@ -221,35 +221,30 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capfd):
     assert "run.yaml" in capfd.readouterr().err
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
-def test_a_browser_shows_every_figure_without_an_error(tmp_path: Path, scheme: str, width: int):
-    from playwright.sync_api import sync_playwright
-
+@needs_chromium
+def test_a_browser_shows_every_figure_without_an_error(tmp_path: Path):
     folder = make_run(tmp_path / "run", MIXED)
     finish(folder)
     draw(folder, 2)
     file = write_report(folder.root)
     problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
+    with open_page(problems, width=390) as page:
         page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
         page.goto(file.as_uri())
         page.wait_for_selector("#box-precision .main-svg")
-        drawn = page.eval_on_selector_all(
-            "section .main-svg", "all => new Set(all.map(x => x.closest('section').id)).size"
-        )
-        ink = page.evaluate("getComputedStyle(document.querySelector('#figure-history .xtick text')).fill")
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        browser.close()
+        sections = "all => new Set(all.map(part => part.closest('section').id)).size"
+        drawn = page.eval_on_selector_all("section .main-svg", sections)
+        assert drawn == 7  # final stage, history, curves, parallel, stages, CMC, precision; no importance of two trials
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, "fits a phone"
+        light = _brightness_of_text(page)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_timeout(500)
+        dark = _brightness_of_text(page)
     assert problems == []
-    assert drawn == 7  # final stage, history, curves, parallel, stages, CMC, precision: importance has too few trials
-    assert wide <= width
-    light = int(re.findall(r"\d+", ink)[0]) > 128
-    assert light == (scheme == "dark"), "text of the figures takes the colour of the page"
+    assert light < 128 < dark, "text of the figures takes the colour of the page"
+
+
+def _brightness_of_text(page) -> int:
+    """Red of the axis labels, 0 to 255."""
+    ink = page.evaluate("getComputedStyle(document.querySelector('#figure-history .xtick text')).fill")
+    return int(re.findall(r"\d+", ink)[0])

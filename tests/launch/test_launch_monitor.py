@@ -1,0 +1,129 @@
+"""`owkd monitor` as people use it: the command is started, and a browser looks at what it serves."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from browser import needs_chromium, open_page
+from PIL import Image
+
+from launch.cli import run_command
+from owkd.config import parse_config
+from search.board import Board, Scalars
+from search.events import EventFile
+from search.folder import RunFolder, create, trial_name
+from search.overview import Ended, Overview
+
+TRIALS = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run with the event files of six trials, pictures of one, and the search's own."""
+    config = parse_config(
+        {
+            "data": {"root": "/data", "dataset": "D"},
+            "search": {
+                "space": {
+                    "distill.teacher_weights": {"type": "simplex"},
+                    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+                }
+            },
+        }
+    )
+    folder = create(tmp_path_factory.mktemp("runs") / "watched", config, {})
+    board = Board(folder.tensorboard, config)
+    weights = {"original": 0.5, "attention": 1.0, "gce": 1.5}
+    for number in range(TRIALS):
+        board.open(number, {"distill.teacher_weights": weights, "distill.gram": 1e-4 * (number + 1)})
+        for epoch in (1, 2):
+            value = (number + epoch) / 10
+            metrics = {"val/mAP": value, "loss/total": 1 / value, "stage_weight/1": 1.0, "images_per_second": 50.0}
+            board.add(number, Scalars("Fold1", 0, epoch, epoch, value, value, metrics, time.time()))
+        board.close(number, "complete")
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), "gray").save(buffer, "png")
+    pictures = EventFile(folder.tensorboard / trial_name(TRIALS - 1))
+    pictures.picture("pictures/retrieval", buffer.getvalue())
+    pictures.close()
+    Overview(folder.tensorboard, "max", [Ended("complete", datetime.now(UTC), 0.5)], slots=2).close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: RunFolder):
+    """Where the command serves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-c",
+        "from launch.cli import main; main()",
+        "monitor",
+        str(folder.root),
+        "--port",
+        str(port),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+    try:
+        _await(f"http://127.0.0.1:{port}/data/runs", lambda text: len(json.loads(text)) == TRIALS + 1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"http://127.0.0.1:{port}/" in said
+
+
+def test_it_serves_every_trial_and_the_search(address: str):
+    tags = json.loads(urllib.request.urlopen(f"{address}/data/plugin/scalars/tags").read())
+    assert set(tags) == {*map(trial_name, range(TRIALS)), "search"}
+    assert {"val/mAP", "loss/total", "stage_weight/1", "objective_best"} <= set(tags["trial-00000"])
+    assert {"best_so_far", "trials/complete"} <= set(tags["search"])
+
+
+@needs_chromium
+def test_a_browser_finds_hyperparameters_scalars_and_pictures(address: str):
+    problems: list[str] = []
+    with open_page(problems) as page:
+        page.goto(f"{address}/#hparams")
+        for number in range(TRIALS):
+            page.get_by_text(trial_name(number)).first.wait_for()
+        page.get_by_text("distill.teacher_weights.gce").first.wait_for()
+        page.goto(f"{address}/#timeseries")
+        page.reload()
+        page.get_by_text("best_so_far").first.wait_for()
+        page.goto(f"{address}/#images")
+        page.reload()
+        page.get_by_text("pictures/retrieval").first.wait_for()
+    assert problems == []
+
+
+def test_a_folder_without_event_files_is_refused(tmp_path: Path, capfd):
+    assert run_command(["monitor", str(tmp_path)]) == 2
+    assert "tensorboard" in capfd.readouterr().err
+
+
+def _await(url: str, ready, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if ready(urllib.request.urlopen(url).read()):
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < deadline, f"{url} is not what it should be after {seconds:g} s"
+        time.sleep(0.3)
