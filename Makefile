@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo test test-all lint format bench
+.PHONY: help install demo test test-all chaos lint format bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, no
 test-all: $(INSTALLED) ## every test that this machine can run
 	marks=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "not gpu")'); \
 	$(BIN)/python -m pytest -m "$$marks"
+
+chaos: $(INSTALLED) ## kill searches at random moments, go on, and check that nothing was lost: minutes
+	PYTHONPATH=tests:. $(BIN)/python -m chaos $(CHAOS)
+	PYTHONPATH=tests:. $(BIN)/python -m chaos.cuts --every 7
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	$(BIN)/ruff check

@@ -45,6 +45,7 @@ def run_resume(run: Path, trials: int | None = None, address: str | None = None,
     from search.folder import open_run
     from search.runner import resume
 
+    _sweep()  # a run that is done starts no Ray, but its last driver may have left one
     connect = _sound(address, open_run(run)[1], run.parent)
     with _saying_how_to_resume(run):
         _conclude(resume(run, trials=trials, connect=connect, console=console, force=force))
@@ -55,6 +56,7 @@ def run_retrain(run: Path, address: str | None = None) -> None:
     from search.folder import open_run
     from search.retrain import retrain
 
+    _sweep()
     connect = _sound(address, open_run(run)[1], run.parent)
     with _saying_how_to_resume(run, "retrain"):
         outcome = retrain(run, connect=connect, console=console)

@@ -92,7 +92,7 @@ def softer_ends(folder: Path, rng: random.Random) -> list[str]:
     status = driver.kill(signal.SIGINT)
     now = states(run)
     print(f"Ctrl-C ({driver.seconds():.2f} s), exit {status}: {summary(run, now)}", flush=True)
-    if status == 0 or f"owkd resume {run}" not in "".join(driver.printed().splitlines()):
+    if status != 130 or f"owkd resume {run}" not in "".join(driver.printed().splitlines()):
         problems.append(f"Ctrl-C does not say how to go on; exit {status}:\n{driver.printed()}")
     if members(driver.pid):
         problems.append(f"Ctrl-C leaves {members(driver.pid)}")

@@ -10,6 +10,7 @@ way while it mends; a third goes to the end. Then the search must be whole, as a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -21,14 +22,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chaos.driver import load, prepare
+import torch  # noqa: F401  # once, not in every fork
+
+from chaos.driver import load, prepare, run_of
 from chaos.training import chained_run
 from chaos.whole import violations
 from owkd.config import Config
 from search.desk import SearchDesk
-from search.engine import scheduler_for
-from search.folder import RunFolder, create, driving, open_run, trial_name
+from search.folder import create, driving, open_run, trial_name
 from search.inputs import anchored
+from search.schedulers import scheduler_for
 from search.study import Study
 from search.trainable import Job, Message, work
 
@@ -47,7 +50,7 @@ class _Stopped(BaseException):
 
 def drive(folder: Path) -> None:
     """Begins the search of a prepared folder, or goes on with it, without Ray and one job at a time."""
-    run = folder / "runs" / "fake"
+    run = run_of(folder)
     if (run / "run.yaml").is_file():
         opened, config, _ = open_run(run)
     else:
@@ -105,10 +108,8 @@ def _do(job: Job, desk: SearchDesk, scheduler: Any) -> None:
         if decision == "STOP":
             raise _Stopped
 
-    try:
+    with contextlib.suppress(_Stopped):
         work(asdict(job), train=chained_run, send=send)
-    except _Stopped:
-        pass
     desk.stopped(job.key, told[-1])
 
 

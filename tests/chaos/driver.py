@@ -1,4 +1,5 @@
-"""The process that is killed: `python -m chaos.driver FOLDER` begins the search of a prepared folder, or goes on with it.
+"""The process that is killed: `python -m chaos.driver FOLDER` begins the search of a prepared folder, or goes
+on with it.
 
 It is the real command line; only what trains, and what looks at the data first, are stand-ins.
 """
@@ -10,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fake_training import fake_check, fake_config, make_plan
+
 import search.runner
 from chaos.training import chained_run
-from fake_training import fake_check, fake_config, make_plan
 from launch.cli import run_command
 from owkd.config import Config, load_config
 from search.runner import Work

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chaos.driver import UP
+from chaos.driver import UP, run_of
 from search.folder import RunFolder, is_driven
 from search.store import read_epochs, read_trials
 
@@ -77,7 +77,7 @@ def start(folder: Path, epoch_s: float) -> Driver:
 
 def wait_for(driver: Driver, moment: Moment, rng: random.Random, trials: int) -> bool:
     """Waits until the moment has come -> False when the driver was done before."""
-    run = driver.folder / "runs" / "fake"
+    run = run_of(driver.folder)
     epochs = known_epochs(run)
     delay = 0.0
     match moment:

@@ -31,13 +31,15 @@ def chained_run(
     fold: str,
     directory: Path,
     seed: int | None = None,
+    noted: bool = True,
 ) -> None:
     seed = config.train.seed if seed is None else seed
     directory.mkdir(parents=True, exist_ok=True)
     state = directory / "last.pt"
     history = json.loads(state.read_text()) if state.exists() else []
     fate = fake_training._fate(config, directory)
-    _note(config, "workers.log", f"{directory.parent.name} {os.getpid()}")
+    if noted:
+        _note(config, "workers.log", f"{_trial(directory)} {os.getpid()}")
     for epoch in range(1, config.train.epochs + 1):
         replayed = epoch <= len(history)
         if not replayed:
@@ -48,7 +50,8 @@ def chained_run(
                 path.write_text(json.dumps(history[-1]))
             with written_whole(state) as path:
                 path.write_text(json.dumps(history))
-            _note(config, "trained.log", f"{directory.parent.name} {fold} {seed} {epoch}")
+            if noted:
+                _note(config, "trained.log", f"{_trial(directory)} {fold} {seed} {epoch}")
         if report is not None:
             report(Epoch(fold, seed, epoch, history[epoch - 1]["metrics"], replayed))
 
@@ -63,6 +66,7 @@ def alone(config: Config, trial: str, *, fold: str, directory: Path) -> list[dic
                 lambda epoch: told.__setitem__(epoch.epoch, epoch.metrics),
                 fold=fold,
                 directory=directory / trial / fold,
+                noted=False,
             )
             break
         except (DivergedError, UserError):
@@ -80,6 +84,10 @@ def _next(config: Config, history: list[dict[str, Any]], fold: str, seed: int, f
     metrics = curve(config, fold, seed, len(history) + 1, 0.01 if fate == "bad" else 1.0)
     metrics["val/mAP"] += 0.01 * int(chain[:8], 16) / 2**32
     return {"chain": chain, "metrics": metrics}
+
+
+def _trial(directory: Path) -> str:
+    return next(part for part in directory.parts if part.startswith("trial-"))
 
 
 def _note(config: Config, name: str, line: str) -> None:

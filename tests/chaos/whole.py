@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from chaos.driver import run_of
 from chaos.training import alone
 from owkd.config import Config
 from search.folder import RunFolder, is_driven, open_run, trial_name
@@ -40,7 +41,7 @@ Row = dict[str, Any]
 
 def violations(folder: Path, *, trials: int, interrupted: set[int]) -> list[str]:
     """Everything that is wrong with the finished search of a prepared folder; `interrupted`: trials seen cut off."""
-    run = folder / "runs" / "fake"
+    run = run_of(folder)
     _, config, _ = open_run(run)
     rows = read_trials(run / "results").to_pylist()
     epochs = read_epochs(run / "results").to_pylist()
@@ -102,7 +103,7 @@ def _tables(run: Path, epochs: list[Row]) -> Iterator[str]:
 
 
 def _remains(folder: Path) -> Iterator[str]:
-    run = RunFolder(folder / "runs" / "fake")
+    run = RunFolder(run_of(folder))
     temporary = [path for path in (folder / "runs").rglob("*") if path.name.endswith((".tmp", ".lock"))]
     left = [path for path in temporary if path != run.lock]
     if left:
