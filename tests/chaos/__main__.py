@@ -37,7 +37,7 @@ def main() -> int:
     killed: Counter[str] = Counter()
     rounds = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
-        while killed.total() < options.kills:
+        while killed.total() < options.kills and rounds < options.kills:
             found = one_search(Path(scratch) / str(rounds), rng, rounds, options.kills, killed)
             rounds += 1
             print(f"search {rounds}: {'whole' if not found else f'{len(found)} violations'}", flush=True)
@@ -82,7 +82,8 @@ def softer_ends(folder: Path, rng: random.Random) -> list[str]:
     """One worker killed as the kernel does when memory is short, and one Ctrl-C."""
     run = prepare(folder, trials=TRIALS, seed=99, fates=FATES)
     driver = start(folder, EPOCH_S)
-    wait_for(driver, "training", rng, TRIALS)
+    if not wait_for(driver, "training", rng, TRIALS):
+        return [f"the search ended early:\n{driver.printed()}"]
     trial = kill_worker(folder)
     print(f"worker of trial {trial} killed ({driver.seconds():.2f} s): {summary(run, states(run))}", flush=True)
     wait_for(driver, "training", rng, TRIALS)

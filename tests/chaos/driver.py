@@ -53,7 +53,7 @@ def load(folder: Path) -> Config:
 
 def drive(folder: Path) -> int:
     """Begins the search, or goes on with it -> exit status."""
-    search.runner.Work = lambda: WORK  # type: ignore[assignment,misc]
+    search.runner.OWKD = WORK
     run = run_of(folder)
     if (run / "run.yaml").is_file():
         return run_command(["resume", str(run)])
