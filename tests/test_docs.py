@@ -1,20 +1,26 @@
 """What the documentation names exists."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
-from launch.cli import run_command
+from launch.cli import app, run_command
 from owkd.config import parse_config
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/method.md", "docs/data.md", "README.md", "CONTRIBUTING.md")
+PAGES = (*(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))), "README.md", "CONTRIBUTING.md")
 NAMED = re.compile(r"`(\w+)` \(`([\w/]+\.py)`\)")
 FILE = re.compile(r"`((?:owkd|search|launch|tests|docs)/[\w./]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
-COMMAND = re.compile(r"owkd ((?:data )?[a-z]+)")
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands} | {
+    group.name for group in app.registered_groups
+}
+TYPED = re.compile(r"^(?:    )?owkd [^|\n]+$", re.MULTILINE)
+"""a line of a block that is a command; in running text commands stand between backticks"""
+QUOTED = re.compile(r"`owkd ([a-z][^`]*)`")
 
 
 def test_every_name_is_defined_where_the_page_says() -> None:
@@ -34,12 +40,21 @@ def test_every_file_and_link_leads_somewhere(page: str) -> None:
     assert not missing
 
 
-def test_every_command_of_the_data_page_exists() -> None:
-    commands = {"data synth", "data prepare", "data check", "run"}
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_option_exists(page: str, capfd) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = [line.strip().removeprefix("owkd ") for line in TYPED.findall(text) if line.split()[1] in COMMANDS]
+    for line in dict.fromkeys([*lines, *QUOTED.findall(text)]):
+        words = [word for word in shlex.split(line.replace("|", " "), comments=True) if word != "..."]
+        # --help is answered when all words before it are known
+        assert run_command([*words, "--help"]) == 0, f"owkd {line}: {capfd.readouterr().err}"
+
+
+def test_the_pages_are_found_and_name_commands() -> None:
+    assert len(PAGES) >= 8
     text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-    assert {match for match in COMMAND.findall(text) if match != "comes"} == commands
-    for command in commands:
-        assert run_command([*command.split(), "--help"]) == 0
+    assert {"data check /data/thermal/SYSU-MM01_thermal"} <= {line.strip()[5:] for line in TYPED.findall(text)}
+    assert run_command(["search", "c.yaml", "--no-such-option", "--help"]) == 2
 
 
 def test_the_readmes_configuration_is_a_right_one() -> None:
