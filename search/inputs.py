@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from owkd.config import Config, with_values
+from owkd.config import Config, StudentConfig, with_values
 from owkd.errors import ConfigError, UserError
 from search.changes import compare
+from search.space import students
 
 
 def check_inputs(config: Config) -> dict[str, Any]:
@@ -58,9 +59,15 @@ def _collected(problems: list[str]) -> Iterator[None]:
 
 
 def _try_student(config: Config) -> None:
+    """One of each start that a trial may have; depths matter where weights are fetched for them."""
     from owkd.training.prepare import first_network
 
-    first_network(config.student, 2, config.data.image_size, "student", seed=0)
+    starts: dict[object, StudentConfig] = {}
+    for student in students(config).values():
+        fetched = (student.init_file, student.depths) if student.init == "imagenet" else None
+        starts.setdefault((student.preset, fetched), student)
+    for student in starts.values():
+        first_network(student, 2, config.data.image_size, "student", seed=0)
 
 
 def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ...]]:
@@ -90,6 +97,17 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
     else:
         shape = architecture(config.student.preset, config.student.depths)
         load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+    taught = read_info(path).shape
+    problems = []
+    for proposal, student in students(config).items():
+        shape = architecture(student.preset, student.depths)
+        if student != config.student and (shape.dims, shape.patch) != (taught.dims, taught.patch):
+            problems.append(
+                f"{path} cannot teach every student: its channels must equal theirs, but are {taught.dims} (stem "
+                f"{taught.patch}), and {proposal} with {shape.dims} (stem {shape.patch}); do drop that choice"
+            )
+    if problems:
+        raise ConfigError(problems)
     return _sha256(path)
 
 

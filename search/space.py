@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -28,6 +28,10 @@ from owkd.config import (
     IntRange,
     Simplex,
     SpaceEntry,
+    StudentConfig,
+    combinations,
+    holds,
+    parents_first,
     with_values,
 )
 
@@ -56,36 +60,60 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
-    """Asks Optuna for every parameter that has none yet -> values by path."""
-    params: dict[str, Any] = {}
-    for name, found in distributions(space).items():
-        match found:
-            case FloatDistribution():
-                params[name] = trial.suggest_float(name, found.low, found.high, step=found.step, log=found.log)
-            case IntDistribution():
-                params[name] = trial.suggest_int(name, found.low, found.high, step=found.step, log=found.log)
-            case CategoricalDistribution():
-                params[name] = trial.suggest_categorical(name, found.choices)
-    return resolve(space, params)
+    """Asks Optuna for every parameter that has none yet -> values by path.
+
+    An entry whose condition does not hold is not asked for, and has no value.
+    """
+    values: dict[str, Any] = {}
+    for path in parents_first(space):
+        if holds(space[path], values):
+            params = {name: _ask(trial, name, found) for name, found in _distributions(path, space[path]).items()}
+            values[path] = _resolve(path, space[path], params)
+    return {path: values[path] for path in space if path in values}
 
 
 def resolve(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Optuna's parameters -> values by path."""
-    return {path: _resolve(path, entry, params) for path, entry in space.items()}
+    """Optuna's parameters -> values by path, of the entries whose conditions hold."""
+    values: dict[str, Any] = {}
+    for path in parents_first(space):
+        if holds(space[path], values):
+            values[path] = _resolve(path, space[path], params)
+    return {path: values[path] for path in space if path in values}
 
 
 def published_point(config: Config) -> Point:
-    """The published setting: what is searched under `distill` takes its published default, all else stays as it is."""
-    space = config.search.space
+    """The published setting: what is searched under `distill` takes its published default, all else stays as it is.
+
+    An entry whose condition does not hold in it has no value there either.
+    """
     published = config.model_copy(update={"distill": DistillConfig()}).to_dict()
     own = config.to_dict()
+
+    def look(path: str) -> tuple[str, Any]:
+        return _look_up(published if path.startswith("distill.") else own, path)
+
+    return _point(config.search.space, look)
+
+
+def nearest_point(config: Config, values: Mapping[str, Any], base: Config) -> Point:
+    """A trial of another run in this space: `values` were searched there, all else was as in its `base`."""
+    tree = with_values(base, {**values, "search": {}}).to_dict()
+    return _point(config.search.space, lambda path: _look_up(tree, path))
+
+
+def _point(space: Space, look: Callable[[str], tuple[str, Any]]) -> Point:
     values: dict[str, Any] = {}
     params: dict[str, Any] = {}
-    for path, entry in space.items():
-        where, value = _look_up(published if path.startswith("distill.") else own, path)
-        values[where] = entry.value if isinstance(entry, Fixed) else value
-        params |= _nearest(path, entry, value if where == path else None)
-    expressed = resolve(space, params)
+    expressed: dict[str, Any] = {}
+    for path in parents_first(space):
+        entry = space[path]
+        where, value = look(path)
+        if holds(entry, values):
+            values[where] = entry.value if isinstance(entry, Fixed) else value
+        if holds(entry, expressed):
+            nearest = _nearest(path, entry, value if where == path else None)
+            params |= nearest
+            expressed[path] = _resolve(path, entry, nearest)
     exact = all(path in expressed and _equal(expressed[path], value) for path, value in values.items())
     return Point(values, params, exact)
 
@@ -97,6 +125,19 @@ def single(config: Config, values: Mapping[str, Any]) -> Config:
     """
     judged_by = {"name": "none", "metric": config.search.scheduler.metric}
     return with_values(config, {**values, "search.space": {}, "search.scheduler": judged_by})
+
+
+def students(config: Config) -> dict[str, StudentConfig]:
+    """Every student that a trial may train, the configuration's own included, by what proposes it."""
+    space = config.search.space
+    names = [name for name in space if name.startswith("student.")]
+    found = {"student": config.student}
+    for values in combinations(space, names):
+        student = single(config, values).student
+        if student not in found.values():
+            searched = (f"{name} {values[name]!r}" for name in names if name in values)
+            found[f"search.space would propose {', '.join(searched)}"] = student
+    return found
 
 
 def columns(config: Config) -> dict[str, ColumnType]:
@@ -162,6 +203,17 @@ def _distributions(path: str, entry: SpaceEntry) -> dict[str, BaseDistribution]:
             return {}
         case Simplex():
             return {_u_name(path, part): FloatDistribution(SMALLEST_U, 1.0) for part in SIMPLEXES[path]}
+
+
+def _ask(trial: BaseTrial, name: str, found: BaseDistribution) -> Any:
+    match found:
+        case FloatDistribution():
+            return trial.suggest_float(name, found.low, found.high, step=found.step, log=found.log)
+        case IntDistribution():
+            return trial.suggest_int(name, found.low, found.high, step=found.step, log=found.log)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(name, found.choices)
+    raise AssertionError(f"no parameter of this kind: {found}")
 
 
 def _resolve(path: str, entry: SpaceEntry, params: Mapping[str, Any]) -> Any:

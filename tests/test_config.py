@@ -207,3 +207,118 @@ def test_every_searchable_path_names_a_field() -> None:
     for path in paths:
         if not path.startswith("distill.stage_weights."):  # absent while the weights are learned
             value_at(config, path)
+
+
+PRESET = {"type": "categorical", "choices": ["nano", "micro"]}
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"train.precision": {"type": "categorical", "choices": ["fp32", "fp32"]}}, "'fp32' stands there twice"),
+        ({"distill.gram": {"type": "categorical", "choices": [0.1, float("nan")]}}, "plain finite values, but got nan"),
+        (
+            {"distill.gram": {"type": "float", "low": 0, "high": 1, "step": 2}},
+            "step must be at most high - low, but got 2.0 for 0.0 to 1.0",
+        ),
+        (
+            {
+                "distill.teacher_weights": {"type": "simplex"},
+                "distill.teacher_weights.gce": {"type": "float", "low": 0, "high": 2},
+            },
+            "teacher_weights.gce: must not be searched beside distill.teacher_weights",
+        ),
+        (
+            {
+                "distill.gram": {"type": "float", "low": 0, "high": 1},
+                "distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"distill.gram": 0.5}},
+            },
+            "must name a categorical or fixed entry, but distill.gram is float",
+        ),
+        (
+            {"distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "bf16"}}},
+            "must name another entry of the space; do add train.precision to it",
+        ),
+        (
+            {
+                "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
+                "distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "fp16"}},
+            },
+            "must be a value of train.precision ('fp32', 'bf16'), but got 'fp16'",
+        ),
+        (
+            {
+                "train.precision": {"type": "fixed", "value": "fp32", "when": {"student.preset": "nano"}},
+                "student.preset": {**PRESET, "when": {"train.precision": "fp32"}},
+            },
+            "must not lead back to train.precision",
+        ),
+        (
+            {"train.batch_size": {"type": "int", "low": 8, "high": 32}},
+            "train.batch_size: would propose 9 (and 11 more like it), but train: batch_size must be a multiple of",
+        ),
+        (
+            {"student.preset": PRESET, "student.init": {"type": "categorical", "choices": ["random", "imagenet"]}},
+            "student.preset: would propose 'nano' with student.init: would propose 'imagenet', but student: init must",
+        ),
+    ],
+)
+def test_a_space_that_can_propose_what_is_wrong_is_refused(space: dict[str, Any], words: str) -> None:
+    found = problems(search={"space": space})
+    assert any(words in problem for problem in found), found
+
+
+def test_a_condition_keeps_a_wrong_combination_out() -> None:
+    space = {
+        "student.preset": PRESET,
+        "student.init": {"type": "categorical", "choices": ["random", "imagenet"], "when": {"student.preset": "micro"}},
+        "train.batch_size": {"type": "int", "low": 8, "high": 32, "step": 4},
+        "student.depths": {"type": "categorical", "choices": [[1, 1, 1, 1], [1, 1, 3, 1]]},
+    }
+    assert len(parse_config(raw(search={"space": space})).search.space) == 4
+
+
+def test_mistakes_of_the_space_are_all_named_at_once() -> None:
+    space = {
+        "train.batch_size": {"type": "int", "low": 8, "high": 32},
+        "train.precision": {"type": "categorical", "choices": ["fp32", "fp16"]},
+        "distil.gram": {"type": "float", "low": 0, "high": 1},
+        "distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "fp12"}},
+        "student.preset": {"type": "categorical", "choices": ["micro", "micro"]},
+    }
+    text = "\n".join(problems(search={"space": space}))
+    for words in ("would propose 9", "would propose 'fp16'", "did you mean 'distill.gram'", "'fp12'", "twice"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        ({"objectives": [{"metric": "latency_ms"}]}, "must begin with a metric of what the student learned"),
+        (
+            {"objectives": [{"metric": "val/mAP"}, {"metric": "val/mINP", "reduction": "last"}]},
+            "must have one reduction, because a trial is judged by one model, but got best, last",
+        ),
+        ({"objectives": [{"metric": "val/mAP"}, {"metric": "val/mAP"}]}, "val/mAP stands there twice"),
+        (
+            {"objectives": [{"metric": "val/mAP", "reduction": "mean of last 0"}, {"metric": "flops"}]},
+            "`mean of last N` with N of 1 or more",
+        ),
+        ({"scheduler": {"metric": "flops"}}, "search.scheduler.metric must be one that changes from epoch to epoch"),
+        ({"constraints": ["latency_ms < 5"]}, "METRIC <= NUMBER or METRIC >= NUMBER"),
+        (
+            {"sampler": {"name": "cmaes"}, "objectives": [{"metric": "val/mAP"}, {"metric": "flops"}]},
+            "for several objectives, but got cmaes",
+        ),
+        ({"sampler": {"name": "cmaes"}, "constraints": ["flops <= 5"]}, "with constraints, but got cmaes"),
+        (
+            {"sampler": {"name": "cmaes"}, "space": {"distill.gram": {"type": "float", "low": 0, "high": 1}}},
+            "fewer than two numbers are searched in every trial, but got cmaes for 1",
+        ),
+        ({"sampler": {"name": "random"}, "warm_start": "runs/a"}, "one that learns (tpe, gp, cmaes, nsga2)"),
+    ],
+)
+def test_what_a_search_cannot_do_is_refused(search: dict[str, Any], words: str) -> None:
+    found = problems(search=search)
+    assert len(found) == 1
+    assert words in found[0]

@@ -5,9 +5,9 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     tree      the sections of one training       search    the sections of a search and of its final stage
     paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
     reading   files and plain values -> a tree     salvage   what is right of a tree that has mistakes
+    space_checks   what a search can propose         mistakes  in words
 """
 
-from owkd.config.checks import SIMPLEXES
 from owkd.config.paths import field_paths, value_at
 from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
@@ -29,6 +29,7 @@ from owkd.config.search import (
     SpaceEntry,
     parse_constraint,
 )
+from owkd.config.space_checks import SIMPLEXES, combinations, holds, parents_first
 from owkd.config.tree import (
     FOLD_PLACEHOLDER,
     NO_DISTILLATION,
@@ -85,8 +86,11 @@ __all__ = [
     "TeacherConfig",
     "TeacherWeights",
     "TrainConfig",
+    "combinations",
     "field_paths",
+    "holds",
     "load_config",
+    "parents_first",
     "parse_config",
     "parse_constraint",
     "read_config",

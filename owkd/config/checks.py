@@ -1,29 +1,14 @@
-"""What a configuration must hold beyond the type of each field, and every mistake in words."""
+"""What a configuration must hold beyond the type of each field."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
-
-from owkd.config.paths import field_paths, set_dotted, walk
-from owkd.config.search import MAXIMISED, Choice, Fixed, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
-from owkd.config.tree import FOLD_PLACEHOLDER, Config, StageWeights, TeacherWeights
-
-SIMPLEXES: dict[str, tuple[str, ...]] = {
-    "distill.teacher_weights": tuple(TeacherWeights.model_fields),
-    "distill.stage_weights": tuple(StageWeights.model_fields),
-}
+from owkd.config.search import MAXIMISED, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
+from owkd.config.space_checks import SIMPLEXES, space_checks
+from owkd.config.tree import FOLD_PLACEHOLDER, Config
 
 
 def cross_checks(config: Config) -> list[str]:
-    problems = []
-    for name, entry in config.search.space.items():
-        problems.extend(_name_check(name) or _entry_check(config, name, entry))
-    problems.extend(_condition_checks(config.search.space))
-    problems.extend(_objective_checks(config.search))
+    problems = [*space_checks(config), *_objective_checks(config.search)]
     scheduler = config.search.scheduler
     if config.search.space and scheduler.name != "none" and scheduler.grace_epochs > config.train.epochs:
         problems.append(
@@ -37,42 +22,6 @@ def cross_checks(config: Config) -> list[str]:
             f"identities of one fold only, but got {checkpoint!r} for {', '.join(config.fold_names())}"
         )
     return problems
-
-
-def _condition_checks(space: Mapping[str, SpaceEntry]) -> list[str]:
-    problems = []
-    for name, entry in space.items():
-        for parent, wanted in entry.when.items():
-            where = f"search.space.{name}.when.{parent}"
-            other = space.get(parent)
-            if other is None:
-                problems.append(f"{where}: must name another entry of the space; do add {parent} to it")
-                continue
-            if not isinstance(other, Choice | Fixed):
-                problems.append(f"{where}: must name a categorical or fixed entry, but {parent} is {other.type}")
-                continue
-            choices = other.choices if isinstance(other, Choice) else (other.value,)
-            problems.extend(
-                f"{where}: must be a value of {parent} ({', '.join(map(repr, choices))}), but got {value!r}"
-                for value in wanted
-                if value not in choices
-            )
-        if _depends_on_itself(space, name):
-            problems.append(f"search.space.{name}.when: must not lead back to {name}; do break the circle")
-    return problems
-
-
-def _depends_on_itself(space: Mapping[str, SpaceEntry], name: str) -> bool:
-    seen: set[str] = set()
-    ahead = list(space[name].when)
-    while ahead:
-        parent = ahead.pop()
-        if parent == name:
-            return True
-        if parent in space and parent not in seen:
-            seen.add(parent)
-            ahead.extend(space[parent].when)
-    return False
 
 
 def _objective_checks(search: SearchConfig) -> list[str]:
@@ -128,71 +77,3 @@ def _numbers(name: str, entry: SpaceEntry) -> int:
     if isinstance(entry, Simplex):
         return len(SIMPLEXES.get(name, ()))
     return isinstance(entry, FloatRange | IntRange)
-
-
-def describe_errors(error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors():
-        location = [str(part) for part in problem["loc"]]
-        where = ".".join(location)
-        if problem["type"] == "extra_forbidden":
-            siblings = children(location[:-1])
-            near = difflib.get_close_matches(location[-1], siblings, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(siblings)}"
-            lines.append(f"{where}: unknown key; {hint}")
-        elif problem["type"] == "missing":
-            lines.append(f"{where}: is required")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            value = problem.get("input")
-            shown = "" if isinstance(value, dict | BaseModel) else f", but got {value!r}"
-            lines.append(f"{where}: {message}{shown}")
-    return lines
-
-
-def space_checks_alone(raw: Mapping[str, Any]) -> list[str]:
-    """Unknown names in the space, of entries that have other mistakes too."""
-    search = raw.get("search")
-    space = search.get("space") if isinstance(search, dict) else None
-    return [problem for name in space for problem in _name_check(str(name))] if isinstance(space, dict) else []
-
-
-def _name_check(name: str) -> list[str]:
-    known = field_paths()
-    if name in known:
-        return []
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "do name a field by its dotted path, such as distill.gram"
-    return [f"search.space.{name}: names no field of the configuration; {hint}"]
-
-
-def _entry_check(config: Config, name: str, entry: SpaceEntry) -> list[str]:
-    if isinstance(entry, Simplex):
-        if name in SIMPLEXES:
-            return []
-        return [f"search.space.{name}: a simplex fits {' and '.join(SIMPLEXES)} only"]
-    match entry:
-        case Choice():
-            values = entry.choices
-        case Fixed():
-            values = (entry.value,)
-        case _:
-            values = (entry.low, entry.high)
-    problems = []
-    for value in values:
-        raw = config.to_dict()
-        raw["search"] = {}
-        set_dotted(raw, name, value)
-        try:
-            Config.model_validate(raw)
-        except ValidationError as error:
-            problems.append(f"search.space.{name}: would propose {value!r}, but {'; '.join(describe_errors(error))}")
-    return problems
-
-
-def children(location: Sequence[str]) -> list[str]:
-    """Names of the fields in a section."""
-    prefix = ".".join(location)
-    depth = len(location)
-    names = [path for path in walk(Config) if path.startswith(f"{prefix}." if prefix else "")]
-    return sorted({path.split(".")[depth] for path in names if path.count(".") == depth})

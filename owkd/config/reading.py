@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from owkd.config.checks import cross_checks, describe_errors, space_checks_alone
+from owkd.config.checks import cross_checks
+from owkd.config.mistakes import describe_errors
 from owkd.config.paths import set_dotted
 from owkd.config.salvage import concerns, salvage
+from owkd.config.space_checks import space_checks_alone
 from owkd.config.tree import Config
 from owkd.errors import ConfigError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from owkd.config.checks import children
+from owkd.config.mistakes import children
 from owkd.config.tree import Config
 
 PLACEHOLDER = {"root": ".", "dataset": "unknown"}

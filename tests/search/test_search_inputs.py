@@ -114,3 +114,17 @@ def test_a_missing_imagenet_start_is_found_before_the_search(tmp_path: Path) -> 
     }
     with pytest.raises(ConfigError, match=r"no/such\.pth"):
         check_inputs(parse_config(raw))
+
+
+def test_every_student_that_may_be_proposed_must_fit_the_teacher(data: Path, tmp_path: Path) -> None:
+    save_teacher(tmp_path / "teacher-Fold1.safetensors", classes_of(data))
+    depths = {"type": "categorical", "choices": [[1, 1, 1, 1], [2, 1, 3, 1]]}
+    fitting = config_of(data, tmp_path, search={"space": {"student.depths": depths}})
+    assert check_inputs(fitting)["teacher"].keys() == {"Fold1"}
+    preset = {"type": "categorical", "choices": ["nano", "micro"]}
+    config = config_of(data, tmp_path, search={"space": {"student.preset": preset, **SPACE}})
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(config)
+    (problem,) = caught.value.problems
+    assert "cannot teach every student" in problem
+    assert "search.space would propose student.preset 'micro' with (96, 192, 384, 768)" in problem

@@ -68,7 +68,7 @@ def test_every_kind_of_entry_is_proposed_within_its_range() -> None:
             "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
             "distill.temperature": {"type": "float", "low": 0.5, "high": 4.2, "step": 0.5},
             "train.epochs": {"type": "int", "low": 5, "high": 20, "step": 5},
-            "train.batch_size": {"type": "int", "low": 2, "high": 64, "log": True},
+            "train.validation_batch_size": {"type": "int", "low": 2, "high": 64, "log": True},
             "student.depths": {"type": "categorical", "choices": [[1, 1, 9, 1], [1, 1, 1, 1]]},
             "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
         }
@@ -77,7 +77,7 @@ def test_every_kind_of_entry_is_proposed_within_its_range() -> None:
     assert all(1e-6 <= values["distill.gram"] <= 1e-2 for values in found)
     assert {values["distill.temperature"] for values in found} <= {0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4}
     assert {values["train.epochs"] for values in found} == {5, 10, 15, 20}
-    assert all(2 <= values["train.batch_size"] <= 64 for values in found)
+    assert all(2 <= values["train.validation_batch_size"] <= 64 for values in found)
     assert [1, 1, 9, 1] in [values["student.depths"] for values in found]
     assert {values["train.precision"] for values in found} == {"fp32", "bf16"}
 
@@ -175,3 +175,75 @@ def test_columns_are_flat_and_typed() -> None:
 def test_values_are_described_on_one_short_line() -> None:
     values = {"distill.gram": 0.000123456, TEACHERS: {"original": 1.5, "attention": 1.0, "gce": 0.5}, STAGES: "learned"}
     assert describe(values) == "gram 0.000123, teacher_weights 1.50/1.00/0.50, stage_weights learned"
+
+
+CONDITIONAL = {
+    "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
+    "train.learning_rate": {
+        "type": "float",
+        "low": 1e-5,
+        "high": 1e-2,
+        "log": True,
+        "when": {"train.precision": "bf16"},
+    },
+    STAGES: {"type": "simplex", "when": {"train.precision": "fp32", "student.preset": ["micro", "tiny"]}},
+    "student.preset": {"type": "categorical", "choices": ["micro", "tiny", "small"]},
+    "train.epochs": {"type": "fixed", "value": 7},
+}
+
+
+def test_an_entry_is_drawn_where_its_conditions_hold_and_has_no_value_elsewhere() -> None:
+    space = config_of(CONDITIONAL).search.space
+    found = draws(space, 80)
+    for values in found:
+        assert ("train.learning_rate" in values) == (values["train.precision"] == "bf16")
+        assert (STAGES in values) == (values["train.precision"] == "fp32" and values["student.preset"] != "small")
+        assert values["train.epochs"] == 7
+    assert {len(values) for values in found} == {3, 4}
+    assert len({str(values.get(STAGES)) for values in found}) > 10
+
+
+def test_a_field_whose_condition_does_not_hold_keeps_the_configurations_value_and_is_null() -> None:
+    config = config_of(CONDITIONAL, train={"learning_rate": 3e-4})
+    values = next(values for values in draws(config.search.space, 20) if "train.learning_rate" not in values)
+    assert with_values(config, values).train.learning_rate == 3e-4
+    flat = flatten(columns(config), values)
+    assert flat["train.learning_rate"] is None
+    assert flat["train.epochs"] == 7
+
+
+def test_what_is_read_back_from_the_study_is_what_was_drawn() -> None:
+    space = config_of(CONDITIONAL).search.space
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(20):
+        trial = study.ask()
+        assert suggest(trial, space) == resolve(space, trial.params)
+
+
+def test_a_condition_on_a_condition_that_does_not_hold_does_not_hold_either() -> None:
+    space = config_of(
+        {
+            "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"]},
+            "student.preset": {
+                "type": "categorical",
+                "choices": ["micro", "tiny"],
+                "when": {"train.precision": "bf16"},
+            },
+            "train.weight_decay": {"type": "float", "low": 0, "high": 1, "when": {"student.preset": ["micro", "tiny"]}},
+        }
+    ).search.space
+    for values in draws(space, 20):
+        assert ("train.weight_decay" in values) == (values["train.precision"] == "bf16")
+
+
+def test_the_published_setting_respects_conditions() -> None:
+    """micro at fp32: the learning rate is not searched there, the stage weights are learned."""
+    point = published_point(config_of(CONDITIONAL))
+    assert point.values == {"train.precision": "fp32", "student.preset": "micro", STAGES: "learned", "train.epochs": 7}
+    assert "train.learning_rate" not in point.params
+    assert not point.exact
+    space = {**CONDITIONAL, STAGES: {"type": "simplex", "when": {"student.preset": "small"}}}
+    point = published_point(config_of(space))
+    assert point.values.keys() == {"train.precision", "student.preset", "train.epochs"}
+    assert point.params == {"train.precision": "fp32", "student.preset": "micro"}
+    assert point.exact
