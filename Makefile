@@ -11,10 +11,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo test test-all chaos lint format bench
+.PHONY: help install demo test test-cluster test-all chaos lint format bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## create .venv with everything in it
 
@@ -29,6 +29,9 @@ demo: $(INSTALLED) ## the whole story on synthetic thermal images; results in DE
 
 test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
 	$(BIN)/python -m pytest
+
+test-cluster: $(INSTALLED) ## a search on several hosts of this machine, through `ray up`; needs root
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 test-all: $(INSTALLED) ## every test that this machine can run
 	marks=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "not gpu")'); \

@@ -36,6 +36,7 @@ def demo(
 
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
+app.add_typer(cluster.app, name="cluster")
 for command in (
     models.distill,
     runs.plan,

@@ -46,8 +46,10 @@ def test_every_command_and_option_exists(page: str, capfd) -> None:
     lines = [line.strip().removeprefix("owkd ") for line in TYPED.findall(text) if line.split()[1] in COMMANDS]
     for line in dict.fromkeys([*lines, *QUOTED.findall(text)]):
         words = [word for word in shlex.split(line.replace("|", " "), comments=True) if word != "..."]
-        # --help is answered when all words before it are known
-        assert run_command([*words, "--help"]) == 0, f"owkd {line}: {capfd.readouterr().err}"
+        outer, _, inner = " ".join(words).partition(" -- ")  # a command that is handed to a cluster stands behind
+        for command in filter(None, (outer, inner)):
+            # --help is answered when all words before it are known
+            assert run_command([*command.split(), "--help"]) == 0, f"owkd {line}: {capfd.readouterr().err}"
 
 
 def test_the_pages_are_found_and_name_commands() -> None:

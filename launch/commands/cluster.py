@@ -1,12 +1,92 @@
-"""Commands on clusters: look at one."""
+"""Commands on clusters: describe one, start it, give it searches, look at it, take it down."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from launch.commands.arguments import Address
+from launch.console import console
 from owkd.config import load_config
+
+app = typer.Typer(no_args_is_help=True, help="Start a Ray cluster, search on it, take it down.")
+
+ClusterPath = Annotated[Path, typer.Argument(metavar="[FILE]", help="What `ray up` reads; see docs/cluster.md.")]
+DEFAULT = Path("cluster.yaml")
+
+
+@app.command()
+def init(
+    kind: Annotated[Literal["aws", "local", "kuberay"], typer.Argument(help="local: machines that you have.")],
+    file: ClusterPath = DEFAULT,
+) -> None:
+    """Write a file to start from; every line that waits for an edit says so."""
+    from launch.cluster_file import write_template
+
+    write_template(kind, file)
+    console.print(f"written: {file}; edit it, then: owkd cluster check {file}", soft_wrap=True)
+
+
+@app.command()
+def check(file: ClusterPath = DEFAULT) -> None:
+    """Name every line that is still the template's, and what Ray would refuse."""
+    from launch.cluster import check
+
+    check(file)
+
+
+@app.command()
+def up(file: ClusterPath = DEFAULT) -> None:
+    """Start the cluster, or bring a running one up to date."""
+    from launch.cluster import up
+
+    up(file)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def submit(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[FILE] -- COMMAND ...", help="search CONFIG, resume RUN, retrain RUN or doctor, as always."
+        ),
+    ],
+    detach: Annotated[bool, typer.Option("--detach", help="Do not show the log.")] = False,
+) -> None:
+    """Run an owkd command on the head, where it survives a closed terminal, and show its log. Ctrl-C only detaches."""
+    from launch.jobs import COMMANDS, submit
+
+    words = [word for word in arguments if word != "--"]
+    given = bool(words) and words[0] not in COMMANDS
+    submit(Path(words[0]) if given else DEFAULT, words[given:], follow=not detach)
+
+
+@app.command()
+def status(
+    file: ClusterPath = DEFAULT,
+    follow: Annotated[bool, typer.Option("--follow", help="Show the log of a job until it ends.")] = False,
+    job: Annotated[str | None, typer.Option(help="Which job to follow; the newest when unset.")] = None,
+) -> None:
+    """List nodes, jobs and how far they are; or come back to a job with --follow."""
+    from launch.jobs import attach, status
+
+    if follow or job:
+        attach(file, job)
+    else:
+        status(file)
+
+
+@app.command()
+def down(
+    file: ClusterPath = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the cluster down; what lies on shared or object storage stays."""
+    from launch.cluster import down
+
+    if not yes:
+        typer.confirm(f"Take down the cluster of {file}, with every job on it?", abort=True)
+    down(file)
 
 
 def doctor(
