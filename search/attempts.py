@@ -113,7 +113,7 @@ class Attempts:
         self._failures: Counter[str] = Counter()
         self._slots = nodes.slots()
         self._looked = self._idle_since = clock()
-        self._said = False
+        self._said = ""
 
     def next(self) -> Job | None:
         """The job that goes out now; None when there is none, or no room for it."""
@@ -136,16 +136,17 @@ class Attempts:
             doubts, self._doubts = self._doubts, []
             for doubt in doubts:
                 self._decide(doubt)
-        if not self._workers and not self._said and now - self._idle_since >= PATIENCE_S:
-            self._said = True
-            self._desk.waiting(
-                "no worker is free" if self._slots else f"no node holds a trial ({self._share.describe_one()}) now"
-            )
+        if not self._workers and now - self._idle_since >= PATIENCE_S:
+            one = self._share.describe_one()
+            why = "none is free" if self._slots else f"no node holds a trial ({one}) now"
+            if why != self._said:
+                self._said = why
+                self._desk.waiting(why)
 
     def started(self, key: str, worker: str) -> None:
         """A worker (its actor id) takes up a job."""
         self._workers[key] = worker
-        self._said = False
+        self._said = ""
         self._desk.started(key, self._out[key].gpu or self._share.gpu)
 
     def ended(self, key: str, last: Message | None) -> None:

@@ -7,10 +7,9 @@ so; rows that lag behind are written again when the run is opened.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from owkd.config import Config
 from owkd.errors import ConfigError
 from search.board import Board, Scalars
 from search.folder import RunFolder, trial_name
-from search.objectives import Judge, ranked
+from search.objectives import Judge, judge_curve, ranked
 from search.overview import Ended, Overview
 from search.progress import Progress
 from search.space import columns, describe, single
@@ -63,6 +62,8 @@ class SearchDesk:
         self._open: dict[str, _Open] = {}
         self._failures: list[TrialView] = []
         self._successes = 0
+        self._leaders: list[TrialView] = []
+        """the best complete trials, as many as keep their checkpoints"""
         self._mend()
 
     def counts(self) -> dict[State, int]:
@@ -71,7 +72,7 @@ class SearchDesk:
 
     def best(self) -> TrialView | None:
         """The best complete trial that keeps every constraint."""
-        return next(iter(ranked(self.config.search, self.study.views())), None)
+        return next(iter(self._leaders), None)
 
     def show_on(self, progress: Progress, slots: int) -> None:
         """The views that are told what happens from now on, of a search with room for so many trials at a time."""
@@ -82,10 +83,11 @@ class SearchDesk:
         self._show_best()
 
     def close(self) -> None:
-        """Lets go of event files; trials that are not over get no end."""
+        """Lets go of event files, where trials that are not over get no end, and leaves few tables."""
         self.board.close_all()
         if self.overview:
             self.overview.close()
+        self.store.finish()
 
     def hopeless(self) -> str | None:
         """Why no further trial is worth its time; None when there is hope."""
@@ -159,8 +161,8 @@ class SearchDesk:
             return False
         if step != trial.epochs or step in trial.curve:
             return False
-        reached = max(objective, *trial.curve.values(), -math.inf)
-        bar = max(value for at, value in leader.curve.items() if at <= self.study.epochs(leader.values))
+        reached = self._first_part({**trial.curve, step: objective}, step)
+        bar = self._first_part(leader.curve, self.study.epochs(leader.values))
         if bar - reached < margin:
             return False
         part = trial.parts[0]
@@ -203,35 +205,53 @@ class SearchDesk:
         self.board.close(view.number, view.state)
         if self.overview:
             self.overview.ended(key, Ended.of(view))
-        if view.state in FAILED:
-            self._failures.append(view)
-        else:
+        if view.state not in FAILED:
             self._successes += 1
-        self.keep_best_checkpoints()
+        elif not self._successes:  # what failed matters as long as nothing else is known
+            self._failures.append(view)
+        self._keep_if_best(view)
         if self.progress:
             self.progress.ended(_short(key), view.state, view.objective, view.error_text or trial.given_up)
             self._show_best()
 
     def keep_best_checkpoints(self) -> None:
         """Of trials that are over, keeps the best epoch of the best `retrain.top_k` and nothing else."""
-        if not self.folder.checkpoints.is_dir():
+        over = {trial_name(view.number): view for view in self.study.views() if view.state != "running"}
+        self._leaders = ranked(self.config.search, over.values())[: self.config.retrain.top_k]
+        if self.folder.checkpoints.is_dir():
+            for name in [path.name for path in self.folder.checkpoints.iterdir() if path.name in over]:
+                self._tidy_checkpoints(over[name].number)
+
+    def _keep_if_best(self, view: TrialView) -> None:
+        """The same when one more trial is over, without a look at all others where one objective ranks them."""
+        before = self._leaders
+        known = [*before, view] if len(self.config.search.objectives) == 1 else self.study.views()
+        self._leaders = ranked(self.config.search, known)[: self.config.retrain.top_k]
+        for number in {leader.number for leader in (*before, view)}:
+            self._tidy_checkpoints(number)
+
+    def _tidy_checkpoints(self, number: int) -> None:
+        path = self.folder.checkpoints / trial_name(number)
+        if number not in {leader.number for leader in self._leaders}:
+            shutil.rmtree(path, ignore_errors=True)
             return
-        over = [view for view in self.study.views() if view.state != "running"]
-        kept = {trial_name(view.number) for view in ranked(self.config.search, over)[: self.config.retrain.top_k]}
-        ended = {trial_name(view.number) for view in over}
-        for path in self.folder.checkpoints.iterdir():
-            if path.name in kept:
-                for last in path.rglob("last.pt"):
-                    last.unlink(missing_ok=True)
-            elif path.name in ended:
-                shutil.rmtree(path, ignore_errors=True)
+        for last in path.rglob("last.pt"):
+            last.unlink(missing_ok=True)
 
     def _mend(self) -> None:
         """Writes rows that a killed driver left behind the study."""
+        on_disk = self.store.mend()
         for view in self.study.views():
-            if self.store.state_on_disk(view.number) != view.state:
+            if on_disk.get(view.number) != view.state:
                 self.store.write_trial(view)
+            if view.state != "running":
+                self.store.close(view.number)
         self.keep_best_checkpoints()
+
+    def _first_part(self, curve: Mapping[int, float], epochs: int) -> float:
+        """What a trial was worth at the end of its first part."""
+        values = [curve[step] for step in sorted(curve) if step <= epochs]
+        return judge_curve(self.config.search, values).values[self.config.search.leading_metric]
 
     def _show_best(self) -> None:
         leader = self.best()

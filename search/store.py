@@ -1,7 +1,8 @@
 """Results as Parquet: one row a trial, one row an epoch of each fold and seed, one row a retrained model.
 
-    results/trials/trial-00007.parquet    one row; rewritten whole when the trial starts, after each epoch, at its end
-    results/epochs/trial-00007.parquet    one row for each epoch, fold and seed that the trial told
+    results/trials/trial-00412.parquet    one row; rewritten whole when the trial starts, after each epoch, at its end
+    results/epochs/trial-00412.parquet    one row for each epoch, fold and seed that the trial told
+    results/{trials,epochs}/part-*.parquet    the same of many trials that are over
     results/retrain/models.parquet        one row for each model of the final stage
 
 Only the driver writes. All columns are flat; parameters are `param.<dotted path>`, metrics keep their names; times
@@ -10,21 +11,23 @@ are UTC; `schema_version` is in each file's metadata. The study is the truth: a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from owkd.files import written_whole
-from search.folder import SCHEMA_VERSION, trial_name
 from search.space import ColumnType, flatten
 from search.study import TrialView
 from search.trainable import Message
+from search.trial_files import Row as Row
+from search.trial_files import TrialFiles
+from search.trial_files import read_table as read_table
+from search.trial_files import write_table as write_table
 
-Row = dict[str, Any]
+TRIALS_OF_A_PART = 64
+"""a part is written when so many trials are over"""
+
 EpochKey = tuple[str, int, int]
 """fold, seed and epoch: a row of an epochs table is one of these, for one trial"""
 
@@ -77,14 +80,16 @@ class Store:
         self.results = results
         self._params = dict(params)
         self._epochs: dict[int, dict[EpochKey, Row]] = {}
+        self._over: list[int] = []
+        self._trial_files = TrialFiles(results / "trials")
+        self._epoch_files = TrialFiles(results / "epochs")
         self._trial_schema = pa.schema(
             [*TRIAL_FIELDS.items(), *((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items())]
         )
 
     def open(self, number: int) -> list[Row]:
         """Takes a trial that starts under the pen -> rows of the epochs that it has already, by step."""
-        path = self._path("epochs", number)
-        rows = read_table(path).to_pylist() if path.is_file() else []
+        rows = self._epoch_files.rows(number)
         self._epochs[number] = {(row["fold"], row["seed"], row["epoch"]): row for row in rows}
         return rows
 
@@ -108,7 +113,7 @@ class Store:
         }
         ordered = sorted(rows.values(), key=lambda row: int(row["step"]))
         metrics = dict.fromkeys((name for row in ordered for name in row if name not in EPOCH_FIELDS), pa.float64())
-        write_table(self._path("epochs", number), pa.schema([*EPOCH_FIELDS.items(), *metrics.items()]), ordered)
+        self._epoch_files.write(number, pa.schema([*EPOCH_FIELDS.items(), *metrics.items()]), ordered)
         return True
 
     def write_trial(self, view: TrialView) -> None:
@@ -119,42 +124,37 @@ class Store:
             **{name: getattr(view, name) for name in TRIAL_FIELDS if name not in ("trial", "duration_s")},
             **{f"{PARAM}{name}": value for name, value in flatten(self._params, view.values).items()},
         }
-        write_table(self._path("trials", view.number), self._trial_schema, [row])
+        self._trial_files.write(view.number, self._trial_schema, [row])
 
     def close(self, number: int) -> None:
-        """Forgets a trial that is over; its files stay."""
+        """Forgets a trial that is over; its files are moved into a part when there are enough of them."""
         self._epochs.pop(number, None)
+        self._over.append(number)
+        if len(self._over) >= TRIALS_OF_A_PART:
+            self._move()
 
-    def state_on_disk(self, number: int) -> str | None:
-        """The state that a trial's file names; None without a file."""
-        path = self._path("trials", number)
-        return str(read_table(path)["state"][0].as_py()) if path.is_file() else None
+    def mend(self) -> dict[int, str]:
+        """Puts the files right after a kill -> the state on disk of every trial that has a row."""
+        self._epoch_files.mend()
+        self._trial_files.mend()
+        table = read_trials(self.results)
+        return dict(zip(table["trial"].to_pylist(), table["state"].to_pylist(), strict=True))
+
+    def finish(self) -> None:
+        """At the end of a driver: few, large files."""
+        self._move()
+        for files in (self._trial_files, self._epoch_files):
+            files.merge()
+
+    def _move(self) -> None:
+        for files in (self._epoch_files, self._trial_files):
+            files.move(self._over)
+        self._over.clear()
 
     def _duration(self, number: int) -> float:
         if number in self._epochs:
             return float(sum(row.get("duration_s") or 0.0 for row in self._epochs[number].values()))
-        path = self._path("epochs", number)
-        rows = read_table(path).to_pylist() if path.is_file() else []
-        return float(sum(row.get("duration_s") or 0.0 for row in rows))
-
-    def _path(self, table: str, number: int) -> Path:
-        return self.results / table / f"{trial_name(number)}.parquet"
-
-
-def write_table(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> None:
-    """Writes a whole Parquet file in place of the one that is there."""
-    table = pa.Table.from_pylist(list(rows), schema=schema.with_metadata({"schema_version": str(SCHEMA_VERSION)}))
-    with written_whole(path) as temporary:
-        pq.write_table(table, temporary)
-
-
-def read_table(path: Path) -> pa.Table:
-    """Reads a file that may be replaced at any moment.
-
-    `pq.read_table` opens a file twice, once for its footer and once for its pages, which may then be of two files.
-    """
-    with pq.ParquetFile(path) as file:
-        return file.read()
+        return float(sum(row.get("duration_s") or 0.0 for row in self._epoch_files.rows(number)))
 
 
 def read_trials(results: Path) -> pa.Table:
@@ -168,10 +168,5 @@ def read_epochs(results: Path) -> pa.Table:
 
 
 def _read(folder: Path, empty: pa.Schema) -> pa.Table:
-    tables = list(_tables(folder))
-    return pa.concat_tables(tables, promote_options="default") if tables else empty.empty_table()
-
-
-def _tables(folder: Path) -> Iterator[pa.Table]:
-    for path in sorted(folder.glob("*.parquet")):
-        yield read_table(path)
+    found = TrialFiles(folder).read()
+    return empty.empty_table() if found is None else found

@@ -149,7 +149,7 @@ def test_trials_move_from_node_to_node(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "fake"
     assert "the node that joined has a trial" in printed
     assert "trial 0 interrupted: its node is gone" in printed
-    assert "waiting for a worker: no node holds a trial (1 CPU) now" in printed
+    assert "waiting for a worker: no node holds a trial (1 CPU) now" in printed, printed
     rows = read_trials(run / "results").to_pylist()
     assert [row["state"] for row in rows] == ["complete"] * 2, printed
     assert [row["attempt"] for row in rows] == [3, 1]

@@ -106,7 +106,7 @@ def test_a_trial_has_one_row_that_follows_its_state(store: Store) -> None:
     store.write_trial(view())
     store.write_trial(view(state="error", error_type="RuntimeError", error_text="a cable", objective=None))
     (row,) = read_trials(store.results).to_pylist()
-    assert row["state"] == "error" == store.state_on_disk(0)
+    assert row["state"] == "error" == store.mend()[0]
     assert (row["error_type"], row["error_text"]) == ("RuntimeError", "a cable")
     assert row["duration_s"] == 4.0
     assert row["started_at"] == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -223,7 +223,7 @@ def test_a_second_driver_is_refused(run: Path) -> None:
 
 def test_rows_that_a_killed_driver_left_behind_are_mended(run: Path) -> None:
     whole = read_trials(run / "results").to_pylist()
-    (run / "results" / "trials" / "trial-00001.parquet").unlink()
+    (run / "results" / "trials" / "part-00000.parquet").unlink()
     resume(run, connect=unreachable, console=console(), work=WORK)
     assert read_trials(run / "results").to_pylist() == whole
 
