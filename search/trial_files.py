@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 MANY_PARTS = 16
 """so many parts become one"""
-READ_ATTEMPTS = 20
+READ_ATTEMPTS = 100
 """of a reader whose files are moved into a part under its eyes"""
 
 

@@ -134,7 +134,7 @@ def test_a_reader_sees_each_row_once_while_files_are_moved(files: TrialFiles) ->
 
     def keep_moving() -> None:
         for number in itertools.count(6):
-            if stop.is_set():
+            if stop.wait(0.01):
                 return
             write(files, number)
             files.move([number - 3])
