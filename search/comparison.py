@@ -19,6 +19,7 @@ PUBLISHED = "published weights"
 CHAMPION = "champion"
 
 BASELINES = (PUBLISHED, NO_DISTILLATION_NAME)
+NO_OTHER = "no other trial of the search is complete and keeps its constraints"
 IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training without distillation"}
 
 
@@ -76,7 +77,7 @@ class Comparison:
         for name in BASELINES:
             tests = [test for test in self.tests if test.baseline == name]
             if champion.detail == name:
-                words.append(f"The champion is {IN_WORDS[name]}: the search has no other complete trial.")
+                words.append(f"The champion is {IN_WORDS[name]}: {NO_OTHER}.")
             elif not tests:
                 words.append(f"There is no comparison with {IN_WORDS[name]}: none of its models could be trained.")
             words.extend(test.in_words(IN_WORDS[name]) for test in tests)

@@ -16,6 +16,7 @@ from search.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.folder import trial_name
 from search.objectives import ranked
 from search.progress import Progress
+from search.retrain_curves import RetrainCurves
 from search.space import single
 from search.states import State
 from search.study import TrialView
@@ -142,6 +143,7 @@ class RetrainDesk:
         self.retrain = retrain
         self.metric = metric
         self.progress: Progress | None = None
+        self.curves: RetrainCurves | None = None
         self.records: dict[str, Record] = {}
         for key, model in self.models.items():
             done = Record.read(model.folder(retrain), model.digest)
@@ -166,6 +168,8 @@ class RetrainDesk:
         model = self.models[key]
         self._epochs[key] = {}
         self._attempts[key] = self._attempts.get(key, 0) + 1
+        if self.curves:
+            self.curves.start(key)
         if self.progress:
             self.progress.started(model.name, "", model.contender.config.train.epochs, self._attempts[key])
 
@@ -179,6 +183,8 @@ class RetrainDesk:
             return
         epochs = self._epochs[message.key]
         epochs[message.epoch] = dict(message.metrics)
+        if self.curves:
+            self.curves.add(message.key, message.epoch, epochs[message.epoch], message.sent_at)
         if self.progress:
             best = max(metrics[self.metric] for metrics in epochs.values())
             name = self.models[message.key].name
@@ -219,6 +225,8 @@ class RetrainDesk:
         record.digest = model.digest
         self.records[key] = record
         self._epochs.pop(key, None)
+        if self.curves:
+            self.curves.end(key)
         folder = model.folder(self.retrain)
         if record.state == "complete":
             record.write(folder)

@@ -3,6 +3,7 @@
     retrain/<configuration>/seed-<s>/<fold>/    last.pt while it trains; then best.safetensors and metrics.json
     retrain/teacher/<fold>/metrics.json         the teacher on the test split
     retrain/champion/                           student.safetensors, config.yaml, metrics.json
+    tensorboard/retrain-*/                      how each model learned
     results/retrain/*.parquet                   what `search.retrain_tables` says
 
 The champion is the best of the search's top k by the mean of its best validation metric over folds and seeds. The
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from search.folder import RunFolder, driving, open_run
 from search.paired import Pair, adjusted, paired_test
 from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
+from search.retrain_curves import RetrainCurves
 from search.retrain_tables import model_row, teacher_row, write_comparison, write_models
 from search.runner import Connect
 from search.share import Share
@@ -88,7 +91,7 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
             raise UserError(
                 f"a run must have a complete trial to retrain, but {run} has none; do go on with it: owkd resume {run}"
             )
-        desk = RetrainDesk(models_of(config, entrants), folder.retrain, config.search.objectives[0].metric)
+        desk = RetrainDesk(models_of(config, entrants), folder.retrain, config.search.leading_metric)
         final = FinalStage(folder, entrants, desk, work, console, manifest.get("fingerprints", {}))
         if final.is_done():
             return final.conclude(final.choose())
@@ -150,8 +153,9 @@ class FinalStage:
         )
         if self.desk.done_before == total:
             return
-        with progress:
-            self.desk.progress = progress
+        curves = RetrainCurves(self.folder.tensorboard)
+        with progress, closing(curves):
+            self.desk.progress, self.desk.curves = progress, curves
             run_jobs(
                 self.desk,
                 train=self.work.train,

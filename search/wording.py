@@ -73,9 +73,10 @@ def scheduler_in_words(scheduler: SchedulerConfig) -> str:
         case "asha":
             text = f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far goes on"
         case "hyperband":
-            text = f"brackets of trials from {grace} epochs on, of which the best 1 in {factor} goes on"
+            text = f"as asha, in several brackets whose first look comes after {grace} epochs or later"
         case "median":
-            text = f"from epoch {grace} on, a trial below the median of at least {scheduler.min_trials} others stops"
+            others = f"{scheduler.min_trials} or more others"
+            text = f"after {grace} epochs, a trial stops whose best one is below the median of the means of {others}"
         case "none":
             text = "every trial trains to its end"
     return f"{scheduler.name}: {text}"

@@ -146,6 +146,6 @@ def test_a_champion_that_is_the_baseline_is_not_compared_with_itself() -> None:
     rows = (ComparisonRow("champion", "published weights", spread, spread, 1, 1),)
     verdict = Comparison(rows, (), (), ()).verdict()
     assert verdict == [
-        "The champion is the published weights: the search has no other complete trial.",
+        "The champion is the published weights: no other trial of the search is complete and keeps its constraints.",
         "There is no comparison with training without distillation: none of its models could be trained.",
     ]

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
@@ -147,6 +148,21 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     assert verdict[0] in text
     assert CAVEAT in text
     assert f"champion ({outcome.champion})" in text
+
+
+def test_every_model_has_its_curves_in_tensorboard(final) -> None:
+    root, _, _ = final
+    folders = {path.name: path for path in (root / "fake" / "tensorboard").glob("retrain-*")}
+    assert len(folders) == MODELS
+    events = EventAccumulator(str(folders["retrain-published-weights-Fold2-seed-1"])).Reload()
+    values = [(event.step, event.value) for event in events.Scalars("val/mAP")]
+    assert [step for step, _ in values] == [1, 2, 3]
+    (row,) = (
+        row
+        for row in rows_of(root)
+        if (row["configuration"], row["fold"], row["seed"]) == ("published weights", "Fold2", 1)
+    )
+    assert values[row["best_epoch"] - 1][1] == pytest.approx(row["val/mAP"])
 
 
 def test_the_paired_tests_can_be_read_by_others(final) -> None:

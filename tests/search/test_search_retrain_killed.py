@@ -1,0 +1,156 @@
+"""A final stage whose driver is killed goes on with each model where it stood."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from fake_training import curve, fake_config, fake_evaluate, fake_run
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from owkd.config import parse_config
+from search.contenders import contenders
+from search.desk import SearchDesk
+from search.folder import create, open_run
+from search.retrain import FinalWork, retrain
+from search.share import Share
+from search.study import Study
+from search.trainable import Message, work
+
+EPOCHS = 4
+MODELS = 1 + 2
+
+DRIVER = """
+import sys
+from functools import partial
+from pathlib import Path
+from rich.console import Console
+from fake_training import fake_evaluate, fake_run
+from launch.local import _local
+from search.retrain import FinalWork, retrain
+
+retrain(Path(sys.argv[1]), connect=partial(_local, cpus=2), console=Console(), work=FinalWork(fake_run, fake_evaluate))
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A finished search of two trials, done in this process."""
+    config = parse_config(
+        {
+            **fake_config(tmp_path, trials=2, sampler={"name": "random", "seed": 4}),
+            "retrain": {"top_k": 1, "seeds": 1, "epochs": EPOCHS},
+        }
+    )
+    (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
+    folder = create(tmp_path / "runs" / "fake", config, {})
+    desk = SearchDesk(folder, config, Study(folder.journal, "fake", config))
+    while (job := desk.next_job()) is not None:
+        desk.started(job.key)
+        last: list[Message] = []
+        work(asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), desk.heard(message)))
+        desk.stopped(job.key, last[-1])
+    desk.board.close_all()
+    return folder.root
+
+
+def kill_in_the_middle(run: Path) -> None:
+    """Starts the final stage, and kills its process group when a model is done and another one is under way."""
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.5"}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(run)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 80
+    try:
+        while not (list(run.glob("retrain/*/*/*/metrics.json")) and under_way(run)):
+            assert time.monotonic() < deadline, "the final stage does not get on"
+            assert driver.poll() is None, "the final stage ended by itself"
+            time.sleep(0.05)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    wait_until_gone(driver.pid)
+
+
+def under_way(run: Path) -> list[Path]:
+    """State files of models that have epochs and are not done."""
+    return [path for path in run.glob("retrain/*/*/*/last.pt") if not path.with_name("metrics.json").exists()]
+
+
+def wait_until_gone(session: int) -> None:
+    """Workers see for themselves that their driver is gone, and may write another epoch until then."""
+    deadline = time.monotonic() + 30
+    while any(_session(path) == session for path in Path("/proc").glob("[0-9]*/stat")):
+        assert time.monotonic() < deadline, "workers outlive their driver"
+        time.sleep(0.1)
+
+
+def _session(stat: Path) -> int | None:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[3])
+
+
+def inline_jobs(desk, *, train, **_: object) -> None:
+    while (job := desk.next_job()) is not None:
+        sent: list[Message] = []
+        desk.started(job.key)
+        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
+        desk.stopped(job.key, sent[-1])
+
+
+def inline_examination(papers, data, *, evaluate, **_: object):
+    for key, paper in papers.items():
+        yield key, evaluate(paper.checkpoint, data, fold=paper.fold, split="test")
+
+
+def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill_in_the_middle(run)
+    done = {
+        path: path.with_name("best.safetensors").stat().st_mtime_ns for path in run.glob("retrain/*/*/*/metrics.json")
+    }
+    assert 0 < len(done) < MODELS
+    marked = under_way(run)
+    assert marked
+    for path in marked:  # nobody can know this number but who goes on from this very file
+        history = json.loads(path.read_text())
+        history[0]["val/mAP"] = 0.999
+        path.write_text(json.dumps(history))
+
+    monkeypatch.setattr("search.retrain.run_jobs", inline_jobs)
+    monkeypatch.setattr("search.retrain.examine", inline_examination)
+    final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
+    outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
+    _, config, _ = open_run(run)
+    views = Study(run / "study.journal", "fake", config).views()
+    entrants = {entrant.slug: entrant for entrant in contenders(config, views)}
+    records = {path: json.loads(path.read_text()) for path in run.glob("retrain/*/seed-*/*/metrics.json")}
+    assert len(records) == MODELS
+    for path, record in records.items():
+        slug, seed = path.parts[-4], int(path.parts[-3].removeprefix("seed-"))
+        told = [curve(entrants[slug].config, "Fold1", seed, epoch) for epoch in range(1, EPOCHS + 1)]
+        resumed = path.with_name("last.pt") in marked
+        assert record["validation"]["val/mAP"] == (0.999 if resumed else max(metrics["val/mAP"] for metrics in told))
+        assert record["test"]
+        assert not path.with_name("last.pt").exists()
+    for path in marked:  # told again from the first epoch, into a file that holds each of them once
+        name = f"retrain-{path.parts[-4]}-{path.parts[-2]}-{path.parts[-3]}"
+        events = EventAccumulator(str(run / "tensorboard" / name)).Reload()
+        assert [event.step for event in events.Scalars("val/mAP")] == list(range(1, EPOCHS + 1))
+    opened = (run.parents[1] / "data" / "opened.log").read_text().splitlines()
+    assert len(opened) == len(set(opened)) == MODELS + 1
+    assert {path: path.with_name("best.safetensors").stat().st_mtime_ns for path in done} == done
+    assert [test.pairs for test in outcome.comparison.tests] == [1] * 4
