@@ -110,6 +110,8 @@ class FitPlan:
     device: torch.device
     learning_rate: float
     report: Report = field(default=lambda epoch: None)
+    constants: Callable[[Sequence[Epoch]], Mapping[str, float]] = field(default=lambda history: {})
+    """metrics that no epoch changes, given the epochs that there are already"""
 
 
 def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
@@ -121,8 +123,10 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     history = _resume(task, plan)
     for epoch in history:
         plan.report(epoch)
+    constants = plan.constants(history) if len(history) < plan.epochs else {}
     for number in range(len(history) + 1, plan.epochs + 1):
         measured = _one_epoch(task, plan, number)
+        measured.metrics.update(constants)
         task.keep_if_best(measured, history)
         history = (*history, measured)
         save_training_state(plan.state_file, _state(task, plan, history))

@@ -20,6 +20,7 @@ from owkd.models.checkpoint import load_model, save_model
 from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
+from owkd.training.cost import student_costs
 from owkd.training.loop import Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
@@ -101,6 +102,16 @@ class Distillation:
             )
         return validation_metrics(embeddings, self.data.validation)
 
+    def costs(self, history: Sequence[Epoch]) -> dict[str, float]:
+        """What the search asks of the student besides its metrics: measured before the first epoch, then kept."""
+        names = self.config.search.costs
+        if history:
+            return {name: history[0].metrics[name] for name in names if name in history[0].metrics}
+        if not names:
+            return {}
+        autocast = self.device.type == "cuda" and self.config.train.precision == "bf16"
+        return student_costs(self.student, self.config.data.image_size, self.device, names, autocast)
+
     def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
         """Writes the student's file when this epoch beats all before it."""
         if best_epoch(self.config, (*history, epoch)) is epoch:
@@ -172,6 +183,7 @@ def run(
         device=task.device,
         learning_rate=config.train.learning_rate,
         report=_quiet if report is None else report,
+        constants=task.costs,
     )
     history = fit(task, plan)
     if not task.checkpoint.is_file():
