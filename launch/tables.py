@@ -15,8 +15,8 @@ from owkd.config import SIMPLEXES, DataConfig
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Protocol
-from search.listing import list_trials
-from search.store import PARAM
+from search.listing import PARETO, list_trials
+from search.store import METRIC, PARAM
 
 CMC_RANKS = (1, 5, 10, 20)
 
@@ -52,16 +52,29 @@ def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitNam
 
 
 def _trial_table(run: Path, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"{len(rows)} trials of {run}, best first")
-    for name, justify in (("trial", "right"), ("state", "left"), ("objective", "right"), ("step", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    front = any(PARETO in row for row in rows)
+    caption = "* on the Pareto front: no trial is better in one objective and as good in the others" if front else None
+    table = Table(title=f"{len(rows)} trials of {run}, best first", caption=caption)
+    metrics = [name for name in (rows[0] if rows else ()) if name.startswith(METRIC)] or ["objective"]
+    shown = ["objective"] if len(metrics) == 1 else [name.removeprefix(METRIC) for name in metrics]
+    for name in ("trial", "state", *shown, "step"):
+        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
     table.add_column("parameters", overflow="fold")
     for row in rows:
-        objective = "" if row["objective"] is None else f"{row['objective']:.4f}"
+        number = f"* {row['trial']}" if row.get(PARETO) else str(row["trial"])
+        state = row["state"] if row["feasible"] else f"{row['state']}, infeasible"
+        values = ["" if row[name] is None else _figure(row[name]) for name in metrics]
         parameters = "published setting" if row["published"] else row["error_text"] or _parameters(row)
         step = "" if row["best_step"] is None else f"{row['best_step']}/{row['last_step']}"
-        table.add_row(str(row["trial"]), row["state"], objective, step, parameters)
+        table.add_row(number, state, *values, step, parameters)
     return table
+
+
+def _figure(value: float) -> str:
+    """A share of 1 with four decimals, a count in full, anything else with four digits."""
+    if value >= 1000 and value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if value < 1 else f"{value:.4g}"
 
 
 def _parameters(row: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ class SearchDesk:
         self.folder = folder
         self.config = config
         self.study = study
-        self.store = Store(folder.results, columns(config))
+        self.store = Store(folder.results, columns(config), config.search.judged_metrics)
         self.board = Board(folder.tensorboard, config)
         self.progress: Progress | None = None
         self.overview: Overview | None = None

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from owkd.config import SearchConfig
 from search.folder import is_driven, open_run
-from search.store import read_trials
+from search.objectives import front_of
+from search.store import METRIC, read_trials
+
+PARETO = "pareto"
+"""column of a run with several objectives: whether no complete trial is better in one and as good in the others"""
 
 
 def list_trials(run: Path) -> pa.Table:
-    """One row a trial, best first; those without a value last, by number.
+    """One row a trial, best first: with several objectives the Pareto front before the rest, then what keeps every
+    constraint before what does not, then by the first objective; those without a value last, by number.
 
     A trial that is `running` while nobody drives the run is `interrupted`: `owkd resume` goes on with it. Columns
-    are those of the trials table. Raises `UserError` when `run` is no run.
+    are those of the trials table, and `pareto` with several objectives. Raises `UserError` when `run` is no run.
     """
-    folder, _, _ = open_run(run)
+    folder, config, _ = open_run(run)
     table = read_trials(folder.results)
     if not is_driven(folder):
         states = table["state"]
@@ -26,4 +34,24 @@ def list_trials(run: Path) -> pa.Table:
             "state",
             pc.if_else(pc.equal(states, "running"), "interrupted", states),
         )
-    return table.sort_by([("objective", "descending"), ("trial", "ascending")])
+    order = [("objective", "descending"), ("trial", "ascending")]
+    if config.search.constraints:
+        order.insert(0, ("feasible", "descending"))
+    if len(config.search.objectives) > 1:
+        front = _front(config.search, table)
+        at = table.schema.get_field_index("feasible")
+        marks = pa.array([number in front for number in table["trial"].to_pylist()], pa.bool_())
+        table = table.add_column(at, PARETO, marks)
+        order.insert(0, (PARETO, "descending"))
+    return table.sort_by(order)
+
+
+def _front(search: SearchConfig, table: pa.Table) -> set[int]:
+    rows = [row for row in table.to_pylist() if row["state"] == "complete" and row["feasible"]]
+    return front_of(search, [_judged(row) for row in rows])
+
+
+def _judged(row: dict[str, Any]) -> Any:
+    """As much of a trial as its order hangs on."""
+    values = {name.removeprefix(METRIC): value for name, value in row.items() if name.startswith(METRIC)}
+    return SimpleNamespace(number=row["trial"], objective=row["objective"], objectives=values)

@@ -33,6 +33,8 @@ EpochKey = tuple[str, int, int]
 
 TIME = pa.timestamp("us", tz="UTC")
 PARAM = "param."
+METRIC = "metric."
+"""before what a trial is judged by: objectives, and what constraints name"""
 PARAM_TYPES: dict[ColumnType, pa.DataType] = {
     "float": pa.float64(),
     "int": pa.int64(),
@@ -46,6 +48,7 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "attempt": pa.int64(),
     "published": pa.bool_(),
     "objective": pa.float64(),
+    "feasible": pa.bool_(),
     "best_step": pa.int64(),
     "last_step": pa.int64(),
     "duration_s": pa.float64(),
@@ -57,7 +60,9 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
-"""`objective` is the best epoch's; `duration_s` sums the epochs, so that waiting between attempts does not count"""
+"""`objective` is the value of the first objective. All that a trial is judged by has a column `metric.<name>` besides;
+`feasible` is false where a constraint is broken. `duration_s` sums the epochs, so that waiting between attempts does
+not count"""
 
 EPOCH_FIELDS: dict[str, pa.DataType] = {
     "trial": pa.int64(),
@@ -76,15 +81,20 @@ EPOCH_FIELDS: dict[str, pa.DataType] = {
 class Store:
     """The tables of one run."""
 
-    def __init__(self, results: Path, params: Mapping[str, ColumnType]) -> None:
+    def __init__(self, results: Path, params: Mapping[str, ColumnType], judged: Sequence[str] = ()) -> None:
         self.results = results
         self._params = dict(params)
+        self._judged = tuple(judged)
         self._epochs: dict[int, dict[EpochKey, Row]] = {}
         self._over: list[int] = []
         self._trial_files = TrialFiles(results / "trials")
         self._epoch_files = TrialFiles(results / "epochs")
         self._trial_schema = pa.schema(
-            [*TRIAL_FIELDS.items(), *((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items())]
+            [
+                *TRIAL_FIELDS.items(),
+                *((f"{METRIC}{name}", pa.float64()) for name in judged),
+                *((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items()),
+            ]
         )
 
     def open(self, number: int) -> list[Row]:
@@ -122,6 +132,7 @@ class Store:
             "trial": view.number,
             "duration_s": self._duration(view.number),
             **{name: getattr(view, name) for name in TRIAL_FIELDS if name not in ("trial", "duration_s")},
+            **{f"{METRIC}{name}": view.objectives.get(name) for name in self._judged},
             **{f"{PARAM}{name}": value for name, value in flatten(self._params, view.values).items()},
         }
         self._trial_files.write(view.number, self._trial_schema, [row])

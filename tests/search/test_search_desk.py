@@ -134,8 +134,10 @@ def test_a_worker_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_path: Path) -> None:
-    """Each choice is fine by itself; 8 images in groups of 3 are not."""
+    """Each choice is fine by itself; 8 images in groups of 3 are not. More combinations than are tried beforehand."""
     space = {
+        "train.validation_batch_size": {"type": "int", "low": 1, "high": 64},
+        "train.threads": {"type": "int", "low": 1, "high": 64},
         "train.batch_size": {"type": "categorical", "choices": [8, 12]},
         "train.images_per_identity": {"type": "categorical", "choices": [2, 3]},
     }
