@@ -11,7 +11,7 @@ are UTC; `schema_version` is in each file's metadata. The study is the truth: a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
