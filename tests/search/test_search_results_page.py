@@ -1,0 +1,105 @@
+"""The snippets of docs/results.md run on a run, and every column that it names is there."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from fake_training import fake_config, fake_evaluate, fake_run
+from rich.console import Console
+
+from owkd.config import parse_config
+from search.desk import SearchDesk
+from search.folder import create
+from search.retrain import FinalWork, retrain
+from search.share import Share
+from search.study import Study
+from search.trainable import Message, work
+
+PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+TRIALS = 4
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def inline_jobs(desk, *, train=fake_run, **_: object) -> None:
+    while (job := desk.next_job()) is not None:
+        sent: list[Message] = []
+        desk.started(job.key)
+        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
+        desk.stopped(job.key, sent[-1])
+
+
+def inline_examination(papers, data, *, evaluate, **_: object):
+    for key, paper in papers.items():
+        yield key, evaluate(Path(paper.checkpoint), data, fold=paper.fold, split="test")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds runs/sysu-search: a search and its final stage, done in this process."""
+    home = tmp_path_factory.mktemp("home")
+    tree = fake_config(home, trials=TRIALS, sampler={"name": "random", "seed": 4})
+    config = parse_config({**tree, "name": "sysu-search", "retrain": {"top_k": 1, "seeds": 3}})
+    (home / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
+    folder = create(home / "runs" / "sysu-search", config, {})
+    desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
+    inline_jobs(desk)
+    desk.board.close_all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.retrain.run_jobs", inline_jobs)
+        patch.setattr("search.retrain.examine", inline_examination)
+        final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
+        retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
+    return home
+
+
+def test_the_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    best, cost = (duckdb.sql(text) for text in blocks("sql"))
+    rows = best.fetchall()
+    assert sorted(row[0] for row in rows) == list(range(TRIALS))
+    assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
+    ((state, trials, hours),) = cost.fetchall()
+    assert (state, trials) == ("complete", TRIALS)
+    assert hours == pytest.approx(TRIALS * 4 * 0.25 / 3600)
+
+
+def test_the_python_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(home)
+    polars, pandas, verdict = ({} for _ in range(3))
+    for text, names in zip(blocks("python"), (polars, pandas, verdict), strict=True):
+        exec(text, names)
+    assert polars["best"].height == TRIALS
+    assert set(pandas["table"].index) >= {"published weights", "no distillation", "teacher"}
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 4
+    assert said[0].startswith("test/mAP against published weights: ")
+    assert said[0].endswith(", 3 pairs")
+
+
+@pytest.mark.parametrize("table", ["trials", "epochs", "retrain/models", "retrain/comparison"])
+def test_the_columns_are_those_of_the_files(home: Path, table: str) -> None:
+    (line,) = (line for line in PAGE.splitlines() if line.startswith(f"| `results/{table}"))
+    named = set(re.findall(r"`([^`]+)`", line.split("|")[3]))
+    folder = home / "runs" / "sysu-search" / "results"
+    path = next((folder / table).glob("*.parquet")) if (folder / table).is_dir() else folder / f"{table}.parquet"
+    with pq.ParquetFile(path) as file:
+        there = set(file.schema_arrow.names)
+    if table == "retrain/models":
+        assert {"val/...", "test/..."} <= named
+        there = {name for name in there if not name.startswith(("val/", "test/"))}
+        named -= {"val/...", "test/..."}
+    elif table == "epochs":
+        there = {name for name in there if "/" not in name and name not in ("learning_rate", "duration_s")}
+    else:
+        there = {name for name in there if not name.startswith(("param.", "metric."))}
+    assert named == there
