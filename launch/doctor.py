@@ -38,7 +38,7 @@ def run_doctor(config: Config | None, address: str | None, runs: Path) -> None:
 def table(report: Report) -> Table:
     """A row a node; what is at fault is red."""
     faults = by_node(report)
-    found = Table(title="What every node says of itself", box=box.SIMPLE, pad_edge=False)
+    found = Table(title="What every node says of itself", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("node", "owkd", "torch", "GPUs", "disk", *FILES, "clock"):
         found.add_column(name, overflow="fold", no_wrap=name == "node")
     for node in report.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import shlex
@@ -159,6 +160,7 @@ def _client(address: str, token: str) -> Any:
         os.environ.pop(name, None)
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # what it uploads, and that a log has ended
     try:
         return JobSubmissionClient(address, headers={"Authorization": f"Bearer {token}"})
     except (RuntimeError, ConnectionError) as error:

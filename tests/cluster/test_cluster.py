@@ -136,3 +136,43 @@ def test_every_node_is_sound(cluster: Cluster) -> None:
     assert "3 nodes can serve" in done.stdout
     for host in (cluster.head, cluster.first, cluster.second):
         assert f"{host.name} ({host.address})" in done.stdout
+
+
+SEARCH = f"search search.yaml --runs {RUNS} --name refused"
+
+
+def test_a_search_is_refused_where_a_node_has_no_data(cluster: Cluster) -> None:
+    cluster.first.run("mv /mnt/data/Synthetic_thermal /mnt/data/elsewhere")
+    try:
+        done = cluster.submit(SEARCH)
+    finally:
+        cluster.first.run("mv /mnt/data/elsewhere /mnt/data/Synthetic_thermal")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"first ({cluster.first.address}): data Fold1/train must be readable" in done.stdout
+    assert "do put it under the same path there" in done.stdout
+    assert f"second ({cluster.second.address}):" not in done.stdout
+    assert not (cluster.runs / "refused").exists()
+
+
+def test_a_search_is_refused_where_a_node_has_another_owkd(cluster: Cluster) -> None:
+    metadata = "~/owkd/venv/lib/python3*/site-packages/owkd-*.dist-info/METADATA"
+    cluster.second.run(f"cp {metadata} ~/kept; sed -i 's/^Version: .*/Version: 0.0.9/' {metadata}")
+    try:
+        done = cluster.submit(SEARCH)
+    finally:
+        cluster.second.run(f"cp ~/kept {metadata}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"second ({cluster.second.address}): owkd must be 0.1.0 as on the driver, but got 0.0.9" in done.stdout
+    assert "owkd cluster up" in done.stdout
+    assert not (cluster.runs / "refused").exists()
+
+
+def test_a_search_is_refused_without_a_token(cluster: Cluster) -> None:
+    cluster.laptop.run("mv ~/.ray/auth_token ~/.ray/away")
+    try:
+        done = cluster.submit(SEARCH)
+    finally:
+        cluster.laptop.run("mv ~/.ray/away ~/.ray/auth_token")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "this machine (laptop) must have the cluster's token" in done.stderr
+    assert "do copy ~/.ray/auth_token from" in done.stderr
