@@ -110,7 +110,7 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield (
         "disk",
         f"at most {_size(room.run)} for the run: checkpoints {_size(room.checkpoints.search)} in the search and "
-        f"{_size(room.checkpoints.retrain)} in the final stage, tables and events {_size(room.tables)}; "
+        f"{_size(room.checkpoints.retrain)} in the final stage, tables, events and pictures {_size(room.tables)}; "
         f"{_size(room.free)} are free",
     )
     targets = f", teacher's targets {_size(room.targets)}" if room.targets else ""

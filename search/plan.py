@@ -32,6 +32,8 @@ TABLE_EPOCH_BYTES = 4096
 """that an epoch takes in tables, event files and study together, rounded up"""
 TABLE_TRIAL_BYTES = 65536
 """that a trial takes there before its first epoch"""
+PICTURES_BYTES = 1 << 20
+"""of a trial's pictures, rounded up; they lie in panels/ and in its event file"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Room:
 
     checkpoints: DiskBound
     tables: int
+    """tables, study and event files, with the pictures of the best trials"""
     images: int
     """decoded, beside the data; shared by all searches on it"""
     targets: int
@@ -185,6 +188,7 @@ def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
     bound = disk_bound(config, identities=people, at_a_time=share.at_a_time if share else 1)
     epochs = _epochs(config)
     tables = (epochs.search + epochs.retrain) * TABLE_EPOCH_BYTES + config.search.trials * TABLE_TRIAL_BYTES
+    tables += 2 * min(config.retrain.top_k, config.search.trials) * PICTURES_BYTES
     pixels = 3 * config.data.image_size**2
     images = pixels * sum(fold.images + fold.validation_images for fold in folds)
     targets = sum(targets_bytes(config, fold) for fold in config.fold_names())
