@@ -22,6 +22,7 @@ from owkd.errors import OwkdError, UserError
 
 if TYPE_CHECKING:
     from search.runner import Summary
+    from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """jobs and messages are small; Ray's default is a third of the memory"""
@@ -30,38 +31,40 @@ END_WAIT_S = 10.0
 KNOCK_S = 5.0
 
 
-def run_search(config: Config, runs: Path, address: str | None = None) -> Path:
-    """A new search in `runs/<name>` -> that folder. Raises as `search.runner.search`, after saying how to go on."""
+def run_search(config: Config, runs: Path | str, address: str | None = None) -> None:
+    """A new search at `runs/<name>`. Raises as `search.runner.search`, after saying how to go on."""
     from search.runner import search
+    from search.storage.address import Address
 
-    run = runs / config.name
+    run = Address.of(runs) / config.name
     with _saying_how_to_resume(run):
-        _conclude(search(config, run, connect=_sound(address, config, runs), console=console))
-    return run
+        _conclude(search(config, run, connect=_sound(address, config, run), console=console))
 
 
-def run_resume(run: Path, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
+def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
     """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
     from search.folder import open_run
     from search.runner import resume
 
     _sweep()  # a run that is done starts no Ray, but its last driver may have left one
-    connect = _sound(address, open_run(run)[1], run.parent)
+    folder, config, _ = open_run(run, drive=True)
+    connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run):
         _conclude(resume(run, trials=trials, connect=connect, console=console, force=force))
 
 
-def run_retrain(run: Path, address: str | None = None) -> None:
+def run_retrain(run: Path | str, address: str | None = None) -> None:
     """The final stage of a run, and its table. Raises as `search.retrain.retrain`."""
     from search.folder import open_run
     from search.retrain import retrain
 
     _sweep()
-    connect = _sound(address, open_run(run)[1], run.parent)
+    folder, config, _ = open_run(run, drive=True)
+    connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run, "retrain"):
         outcome = retrain(run, connect=connect, console=console)
     console.print(outcome.comparison.render())
-    console.print(f"champion: {outcome.folder.champion}", soft_wrap=True)
+    console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
 
 
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
@@ -69,27 +72,29 @@ def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], 
     return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
 
 
-def _sound(address: str | None, config: Config, runs: Path) -> Callable[[], AbstractContextManager[None]]:
+def _sound(address: str | None, config: Config, run: Address) -> Callable[[], AbstractContextManager[None]]:
     """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
-    return connection(address) if address is None else partial(_examined, address, config, runs)
+    return connection(address) if address is None else partial(_examined, address, config, run)
 
 
 @contextmanager
-def _examined(address: str, config: Config, runs: Path) -> Iterator[None]:
+def _examined(address: str, config: Config, run: Address) -> Iterator[None]:
     from launch.preflight import examine_cluster, is_shared, refuse_faults
 
     with _attached(address):
         if is_shared():
-            refuse_faults(examine_cluster(config, runs))
+            refuse_faults(examine_cluster(config, None if run.remote else run.path.parent))
         yield
 
 
 @contextmanager
-def _saying_how_to_resume(run: Path, command: str = "resume") -> Iterator[None]:
+def _saying_how_to_resume(run: Address | Path | str, command: str = "resume") -> Iterator[None]:
+    from search.folder import exists
+
     try:
         yield
     except KeyboardInterrupt:
-        if (run / "run.yaml").is_file():
+        if exists(run):
             console.print(f"Stopped; nothing is lost. Go on with: owkd {command} {run}", soft_wrap=True)
         raise
 
@@ -98,13 +103,13 @@ def _conclude(summary: Summary) -> None:
     """What a search has come to. Raises `OwkdError` when that is nothing."""
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
     console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
-    run = summary.folder.root
+    run = summary.folder.address
     if summary.best is None:
         raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
     console.print(f"best: {summary.describe(summary.best)}", soft_wrap=True)
     if not summary.best.published:
         console.print(f"published setting: {summary.describe(summary.published)}", soft_wrap=True)
-    console.print(f"results: {summary.folder.results}; next: owkd retrain {run}", soft_wrap=True)
+    console.print(f"results: {run / 'results'}; next: owkd retrain {run}", soft_wrap=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -17,7 +16,7 @@ from search.space import describe
 from search.wording import objectives_in_words, sampler_in_words, scheduler_in_words
 
 
-def print_plan(reading: Reading, runs: Path, *, measure: bool, form: str) -> None:
+def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
     """Prints the plan as a page or as JSON. Raises `ConfigError` naming every mistake at once."""
     found = mistakes(reading, runs)
     if found:
@@ -111,7 +110,7 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         "disk",
         f"at most {_size(room.run)} for the run: checkpoints {_size(room.checkpoints.search)} in the search and "
         f"{_size(room.checkpoints.retrain)} in the final stage, tables, events and pictures {_size(room.tables)}; "
-        f"{_size(room.free)} are free",
+        + ("the store does not say how much is free" if room.free is None else f"{_size(room.free)} are free"),
     )
     targets = f", teacher's targets {_size(room.targets)}" if room.targets else ""
     yield "", f"shared by all searches on the data: decoded images {_size(room.images)}{targets}"

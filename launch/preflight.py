@@ -74,8 +74,11 @@ def examine_here(config: Config | None, runs: Path) -> Report:
     return Report((node,), tuple(faults_of(facts, node)))
 
 
-def examine_cluster(config: Config | None, runs: Path) -> Report:
-    """One task on every node of the connected cluster, whatever runs there at the time. Ray must be connected."""
+def examine_cluster(config: Config | None, runs: Path | None) -> Report:
+    """One task on every node of the connected cluster, whatever runs there at the time. Ray must be connected.
+
+    `runs` is None where runs lie in an object store: no folder need be shared then.
+    """
     expected = node_facts.look(question_about(config, None, gpus=False))
     with _storage(runs) as storage:
         nodes = tuple(_ask_every_node(question_about(config, storage, gpus=False), storage))
@@ -184,7 +187,7 @@ def _file_fault(node: Node, name: str, wanted: str, got: str) -> Iterator[Fault]
         )
 
 
-def _ask_every_node(question: Question, storage: tuple[str, str]) -> Iterator[Node]:
+def _ask_every_node(question: Question, storage: tuple[str, str] | None) -> Iterator[Node]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -221,8 +224,11 @@ def _ask_every_node(question: Question, storage: tuple[str, str]) -> Iterator[No
 
 
 @contextmanager
-def _storage(runs: Path) -> Iterator[tuple[str, str]]:
+def _storage(runs: Path | None) -> Iterator[tuple[str, str] | None]:
     """A folder where runs will lie, with a word of the driver's in it; removed at the end. Raises `UserError`."""
+    if runs is None:
+        yield None
+        return
     place = runs.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -241,8 +247,10 @@ def _storage(runs: Path) -> Iterator[tuple[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def storage_answered(storage: tuple[str, str], facts: Facts) -> bool:
+def storage_answered(storage: tuple[str, str] | None, facts: Facts) -> bool:
     """Whether the driver sees the file that a node says it wrote."""
+    if storage is None:
+        return True
     name = facts["files"].get("storage", FAILED)
     if name.startswith(FAILED):
         return False

@@ -21,7 +21,7 @@ from search.store import METRIC, PARAM
 CMC_RANKS = (1, 5, 10, 20)
 
 
-def print_trials(run: Path, form: str) -> None:
+def print_trials(run: str, form: str) -> None:
     """Lists the trials of a run, best first: `table` for people; `csv` and `json` hold every column."""
     trials = list_trials(run)
     if form == "csv":
@@ -51,7 +51,7 @@ def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitNam
     console.print(table)
 
 
-def _trial_table(run: Path, rows: list[dict[str, Any]]) -> Table:
+def _trial_table(run: str, rows: list[dict[str, Any]]) -> Table:
     front = any(PARETO in row for row in rows)
     caption = "* on the Pareto front: no trial is better in one objective and as good in the others" if front else None
     table = Table(title=f"{len(rows)} trials of {run}, best first", caption=caption)

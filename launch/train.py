@@ -54,15 +54,16 @@ def _say(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def trial_again(run: Path, number: int, out: Path | None) -> None:
+def trial_again(run: str, number: int, out: Path | None) -> None:
     """Reruns one trial and says whether its numbers are the same, bit for bit.
 
     Raises `OwkdError` when they are not, `UserError` when there is no such trial.
     """
     from search.folder import trial_name
     from search.rerun import rerun
+    from search.storage.address import Address
 
-    place = out or Path("reruns") / run.name / trial_name(number)
+    place = out or Path("reruns") / Address.of(run).name / trial_name(number)
     done = rerun(run, number, place, report=_lines(f"trial {number}"))
     for change in done.other_versions:
         console.print(f"not as in the run: {change}", soft_wrap=True)

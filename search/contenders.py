@@ -13,7 +13,7 @@ from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
 from owkd.training.reduction import chosen
 from search.comparison import NO_DISTILLATION_NAME, PUBLISHED
-from search.folder import trial_name
+from search.folder import RunFolder, trial_name
 from search.objectives import ranked
 from search.progress import Progress
 from search.retrain_curves import RetrainCurves
@@ -138,15 +138,16 @@ class Record:
 class RetrainDesk:
     """Hands out the models that are not done yet."""
 
-    def __init__(self, models: Sequence[Model], retrain: Path, metric: str) -> None:
+    def __init__(self, models: Sequence[Model], run: RunFolder, metric: str) -> None:
         self.models = {model.key: model for model in models}
-        self.retrain = retrain
+        self.run = run
+        self.retrain = run.retrain
         self.metric = metric
         self.progress: Progress | None = None
         self.curves: RetrainCurves | None = None
         self.records: dict[str, Record] = {}
         for key, model in self.models.items():
-            done = Record.read(model.folder(retrain), model.digest)
+            done = Record.read(model.folder(self.retrain), model.digest)
             if done is not None:
                 self.records[key] = done
         self.done_before = len(self.records)
@@ -160,8 +161,8 @@ class RetrainDesk:
         if not self._waiting:
             return None
         model = self.models[self._waiting.pop(0)]
-        directory = self.retrain / model.contender.slug
-        return Job(model.key, model.contender.config.to_dict(), (model.part,), str(directory))
+        directory = self.run.where(self.retrain / model.contender.slug)
+        return Job(model.key, model.contender.config.to_dict(), (model.part,), directory)
 
     def started(self, key: str, gpu: float = 0.0) -> None:
         """A model starts, or starts again."""
@@ -230,7 +231,7 @@ class RetrainDesk:
         folder = model.folder(self.retrain)
         if record.state == "complete":
             record.write(folder)
-            (folder / "last.pt").unlink(missing_ok=True)
+            self.run.discard(folder / "last.pt")
         if self.progress:
             score = record.validation.get(self.metric)
             self.progress.ended(model.name, record.state, score, record.error_text or "")

@@ -7,7 +7,6 @@ so; rows that lag behind are written again when the run is opened.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,7 +108,7 @@ class SearchDesk:
                 self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))
                 continue
             trial.parts = parts_of(config)
-            directory = str(self.folder.checkpoints / key)
+            directory = self.folder.where(self.folder.checkpoints / key)
             return Job(key, config.to_dict(), trial.parts, directory, self.study.view(proposal.number).gpu_share)
         return None
 
@@ -218,9 +217,9 @@ class SearchDesk:
         """Of trials that are over, keeps the best epoch of the best `retrain.top_k` and nothing else."""
         over = {trial_name(view.number): view for view in self.study.views() if view.state != "running"}
         self._leaders = ranked(self.config.search, over.values())[: self.config.retrain.top_k]
-        if self.folder.checkpoints.is_dir():
-            for name in [path.name for path in self.folder.checkpoints.iterdir() if path.name in over]:
-                self._tidy_checkpoints(over[name].number)
+        for path in self.folder.folders(self.folder.checkpoints):
+            if path.name in over:
+                self._tidy_checkpoints(over[path.name].number)
 
     def _keep_if_best(self, view: TrialView) -> None:
         """The same when one more trial is over, without a look at all others where one objective ranks them."""
@@ -233,10 +232,11 @@ class SearchDesk:
     def _tidy_checkpoints(self, number: int) -> None:
         path = self.folder.checkpoints / trial_name(number)
         if number not in {leader.number for leader in self._leaders}:
-            shutil.rmtree(path, ignore_errors=True)
+            self.folder.discard(path)
             return
-        for last in path.rglob("last.pt"):
-            last.unlink(missing_ok=True)
+        for file in self.folder.stored(path):
+            if file.name == "last.pt":
+                self.folder.discard(file)
 
     def _mend(self) -> None:
         """Writes rows that a killed driver left behind the study."""

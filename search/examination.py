@@ -13,6 +13,7 @@ import ray
 from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
 from search.share import Share
+from search.storage.workplace import local_copy
 
 SPLIT = "test"
 
@@ -24,7 +25,8 @@ Evaluate = Callable[..., dict[str, float]]
 class Paper:
     """One checkpoint to examine."""
 
-    checkpoint: Path
+    checkpoint: str
+    """path, or URI where the run lies in a store"""
     fold: str
 
 
@@ -62,9 +64,7 @@ def examine(
     """
     task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
     plain = data.model_dump(mode="json")
-    pending = {
-        task.remote(evaluate, str(paper.checkpoint), plain, paper.fold, device): key for key, paper in papers.items()
-    }
+    pending = {task.remote(evaluate, paper.checkpoint, plain, paper.fold, device): key for key, paper in papers.items()}
     problems = []
     while pending:
         (reference,), _ = ray.wait(list(pending), num_returns=1)
@@ -84,4 +84,5 @@ def _examine_one(
 ) -> dict[str, float]:
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return evaluate(Path(checkpoint), DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)
+    with local_copy(checkpoint) as file:
+        return evaluate(file, DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)

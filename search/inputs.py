@@ -111,7 +111,7 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
     return _sha256(path)
 
 
-def anchored(config: Config, run: Path, trials: int | None = None) -> Config:
+def anchored(config: Config, name: str, trials: int | None = None) -> Config:
     """The configuration as workers in any folder can use it: absolute paths, the run's name, the asked trials.
 
     Raises `ConfigError`.
@@ -120,7 +120,7 @@ def anchored(config: Config, run: Path, trials: int | None = None) -> Config:
         raise ConfigError(
             ["search.space must name at least one field; do add one, or train a single student with `owkd distill`"]
         )
-    values: dict[str, Any] = {"name": run.name, "data.root": str(config.data.root.absolute())}
+    values: dict[str, Any] = {"name": name, "data.root": str(config.data.root.absolute())}
     if config.student.init_file is not None:
         values["student.init_file"] = str(config.student.init_file.absolute())
     if config.data.cache is not None:

@@ -12,20 +12,21 @@ import pyarrow.compute as pc
 from owkd.config import SearchConfig
 from search.folder import is_driven, open_run
 from search.objectives import front_of
+from search.storage.address import Address
 from search.store import METRIC, read_trials
 
 PARETO = "pareto"
 """column of a run with several objectives: whether no complete trial is better in one and as good in the others"""
 
 
-def list_trials(run: Path) -> pa.Table:
+def list_trials(run: Address | Path | str) -> pa.Table:
     """One row a trial, best first: with several objectives the Pareto front before the rest, then what keeps every
     constraint before what does not, then by the first objective; those without a value last, by number.
 
     A trial that is `running` while nobody drives the run is `interrupted`: `owkd resume` goes on with it. Columns
     are those of the trials table, and `pareto` with several objectives. Raises `UserError` when `run` is no run.
     """
-    folder, config, _ = open_run(run)
+    folder, config, _ = open_run(run, only=("results",))
     table = read_trials(folder.results)
     if not is_driven(folder):
         states = table["state"]

@@ -25,6 +25,7 @@ from owkd.files import written_whole
 from search.events import EventFile
 from search.folder import RunFolder, trial_name
 from search.share import Share
+from search.storage.workplace import local_copy
 
 PICTURES = ("retrieval", "cmc", "precision_recall")
 CURVES = "curves.json"
@@ -55,11 +56,11 @@ def draw_panels(
     task: Any = ray.remote(_look).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=1)
     pending = {}
     for name in map(trial_name, numbers):
-        checkpoint = first_checkpoint(folder.checkpoints / name, fold)
+        checkpoint = first_checkpoint(folder, folder.checkpoints / name, fold)
         if checkpoint is not None and not (folder.panels / name / CURVES).is_file():
             title = f"{name}, {fold} validation: queries from worst to best"
             data = config.data.model_dump(mode="json")
-            pending[name] = task.remote(look, str(checkpoint), data, fold, title, config.train.device)
+            pending[name] = task.remote(look, folder.where(checkpoint), data, fold, title, config.train.device)
     problems = {}
     for name, reference in pending.items():
         try:
@@ -69,9 +70,10 @@ def draw_panels(
     return problems
 
 
-def first_checkpoint(trial: Path, fold: str) -> Path | None:
+def first_checkpoint(folder: RunFolder, trial: Path, fold: str) -> Path | None:
     """The kept model of a trial on a fold, that of its first seed where there are several."""
-    return next(iter(sorted(trial.glob(f"*/{fold}/best.safetensors"))), None)
+    models = [path for path in folder.stored(trial) if path.parts[-2:] == (fold, "best.safetensors")]
+    return min(models, default=None)
 
 
 def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, device: str) -> View:
@@ -108,7 +110,8 @@ def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, dev
 def _look(look: Look, checkpoint: str, data: Mapping[str, Any], fold: str, title: str, device: str) -> View:
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    return look(Path(checkpoint), DataConfig.model_validate(data), fold, title, device)
+    with local_copy(checkpoint) as file:
+        return look(file, DataConfig.model_validate(data), fold, title, device)
 
 
 def _keep(folder: RunFolder, name: str, view: View) -> None:

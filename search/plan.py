@@ -22,6 +22,7 @@ from search.halving import expected_steps
 from search.inputs import look_at_inputs
 from search.share import Share, share_of_nodes
 from search.space import published_point, suggest
+from search.storage.address import Address
 from search.wording import kind_of, range_of, value_in_words
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class Room:
     """decoded, beside the data; shared by all searches on it"""
     targets: int
     """what the teacher says of every training image, where that is stored; shared likewise"""
-    free: int
-    """where the run will lie"""
+    free: int | None
+    """where the run will lie; None for an object store, which does not say"""
 
     @property
     def run(self) -> int:
@@ -94,7 +95,7 @@ class Plan:
     """A search that could start now."""
 
     config: Config
-    run: Path
+    run: Address
     folds: tuple[FoldSize, ...]
     space: tuple[EntryLine, ...]
     draws: tuple[Mapping[str, Any], ...]
@@ -158,7 +159,7 @@ class Plan:
         }
 
 
-def mistakes(reading: Reading, runs: Path) -> list[str]:
+def mistakes(reading: Reading, runs: Path | str) -> list[str]:
     """Everything that would keep the search from starting, of the configuration and of what it stands on."""
     found = list(reading.problems)
     config = reading.rest
@@ -169,13 +170,13 @@ def mistakes(reading: Reading, runs: Path) -> list[str]:
     found.extend(look_at_inputs(config, _unknown(reading.lacking))[1])
     if "name" not in reading.lacking:
         try:
-            refuse_existing(runs / config.name)
+            refuse_existing(Address.of(runs) / config.name)
         except UserError as error:
             found.append(str(error))
     return list(dict.fromkeys(found))
 
 
-def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
+def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan:
     """What a search with this configuration, which has no mistakes, would do on this machine.
 
     With `measure`, a few steps of a training are made, and forgotten. Raises `ConfigError` when a disk is too small.
@@ -192,8 +193,10 @@ def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
     pixels = 3 * config.data.image_size**2
     images = pixels * sum(fold.images + fold.validation_images for fold in folds)
     targets = sum(targets_bytes(config, fold) for fold in config.fold_names())
-    room = Room(bound, tables, images, targets, shutil.disk_usage(_existing(runs)).free)
-    if room.run > room.free:
+    run = Address.of(runs) / config.name
+    free = None if run.remote else shutil.disk_usage(_existing(run.path)).free
+    room = Room(bound, tables, images, targets, free)
+    if room.free is not None and room.run > room.free:
         raise ConfigError(
             [
                 f"--runs must lie where a run has room, but {runs} has {room.free / 1e9:.1f} GB free and the run takes "
@@ -203,7 +206,7 @@ def make_plan(config: Config, runs: Path, *, measure: bool = True) -> Plan:
         )
     return Plan(
         config=config,
-        run=runs / config.name,
+        run=run,
         folds=folds,
         space=tuple(_entries(config)),
         draws=tuple(_draws(config)),

@@ -22,6 +22,7 @@ from search.changes import compare
 from search.folder import open_run, versions
 from search.inputs import check_inputs, differences
 from search.space import columns, flatten, published_point, single
+from search.storage.address import Address
 from search.store import EPOCH_FIELDS, PARAM, Row, read_epochs, read_trials
 from search.trainable import Part, Train, train_student
 
@@ -68,7 +69,7 @@ class _EnoughError(Exception):
     """The trial went no further."""
 
 
-def rerun(run: Path, number: int, out: Path, *, report: Report, train: Train = train_student) -> Rerun:
+def rerun(run: Address | Path | str, number: int, out: Path, *, report: Report, train: Train = train_student) -> Rerun:
     """Trains trial `number` of a run once more, below `out`; goes on where an earlier rerun there was stopped.
 
     Raises `UserError` when there is no such trial, when it has no epoch, or when data or teacher changed since.
@@ -135,7 +136,7 @@ def _rows_of(table: Any, number: int) -> list[Row]:
     return rows
 
 
-def _trial(results: Path, number: int, run: Path) -> Row:
+def _trial(results: Path, number: int, run: Address | Path | str) -> Row:
     table = read_trials(results)
     rows: list[Row] = table.filter(pc.field("trial") == number).to_pylist()
     if not rows:

@@ -15,7 +15,6 @@ metrics.json is done; any other goes on from its last.pt.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from search.retrain_curves import RetrainCurves
 from search.retrain_tables import model_row, teacher_row, write_comparison, write_models
 from search.runner import Connect
 from search.share import Share
+from search.storage.address import Address
 from search.study import Study
 from search.trainable import Train, train_student
 
@@ -75,7 +75,7 @@ class _Seat:
     record: Record
 
 
-def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
+def retrain(run: Address | Path | str, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
     """Trains the contenders of a run, chooses the champion, and opens the test split.
 
     Raises `UserError` when the run has no complete trial or no test split, `OwkdError` when no champion can be
@@ -83,7 +83,7 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
     from its records: nothing is trained or opened, and no Ray is needed.
     """
     work = work or FinalWork(prepare=prepare)
-    folder, config, manifest = open_run(run)
+    folder, config, manifest = open_run(run, drive=True)
     with driving(folder):
         study = Study(folder.journal, folder.name, config)
         entrants = contenders(config, study.views())
@@ -91,7 +91,7 @@ def retrain(run: Path, *, connect: Connect, console: Console, work: FinalWork | 
             raise UserError(
                 f"a run must have a complete trial to retrain, but {run} has none; do go on with it: owkd resume {run}"
             )
-        desk = RetrainDesk(models_of(config, entrants), folder.retrain, config.search.leading_metric)
+        desk = RetrainDesk(models_of(config, entrants), folder, config.search.leading_metric)
         final = FinalStage(folder, entrants, desk, work, console, manifest.get("fingerprints", {}))
         if final.is_done():
             return final.conclude(final.choose())
@@ -139,7 +139,7 @@ class FinalStage:
         """Trains every model that is not done."""
         total = len(self.desk.models)
         self.console.print(
-            f"final stage of {self.folder.root}: {len(self.entrants)} configurations, {total} models, "
+            f"final stage of {self.folder.address}: {len(self.entrants)} configurations, {total} models, "
             f"{share.describe()}",
             soft_wrap=True,
         )
@@ -157,7 +157,7 @@ class FinalStage:
         with progress, closing(curves):
             self.desk.progress, self.desk.curves = progress, curves
             run_jobs(
-                self.desk,
+                self.folder.kept(self.desk),
                 train=self.work.train,
                 share=share,
                 scheduler=None,
@@ -200,8 +200,7 @@ class FinalStage:
         best = max(models, key=lambda model: self.desk.records[model.key].validation[self.desk.metric])
         record = self.desk.records[best.key]
         self.folder.champion.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.folder.champion / "student.safetensors") as temporary:
-            shutil.copyfile(self._checkpoint(best), temporary)
+        self.folder.take(self._checkpoint(best), self.folder.champion / "student.safetensors")
         with written_whole(self.folder.champion / "config.yaml") as temporary:
             values = {"train.seed": best.seed, "data.folds": [best.fold]}
             tree = with_values(champion.config, values).to_dict()
@@ -225,10 +224,10 @@ class FinalStage:
         for key, record in self.desk.records.items():
             model = self.desk.models[key]
             if record.state == "complete":
-                paper = Paper(self._checkpoint(model), model.fold)
+                paper = Paper(self.folder.where(self._checkpoint(model)), model.fold)
                 seats[key] = _Seat(paper, model.folder(self.folder.retrain), record)
         for fold, record in self.teachers.items():
-            paper = Paper(self.config.teacher.checkpoint_for(fold), fold)
+            paper = Paper(str(self.config.teacher.checkpoint_for(fold)), fold)
             seats[f"{TEACHER}/{fold}"] = _Seat(paper, self._teacher_folder(fold), record)
         return {key: seat for key, seat in seats.items() if not seat.record.test}
 
@@ -291,7 +290,7 @@ class FinalStage:
         for key, model in self.desk.models.items():
             if key in self.desk.records:
                 path = self._checkpoint(model)
-                place = str(path.relative_to(self.folder.root)) if path.is_file() else None
+                place = str(path.relative_to(self.folder.root)) if self.folder.holds(path) else None
                 chosen = model.contender is champion
                 rows.append(model_row(model, self.desk.records[key], champion=chosen, checkpoint=place))
         examined = {fold: record for fold, record in self.teachers.items() if record.test}

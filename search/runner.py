@@ -31,6 +31,7 @@ from search.schedulers import scheduler_for
 from search.share import Share
 from search.space import describe
 from search.states import State
+from search.storage.address import Address
 from search.study import Study, TrialView
 from search.trainable import Train, train_student
 
@@ -75,32 +76,35 @@ class Summary:
 
 def search(
     config: Config,
-    run: Path,
+    run: Address | Path | str,
     *,
     connect: Connect,
     console: Console,
     trials: int | None = None,
     work: Work | None = None,
 ) -> Summary:
-    """Runs a new search in the folder `run`, which must not exist. `trials` overrides `search.trials`.
+    """Runs a new search at `run`, a folder or an address in a store, where nothing must be yet.
+
+    `trials` overrides `search.trials`.
 
     Raises `ConfigError`, `UserError` before anything is written; `OwkdError` when no trial can succeed; and
     `KeyboardInterrupt` after Ctrl-C, with the run left as `resume` takes it up.
     """
     work = work or OWKD
-    refuse_existing(run)
-    config = anchored(config, run, trials)
+    address = Address.of(run)
+    refuse_existing(address)
+    config = anchored(config, address.name, trials)
     prints = work.check(config)
     with connect():
         config, share = work.prepare(config, console)
-        folder = create(run, config, prints)
-        console.print(f"{folder.root}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
+        folder = create(address, config, prints)
+        console.print(f"{folder.address}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
         with driving(folder):
             return _drive(folder, config, Study(folder.journal, folder.name, config), share, work, console)
 
 
 def resume(
-    run: Path,
+    run: Address | Path | str,
     *,
     connect: Connect,
     console: Console,
@@ -114,7 +118,7 @@ def resume(
     teachers or what the trials are made of changed; otherwise as `search`.
     """
     work = work or OWKD
-    folder, config, manifest = open_run(run)
+    folder, config, manifest = open_run(run, drive=True)
     with driving(folder):
         study = Study(folder.journal, folder.name, config)
         _require_unchanged(folder, manifest, study, work.check(config), force)
@@ -124,7 +128,7 @@ def resume(
             return _summary(SearchDesk(folder, config, study), 0.0)
         with connect():
             config, share = work.prepare(config, console)
-            console.print(f"{folder.root}: {study.target} trials, {share.describe()}", soft_wrap=True)
+            console.print(f"{folder.address}: {study.target} trials, {share.describe()}", soft_wrap=True)
             return _drive(folder, config, study, share, work, console)
 
 
@@ -162,7 +166,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
         with progress:
             desk.show_on(progress, share.at_a_time)
             run_jobs(
-                desk,
+                folder.kept(desk),
                 train=work.train,
                 share=share,
                 scheduler=scheduler_for(config, _longest(config), past, desk.gives_up),

@@ -24,6 +24,7 @@ from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
 from search.objectives import Judge, Judgement
 from search.states import State
+from search.storage.workplace import workplace
 
 if TYPE_CHECKING:
     from owkd.training.run import Epoch, Run
@@ -71,6 +72,7 @@ class Job:
     parts: tuple[Part, ...]
     """trained one after the other; the objective is their mean"""
     directory: str
+    """path, or URI where the run lies in a store"""
     gpu: float | None = None
     """the share of a GPU that this job needs where the usual one was too small"""
 
@@ -155,13 +157,9 @@ def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], 
     try:
         for part in job.parts:
             teller.enter(part)
-            train(
-                teller.config,
-                teller.epoch,
-                fold=part.fold,
-                directory=part.folder(Path(job.directory)),
-                seed=part.seed,
-            )
+            with workplace(job.directory, part.folder(Path())) as place:
+                report = teller.after(place.save)
+                train(teller.config, report, fold=part.fold, directory=place.folder, seed=part.seed)
             teller.leave()
     except DivergedError as error:
         teller.failed("diverged", error)
@@ -201,6 +199,15 @@ class _Teller:
 
     def enter(self, part: Part) -> None:
         self.part = part
+
+    def after(self, save: Callable[[], None]) -> Callable[[Epoch], None]:
+        """Tells of an epoch once `save` has put it where any machine finds it."""
+
+        def report(epoch: Epoch) -> None:
+            save()
+            self.epoch(epoch)
+
+        return report
 
     def leave(self) -> None:
         self.before += self.config.train.epochs

@@ -322,3 +322,15 @@ def test_what_a_search_cannot_do_is_refused(search: dict[str, Any], words: str) 
     found = problems(search=search)
     assert len(found) == 1
     assert words in found[0]
+
+
+def test_what_a_search_is_made_of_lies_on_disk() -> None:
+    raw = {
+        "data": {"root": "s3://bucket/data", "dataset": "s", "cache": "gs://bucket/cache"},
+        "teacher": {"checkpoint": "s3://bucket/{fold}.safetensors"},
+    }
+    with pytest.raises(ConfigError) as refused:
+        parse_config(raw)
+    named = [problem.partition(" must be a path")[0] for problem in refused.value.problems]
+    assert named == ["data.root", "data.cache", "teacher.checkpoint"]
+    assert parse_config({"data": {"root": "C:/data", "dataset": "s"}})

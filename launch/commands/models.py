@@ -37,7 +37,7 @@ def distill(
         return
     if set_:
         raise UserError(f"a trial must be rerun as it was, but got --set {set_[0]}; do give a configuration instead")
-    trial_again(Path(trial[1]), int(trial[2]), out)
+    trial_again(trial[1], int(trial[2]), out)
 
 
 def evaluate(

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from launch.commands.arguments import Address, ConfigFile, Overrides, RunFolder
+from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
 from owkd.config import load_config, read_config
 
 
 def search(
     config: ConfigFile,
     name: Annotated[str | None, typer.Option(help="Name of the run; the configuration's when unset.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds all runs.")] = Path("runs"),
+    runs: Runs = "runs",
     trials: Annotated[int | None, typer.Option(min=1, help="Trials in all; the configuration's when unset.")] = None,
     address: Address = None,
     set_: Overrides = None,
@@ -26,7 +26,7 @@ def search(
 
 def plan(
     config: ConfigFile,
-    runs: Annotated[Path, typer.Option(help="Folder that would hold the run.")] = Path("runs"),
+    runs: Runs = "runs",
     set_: Overrides = None,
     measure: Annotated[bool, typer.Option(help="Time a few training steps here, for the estimates.")] = True,
     format: Annotated[Literal["page", "json"], typer.Option(help="How to print it.")] = "page",
@@ -38,7 +38,7 @@ def plan(
 
 
 def resume(
-    run: RunFolder,
+    run: Run,
     trials: Annotated[int | None, typer.Option(min=1, help="This many trials more than were asked for.")] = None,
     address: Address = None,
     force: Annotated[
@@ -51,7 +51,7 @@ def resume(
     run_resume(run, trials, address, force=force)
 
 
-def retrain(run: RunFolder, address: Address = None) -> None:
+def retrain(run: Run, address: Address = None) -> None:
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
     from launch.local import run_retrain
 
@@ -59,7 +59,7 @@ def retrain(run: RunFolder, address: Address = None) -> None:
 
 
 def trials(
-    run: RunFolder,
+    run: Run,
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
 ) -> None:
     """List every trial of a run with its state, best first. Works while the search runs."""
@@ -69,7 +69,7 @@ def trials(
 
 
 def report(
-    run: RunFolder,
+    run: Run,
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
 ) -> None:
     """Write one HTML file that tells what a run has found. Needs no network; works while the search runs."""
@@ -80,7 +80,7 @@ def report(
 
 
 def monitor(
-    run: RunFolder,
+    run: Run,
     port: Annotated[int, typer.Option(help="Port of the page.")] = 6006,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine can read it otherwise.")] = (
         "127.0.0.1"

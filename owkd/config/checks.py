@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from owkd.config.search import MAXIMISED, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
 from owkd.config.space_checks import SIMPLEXES, space_checks
 from owkd.config.tree import FOLD_PLACEHOLDER, Config
+
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""of two letters at least: `C:/` is a drive; a path keeps one of two slashes"""
 
 
 def cross_checks(config: Config) -> list[str]:
@@ -15,6 +20,7 @@ def cross_checks(config: Config) -> list[str]:
             f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and "
             f"{config.train.epochs}"
         )
+    problems.extend(_local_checks(config))
     checkpoint = config.teacher.checkpoint
     if checkpoint and FOLD_PLACEHOLDER not in checkpoint and len(config.fold_names()) > 1:
         problems.append(
@@ -22,6 +28,22 @@ def cross_checks(config: Config) -> list[str]:
             f"identities of one fold only, but got {checkpoint!r} for {', '.join(config.fold_names())}"
         )
     return problems
+
+
+def _local_checks(config: Config) -> list[str]:
+    """A run may lie in an object store; what it is made of is read as files."""
+    paths = {
+        "data.root": config.data.root,
+        "data.cache": config.data.cache,
+        "student.init_file": config.student.init_file,
+        "teacher.init_file": config.teacher.init_file,
+        "teacher.checkpoint": config.teacher.checkpoint,
+    }
+    return [
+        f"{name} must be a path on each machine, but got the address {path}; do copy or mount it there"
+        for name, path in paths.items()
+        if path is not None and URI.match(str(path))
+    ]
 
 
 def _objective_checks(search: SearchConfig) -> list[str]:

@@ -16,6 +16,7 @@ from search.folder import RunFolder, is_driven, open_run, trial_name
 from search.listing import list_trials
 from search.panels import CURVES, PICTURES
 from search.space import columns
+from search.storage.address import Address
 from search.store import PARAM, Row, read_epochs, read_table
 
 EPOCH_COLUMNS = ("trial", "fold", "seed", "epoch", "step", "objective", "duration_s")
@@ -71,7 +72,7 @@ class RunData:
         return next(iter(self.complete), None)
 
 
-def gather(run: Path) -> RunData:
+def gather(run: Address | Path | str) -> RunData:
     """Reads a run. Raises `UserError` when `run` is no run."""
     folder, config, manifest = open_run(run)
     return RunData(

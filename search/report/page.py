@@ -18,6 +18,7 @@ from search.comparison import CHAMPION
 from search.report import figures, words
 from search.report.gather import RunData, gather, param
 from search.report.importance import FEWEST, importances
+from search.storage.address import Address
 from search.store import Row
 
 TOP_TRIALS = 10
@@ -34,8 +35,10 @@ class Section:
     html: Markup
 
 
-def write_report(run: Path, out: Path | None = None) -> Path:
-    """Writes the report of a run, to `report.html` in its folder where `out` is unset -> the file.
+def write_report(run: Address | Path | str, out: Path | None = None) -> Path:
+    """Writes the report of a run, to `report.html` beside its run.yaml where `out` is unset -> the file.
+
+    Of a run in a store, that is a file on this machine, which goes to the store as well.
 
     Works on a run in any state, also while it is driven. Raises `UserError` when `run` is no run.
     """
@@ -45,6 +48,8 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     text = environment.get_template("page.html.j2").render(_context(data))
     with written_whole(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    if out is None:
+        data.folder.publish(file)
     return file
 
 

@@ -43,7 +43,9 @@ def headline(data: RunData) -> list[str]:
             f"The published setting (trial 0, {state_in_words(published['state'])}) reached "
             f"{published['objective']:.4f}: {lead:.1f} points apart, on the validation split that the search optimised."
         )
-    words.append(f"The final stage has not run; the test split is closed. Go on with: owkd retrain {data.folder.root}")
+    words.append(
+        f"The final stage has not run; the test split is closed. Go on with: owkd retrain {data.folder.address}"
+    )
     return words
 
 

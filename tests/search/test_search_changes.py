@@ -143,7 +143,7 @@ def test_a_renamed_run_is_the_same_run(run: Path) -> None:
 
 def test_the_command_line_insists(run: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     edit(run, "config/train/epochs", 9)
-    monkeypatch.setattr("search.runner.Work", lambda: WORK)
+    monkeypatch.setattr("search.runner.OWKD", WORK)
     assert run_command(["resume", str(run)]) == 2
     assert "config.train.epochs: 4 -> 9" in "".join(capsys.readouterr().err.splitlines())
     assert run_command(["resume", str(run), "--force"]) == 0

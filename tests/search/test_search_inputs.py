@@ -101,7 +101,7 @@ def test_paths_are_made_absolute_and_the_run_gives_its_name(tmp_path: Path, monk
             "search": {"space": SPACE},
         }
     )
-    found = anchored(config, Path("runs") / "mine", trials=7)
+    found = anchored(config, "mine", trials=7)
     assert (found.name, found.search.trials) == ("mine", 7)
     assert (found.data.root, found.data.cache) == (tmp_path / "data", tmp_path / "cache")
     assert found.teacher.checkpoint_for("Fold1") == tmp_path / "teachers" / "Fold1.safetensors"

@@ -67,7 +67,7 @@ def test_expected_steps_of_two_trials_are_exact_in_the_mean() -> None:
 
 def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None:
     plan = make_plan(plan_config(root), tmp_path / "runs", measure=False)
-    assert plan.run == tmp_path / "runs" / "search"
+    assert plan.run.path == tmp_path / "runs" / "search"
     assert (plan.epochs.trial, plan.epochs.search, plan.epochs.expected) == (9, 90, 90)
     assert plan.epochs.retrain == (2 + 2) * 1 * 3 * 4
     (fold,) = plan.folds

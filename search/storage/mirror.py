@@ -1,0 +1,261 @@
+"""The driver's working copy and the store kept alike: what the driver writes on its disk goes to the store.
+
+A push takes what changed: first everything that is replaced whole, then files that grow, the study's journal last,
+then removals. The journal is cut where it stood when the push began. So at every moment the store's tables know at
+least what its journal knows, which is the order in which a driver writes them: a driver that starts from the store
+alone finds nothing that the study took for done and that is missing elsewhere.
+
+What workers write (`last.pt`, `best.safetensors`) goes from them to the store, never through a working copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from owkd.errors import OwkdError
+from owkd.files import written_whole
+from search.storage import lease
+from search.storage.address import Address
+from search.storage.place import Place, Stat, patiently
+
+JOURNAL = "study.journal"
+GROWING = "tensorboard/"
+"""below it, and the journal: files that are appended to"""
+INDEX = ".mirror.json"
+PRIVATE = (INDEX, lease.NAME, ".lock", f"{JOURNAL}.lock")
+"""of the working copy alone"""
+CHECKPOINTS = ("last.pt", "best.safetensors")
+"""of the workers"""
+PUSH_S = 5.0
+TRIES = 5
+COARSE_NS = 2 * 10**9
+"""two versions of a file may bear the same second"""
+
+
+class Mirror:
+    """One working copy, and the place that it stands for."""
+
+    def __init__(self, address: Address, copy: Path) -> None:
+        self.address = address
+        self.copy = copy
+        self.place = Place.at(address)
+        self.still = threading.RLock()
+        """held while a desk writes, so that nothing is looked at half-way"""
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owkd-mirror")
+        self._removals: list[str] = []
+        self._index: dict[str, Stat] = {}
+        self._hold: lease.Hold | None = None
+
+    def pull(self, *below: str) -> None:
+        """Makes the working copy what the store is, or only what lies below some folders. Raises `OSError`."""
+        for attempt in range(TRIES):
+            try:
+                self._pull(below)
+                return
+            except FileNotFoundError:  # its driver replaced a file while we read
+                if attempt == TRIES - 1:
+                    raise
+
+    def fetch(self, path: str) -> bool:
+        """Brings one file -> whether there is one."""
+        try:
+            self.place.download(path, self.copy / path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove_later(self, path: str) -> None:
+        """Removes a file or folder from the store once what is on disk now has been pushed.
+
+        A trial's state must not be gone before the store knows that the trial is over.
+        """
+        self._removals.append(path)
+
+    def push(self) -> None:
+        """Brings the store up to date. Raises `OSError`, and `OwkdError` when another driver took over.
+
+        A thread of its own sends: Ctrl-C ends the waiting, not an upload, which Arrow would end as if it were whole.
+        """
+        self._sender.submit(self._push).result()
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Holds the run, brings the older side up to date, and pushes every few seconds and at the end.
+
+        Raises `UserError` when another driver is alive; `OwkdError` when the store cannot be reached at the end.
+        """
+        with lease.held(self.place, self.copy, str(self.address)) as hold:
+            self._hold = hold
+            self._settle(hold)
+            lease.remember(self.copy, hold.lease)
+            over = threading.Event()
+            pusher = threading.Thread(target=self._push_until, args=(over,), daemon=True)
+            pusher.start()
+            try:
+                yield
+            finally:
+                over.set()
+                pusher.join()
+                if hold.successor is None:
+                    self._push_last()
+
+    def keeping(self, desk: Any) -> Any:
+        """A desk whose every word is in the store before its worker starts, and as soon as a job is over."""
+        return _Kept(desk, self)
+
+    def _settle(self, hold: lease.Hold) -> None:
+        """Who wrote last is right: this working copy, which may be ahead of the store, or the store."""
+        last = lease.last_of(self.copy)
+        if last is not None and last == (hold.before.driver if hold.before else lease.NEW):
+            index = self._read_index()
+            # What the store alone has was removed here since, but for what others put beside run.yaml, such as a
+            # report; what has another size there is sent again.
+            self._index = {
+                path: index[path] if path in index and index[path].size == stat.size else Stat(-1, 0)
+                for path, stat in self.place.files().items()
+                if mirrored(path) and "/" in path
+            }
+        else:
+            lease.forget(self.copy)  # until all of it is here, it is nobody's
+            self.pull()
+            self._index = self._scan()
+
+    def _pull(self, below: tuple[str, ...]) -> None:
+        there = {path: stat for path, stat in self.place.files().items() if mirrored(path) and _within(path, below)}
+        newest = max((stat.mtime_ns for stat in there.values()), default=0)
+        here = {path: stat for path, stat in self._scan().items() if _within(path, below)}
+        for path, stat in there.items():
+            if here.get(path) != stat or newest - stat.mtime_ns < COARSE_NS:
+                self.place.download(path, self.copy / path)
+                os.utime(self.copy / path, ns=(stat.mtime_ns, stat.mtime_ns))
+        for path in here.keys() - there.keys():
+            (self.copy / path).unlink(missing_ok=True)
+
+    def _push(self) -> None:
+        if self._hold is not None:
+            self._hold.require()
+        for attempt in range(TRIES):
+            try:
+                self._push_once()
+                return
+            except FileNotFoundError:  # replaced by another file while we sent it
+                if attempt == TRIES - 1:
+                    raise
+
+    def _push_once(self) -> None:
+        with self.still:
+            now = self._scan()
+            removals, self._removals = self._removals, []
+        try:
+            changed = [path for path, stat in now.items() if self._index.get(path) != stat]
+            for path in sorted(changed, key=_rank):
+                self._index[path] = self._send(path, now[path])
+            for path in [path for path in self._index if path not in now]:
+                self.place.remove(path)
+                del self._index[path]
+            while removals:
+                self.place.remove(removals[0])
+                removals.pop(0)
+        finally:
+            self._removals[:0] = removals
+            self._write_index()
+
+    def _send(self, path: str, stat: Stat) -> Stat:
+        """Sends one file -> the version that was sent: of one that grows, what it was; of another, what it is."""
+        with (self.copy / path).open("rb") as file:
+            if not _grows(path):
+                found = os.fstat(file.fileno())
+                stat = Stat(found.st_size, found.st_mtime_ns)
+            self.place.upload(file, path, stat.size)
+        return stat
+
+    def _scan(self) -> dict[str, Stat]:
+        """Every file of the driver's in the working copy."""
+        found = {}
+        for folder, folders, names in os.walk(self.copy):
+            folders[:] = [name for name in folders if name != ".ray"]
+            for name in names:
+                full = Path(folder, name)
+                path = full.relative_to(self.copy).as_posix()
+                if mirrored(path):
+                    stat = full.stat()
+                    found[path] = Stat(stat.st_size, stat.st_mtime_ns)
+        return found
+
+    def _push_until(self, over: threading.Event) -> None:
+        while not over.wait(PUSH_S):
+            try:
+                self.push()
+            except (OSError, OwkdError):  # said by the next push that somebody waits for
+                continue
+
+    def _push_last(self) -> None:
+        try:
+            self.push()
+        except OSError as error:
+            raise OwkdError(
+                f"{self.address} could not be reached ({error}); nothing is lost: {self.copy} holds what is missing "
+                "there, and the next command on this run from this machine brings it"
+            ) from error
+
+    def _read_index(self) -> dict[str, Stat]:
+        path = self.copy / INDEX
+        raw = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {name: Stat(*values) for name, values in raw.items()}
+
+    def _write_index(self) -> None:
+        with written_whole(self.copy / INDEX) as temporary:
+            plain = {path: [stat.size, stat.mtime_ns] for path, stat in self._index.items()}
+            temporary.write_text(json.dumps(plain), encoding="utf-8")
+
+
+class _Kept:
+    """Stands before a desk: its words one at a time, and in the store before anybody relies on them."""
+
+    URGENT = ("next_job", "stopped", "lost")
+
+    def __init__(self, desk: Any, mirror: Mirror) -> None:
+        self._desk = desk
+        self._mirror = mirror
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._desk, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **options: Any) -> Any:
+            with self._mirror.still:
+                result = found(*args, **options)
+            if name in self.URGENT:
+                patiently(self._mirror.push)
+            return result
+
+        return call
+
+
+def mirrored(path: str) -> bool:
+    """Whether a file of a run goes through the driver's working copy."""
+    parts = path.split("/")
+    if parts[0] in ("checkpoints", ".ray") or path in PRIVATE:
+        return False
+    return parts[-1] not in CHECKPOINTS and not (parts[-1].startswith(".") and parts[-1].endswith(".tmp"))
+
+
+def _within(path: str, below: tuple[str, ...]) -> bool:
+    return not below or path.startswith(tuple(f"{folder}/" for folder in below))
+
+
+def _grows(path: str) -> bool:
+    return path == JOURNAL or path.startswith(GROWING)
+
+
+def _rank(path: str) -> tuple[bool, bool]:
+    """What is replaced whole first, the journal last."""
+    return path == JOURNAL, _grows(path)

@@ -1,0 +1,137 @@
+"""A whole run in an object store: searched, killed, resumed here and elsewhere, retrained; training is a formula."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyarrow.fs import FileSystem
+from s3_server import objects
+from s3_server import s3 as s3
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from search.folder import is_driven, open_run
+from search.listing import list_trials
+from search.study import Study
+
+TRIALS = 4
+DRIVER = """
+import sys
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from rich.console import Console
+from fake_training import fake_check, fake_config, fake_evaluate, fake_run
+from launch.local import _local
+from owkd.config import parse_config
+from search.retrain import FinalWork, retrain
+from search.runner import Work, resume, search
+from search.storage import lease, mirror
+
+lease.LEASE_S, lease.BEAT_S, lease.SETTLE_S = 3.0, 0.5, 0.2
+mirror.PUSH_S = 0.5
+tmp, run, command, trials = Path(sys.argv[1]), *sys.argv[2:]
+connect, work = partial(_local, cpus=2), Work(fake_run, fake_check)
+if command == "search":
+    raw = fake_config(tmp, trials=int(trials), sampler={"name": "random", "seed": 4})
+    raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2}
+    search(parse_config(raw), run, connect=connect, console=Console(), work=work)
+else:
+    with connect():
+        resume(run, connect=nullcontext, console=Console(), work=work)
+        if command == "to the end":
+            retrain(run, connect=nullcontext, console=Console(), work=FinalWork(fake_run, fake_evaluate))
+"""
+
+
+def start(tmp_path: Path, run: str, command: str, cache: str, epoch_s: float = 0.3) -> subprocess.Popen:
+    """A driver in a process group of its own, on a machine that is told by its cache."""
+    tests = Path(__file__).parents[1]
+    paths = f"{tests}{os.pathsep}{tests.parent}"
+    environment = {**os.environ, "PYTHONPATH": paths, "FAKE_EPOCH_S": str(epoch_s)}
+    environment["XDG_CACHE_HOME"] = str(tmp_path / cache)
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path), run, command, str(TRIALS)],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(driver: subprocess.Popen) -> None:
+    output, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, output
+
+
+def kill_after(driver: subprocess.Popen, run: str, enough) -> None:
+    """SIGKILL to the whole group once what is in the store is `enough`."""
+    deadline = time.monotonic() + 120
+    while not enough(objects(run)):
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < deadline, objects(run)
+        time.sleep(0.05)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+
+
+def under_way(found: dict[str, int]) -> bool:
+    """Two trials are running and in the tables."""
+    running = sum(path.endswith("last.pt") for path in found)
+    return running >= 2 and any(path.startswith("results/epochs/") for path in found)
+
+
+def tables(run: str, name: str) -> list[dict]:
+    """Rows of a table as somebody without owkd reads them."""
+    filesystem, root = FileSystem.from_uri(run)
+    paths = [path for path in objects(run) if path.startswith(f"results/{name}/")]
+    return [row for path in paths for row in pq.read_table(f"{root}/{path}", filesystem=filesystem).to_pylist()]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> None:
+    (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("data")
+def test_a_run_in_a_store_survives_its_drivers_and_their_machines(s3: str, tmp_path: Path, monkeypatch) -> None:
+    run = f"{s3}/runs/fake"
+    kill_after(start(tmp_path, run, "search", "here"), run, under_way)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "reader"))
+    assert {"interrupted", "running"} & set(list_trials(run)["state"].to_pylist())
+
+    kill_after(start(tmp_path, run, "resume", "here"), run, lambda found: any("trial-00003" in path for path in found))
+    finish(start(tmp_path, run, "to the end", "elsewhere", epoch_s=0.05))  # a machine that has the address alone
+
+    trials = sorted(tables(run, "trials"), key=lambda row: row["trial"])
+    assert [(row["trial"], row["state"]) for row in trials] == [(number, "complete") for number in range(TRIALS)]
+    assert max(row["attempt"] for row in trials) >= 2
+    epochs = [(row["trial"], row["epoch"]) for row in tables(run, "epochs")]
+    assert sorted(epochs) == [(trial, epoch) for trial in range(TRIALS) for epoch in range(1, 5)]
+    assert list_trials(run)["state"].to_pylist() == ["complete"] * TRIALS
+    folder, config, _ = open_run(run)
+    assert [view.state for view in Study(folder.journal, "fake", config).views()] == ["complete"] * TRIALS
+    assert not is_driven(folder)
+    kept = [path for path in objects(run) if path.startswith("checkpoints/")]
+    best = list_trials(run)["trial"][0].as_py()
+    assert kept == [f"checkpoints/trial-{best:05d}/seed-0/Fold1/best.safetensors"]
+
+    found = objects(run)
+    assert {f"retrain/champion/{name}" for name in ("student.safetensors", "config.yaml", "metrics.json")} <= set(found)
+    assert not any(path.endswith(("last.pt", ".tmp", ".lock")) for path in found)
+    models = [row for row in tables(run, "retrain") if row.get("checkpoint")]
+    assert len(models) == 3
+    assert all(row["checkpoint"] in found for row in models)
+    assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.name in ("last.pt", "best.safetensors")]
+    events = open_run(run, only=("tensorboard",))[0].tensorboard
+    for number in range(TRIALS):
+        curve = EventAccumulator(str(events / f"trial-{number:05d}")).Reload().Scalars("val/mAP")
+        assert [event.step for event in curve] == [1, 2, 3, 4]
