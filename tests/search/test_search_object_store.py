@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fake_training import fake_check, fake_config, fake_run
 from pyarrow.fs import FileSystem
 from s3_server import objects
 from s3_server import s3 as s3
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from search.folder import is_driven, open_run
+from launch.cli import run_command
+from owkd.config import parse_config
+from owkd.errors import UserError
+from search.desk import SearchDesk
+from search.folder import create, driving, is_driven, open_run
+from search.following import followed
 from search.listing import list_trials
+from search.storage.address import Address
+from search.storage.place import Place
 from search.study import Study
+from search.trainable import work
 
 TRIALS = 4
 DRIVER = """
@@ -135,3 +146,53 @@ def test_a_run_in_a_store_survives_its_drivers_and_their_machines(s3: str, tmp_p
     for number in range(TRIALS):
         curve = EventAccumulator(str(events / f"trial-{number:05d}")).Reload().Scalars("val/mAP")
         assert [event.step for event in curve] == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def finished(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run of one trial, written without Ray."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    config = parse_config(fake_config(tmp_path, trials=1))
+    folder = create(f"{s3}/runs/{tmp_path.name}", config, fake_check(config))
+    with driving(folder):
+        desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
+        job = desk.next_job()
+        desk.started(job.key)
+        heard = []
+        work(asdict(job), train=fake_run, send=lambda message: (heard.append(message), desk.heard(message)))
+        desk.stopped(job.key, heard[-1])
+    return str(folder.address)
+
+
+def commands() -> list[str]:
+    """The commands of docs/storage.md that look at a run."""
+    text = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    return re.findall(r"^    owkd (trials|report) s3://", text, re.MULTILINE)
+
+
+def test_the_commands_of_the_page_take_an_address(finished: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert commands() == ["trials", "report"]
+    for command in commands():
+        assert run_command([command, finished]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert "report.html" in objects(finished)
+    assert run_command(["trials", f"{finished}-not"]) == 2
+    assert "a run must hold run.yaml" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_name_that_is_taken_in_a_store_is_refused(finished: str, tmp_path: Path) -> None:
+    config = parse_config(fake_config(tmp_path))
+    with pytest.raises(UserError, match="a name of its own"):
+        create(finished, config, {})
+
+
+def test_a_followed_part_gets_what_comes_later(finished: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    with followed(finished, "tensorboard", every_s=0.1) as folder:
+        assert len(list(folder.glob("trial-00000/events*"))) == 1
+        Place.at(Address.of(finished)).write("tensorboard/trial-00001/events.later", b"x")
+        deadline = time.monotonic() + 20
+        while not (folder / "trial-00001" / "events.later").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
