@@ -8,7 +8,7 @@ import pytest
 from small_training import root as root
 from small_training import small_config
 
-from owkd.config import with_values
+from owkd.config import Fixed, with_values
 from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
@@ -71,10 +71,12 @@ def test_longer_histories_count(tmp_path: Path) -> None:
 
 
 def test_choices_that_exclude_each_other_are_said(tmp_path: Path) -> None:
+    """A tree refuses them itself, unless a section has too many combinations to try."""
+    config = small_config(tmp_path, student={"preset": "micro"}, search=SEARCH)
     space = {
-        "student.init": {"type": "fixed", "value": "imagenet"},
-        "student.preset": {"type": "fixed", "value": "nano"},
+        "student.init": Fixed(type="fixed", value="imagenet"),
+        "student.preset": Fixed(type="fixed", value="nano"),
     }
-    config = small_config(tmp_path, student={"preset": "micro"}, search={**SEARCH, "space": space})
+    config = config.model_copy(update={"search": config.search.model_copy(update={"space": space})})
     with pytest.raises(ConfigError, match="exclude each other"):
         disk_bound(config, identities=8, at_a_time=1)
