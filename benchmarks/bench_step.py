@@ -7,11 +7,12 @@ runs of ours. Weights are random, the same for all; the first step's loss shows 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,6 @@ from owkd.models.wse import Role, WseNet
 from owkd.training.prepare import build_network
 
 COMMAND = "python -m benchmarks.bench_step"
-Teacher = Literal["live", "stored"]
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,20 @@ def published(sizes: Sizes) -> Steps:
     return done
 
 
-def ours(sizes: Sizes, teacher: Teacher, bf16: bool = False) -> Steps:
-    """Steps as `owkd.training.run` makes them, with a live teacher or with targets that were stored before."""
+def store_targets(sizes: Sizes, file: Path) -> None:
+    """Writes what is kept of the teacher for the batch, so that the student's process never sees the teacher."""
     torch.set_num_threads(sizes.threads)
-    frozen = network(sizes.teacher, sizes, "teacher", 0).eval()
+    images, _ = batch(sizes)
+    with torch.no_grad():
+        kept = stored(network(sizes.teacher, sizes, "teacher", 0).eval()(images), _shapes(sizes))
+    torch.save(vars(kept), file)
+
+
+def ours(sizes: Sizes, file: Path | None, bf16: bool = False) -> Steps:
+    """Steps as `owkd.training.run` makes them, with targets from a file, or without: then the teacher runs."""
+    torch.set_num_threads(sizes.threads)
+    kept = None if file is None else TeacherTargets(**torch.load(file, map_location=sizes.device, weights_only=True))
+    frozen = network(sizes.teacher, sizes, "teacher", 0).eval() if kept is None else None
     student = network(sizes.student, sizes, "student", 1).train()
     weights = head(sizes)
     optimizer = torch.optim.Adam([*student.parameters(), *weights.parameters()], lr=1e-4, fused=True)
@@ -149,21 +159,16 @@ def ours(sizes: Sizes, teacher: Teacher, bf16: bool = False) -> Steps:
     def context() -> AbstractContextManager[object]:
         return torch.autocast(sizes.device, dtype=torch.bfloat16) if bf16 else nullcontext()
 
-    kept = None
-    if teacher == "stored":
-        with torch.no_grad():
-            kept = stored(frozen(images), _shapes(sizes))
-        del frozen
     done = Steps()
     for _ in range(sizes.steps):
         watch = _Watch(sizes.device)
         with context():
-            if kept is None:
+            theirs = kept
+            if theirs is None:
+                assert frozen is not None
                 with torch.no_grad():
                     theirs = TeacherTargets.of(frozen(images))
                 watch.mark("teacher")
-            else:
-                theirs = kept
             output = student(images, saliency=True)
             watch.mark("student, forward")
             terms = supervised_terms(output, labels, reference.MARGIN)
@@ -203,18 +208,19 @@ def _shapes(sizes: Sizes) -> Shapes:
     return Shapes(stages, (shape.gce_channels, stages[3][1]), sizes.batch, sizes.identities)
 
 
-def measured(sizes: Sizes) -> dict[str, tuple[Steps, int]]:
+def measured(sizes: Sizes, file: Path) -> dict[str, tuple[Steps, int]]:
     """Every candidate's steps and memory peak in bytes; ours with stored targets runs before and after the rest."""
+    measure.in_new_process(store_targets, sizes, file)
     runs: dict[str, tuple[Callable[..., Steps], tuple[object, ...]]] = {
-        "ours, stored targets": (ours, (sizes, "stored")),
+        "ours, stored targets": (ours, (sizes, file)),
         "reference": (published, (sizes,)),
-        "ours, live teacher": (ours, (sizes, "live")),
+        "ours, live teacher": (ours, (sizes, None)),
         "plain ConvNeXt": (plain_convnext, (sizes,)),
     }
     if sizes.device == "cuda" or measure.has_fast_bfloat16():
-        runs["ours, stored targets, bf16"] = (ours, (sizes, "stored", True))
+        runs["ours, stored targets, bf16"] = (ours, (sizes, file, True))
     done = {name: measure.in_new_process(run, *arguments) for name, (run, arguments) in runs.items()}
-    again, peak = measure.in_new_process(ours, sizes, "stored")
+    again, peak = measure.in_new_process(ours, sizes, file)
     first, first_peak = done["ours, stored targets"]
     both = Steps(first.losses, [*first.parts[1:], *again.parts[1:]])
     done["ours, stored targets"] = (both, max(peak, first_peak))
@@ -223,7 +229,8 @@ def measured(sizes: Sizes) -> dict[str, tuple[Steps, int]]:
 
 def report(sizes: Sizes) -> str:
     """The section: whole steps against the reference, then where the time of one step goes."""
-    results = measured(sizes)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measured(sizes, Path(folder) / "targets.pt")
     slow, slow_peak = results["reference"]
     limit = statistics.median(results.pop("plain ConvNeXt")[0].seconds[1:])
     rows = []
