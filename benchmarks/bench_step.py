@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -271,7 +271,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args()
     base = QUICK if arguments.quick else Sizes()
-    sizes = Sizes(**{**vars(base), "threads": arguments.threads, "device": arguments.device})
+    sizes = replace(base, threads=arguments.threads, device=arguments.device)
     command = measure.command(COMMAND, arguments) + (" --device cuda" if arguments.device == "cuda" else "")
     measure.publish("bench_step", report(sizes), command, arguments.threads, arguments.record)
 

@@ -102,7 +102,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def command(base: str, arguments: argparse.Namespace) -> str:
     """The command line that repeats a measurement."""
-    switches = [f"--{name}" for name, value in vars(arguments).items() if value is True and name != "record"]
+    switches = [
+        f"--{name.replace('_', '-')}" for name, value in vars(arguments).items() if value is True and name != "record"
+    ]
     return " ".join([base, *switches, *([f"--threads {arguments.threads}"] if arguments.threads != 1 else [])])
 
 

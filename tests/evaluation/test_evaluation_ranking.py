@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from largest_tensor import LargestTensor
 
 from owkd.evaluation.ranking import Images, condition, rank_identities, rank_queries
 
@@ -19,19 +19,6 @@ def crowd(count: int, people: int, *, cameras: bool = False, dtype: torch.dtype 
         identities,
         torch.randint(0, 3, (count,), generator=generator) if cameras else None,
     )
-
-
-class LargestTensor(TorchDispatchMode):
-    """Remembers the size of the largest tensor that any operation made, in bytes."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, tuple | list) else [out]:
-            if isinstance(tensor, torch.Tensor):
-                self.largest = max(self.largest, tensor.untyped_storage().nbytes())
-        return out
 
 
 @pytest.mark.parametrize("cameras", [False, True])

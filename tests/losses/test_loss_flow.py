@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from largest_tensor import LargestTensor
 from torch import Tensor
 
 from owkd.losses import _half_spectrum, flow, flow_matrix, gram_mse, spectrum, spectrum_mse
@@ -331,3 +332,26 @@ def test_ways_of_unequal_channels() -> None:
     assert flow.gram_path(100, 8, 4) == "matrix"  # 8 * 108 > 800
     assert flow.spectrum_path(100, 9, 6) == flow.spectrum_path(9, 100, 6) == "factors"
     assert flow.spectrum_path(100, 9, 7) == flow.spectrum_path(9, 100, 7) == "matrix"
+
+
+@pytest.mark.parametrize("kind", ["gram", "spectrum"])
+def test_a_flow_matrix_is_never_made_where_maps_are_small(kind: str) -> None:
+    """Neither forward nor backward, nor kept in between; the plain way keeps several."""
+    inputs = maps((1, 640, 640, 3, 3), dtype=torch.float32)
+    matrix = 4 * 640**2  # bytes
+    assert max(_largest_made_and_kept(PUBLIC[kind], inputs)) <= matrix / 2
+    assert min(_largest_made_and_kept(way_of(kind, "matrix"), inputs)) >= matrix
+
+
+def _largest_made_and_kept(distance: Distance, inputs: list[Tensor]) -> tuple[int, int]:
+    """Bytes of the largest tensor that the two passes made, and of the largest that was kept for the second."""
+    leaves = [inputs[0].clone().requires_grad_(), inputs[1].clone().requires_grad_()]
+    kept = [0]
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.nbytes)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), LargestTensor() as memory:
+        distance(*leaves, *inputs[2:]).sum().backward()
+    return memory.largest, max(kept)
