@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from search.report.gather import STAGE_WEIGHTS, RunData, param, short
 from search.report.words import state_in_words
-from search.store import Row
+from search.store import METRIC, Row
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GRAY = (
     "#0072B2",
@@ -164,15 +164,12 @@ def stage_weights(data: RunData) -> go.Figure | None:
     return _finish(figure, None, "weight (mean 1)").update_layout(barmode="group")
 
 
-def pareto(data: RunData, names: Sequence[str]) -> go.Figure | None:
-    """Complete trials over the first two objectives; those that no other beats in both are joined."""
-    first, second = names[:2]
+def pareto(data: RunData) -> go.Figure | None:
+    """Complete trials over the first two objectives; those that no other beats in all of them are joined."""
+    first, second = (f"{METRIC}{objective.metric}" for objective in data.config.search.objectives[:2])
     rows = [row for row in data.complete if row.get(first) is not None and row.get(second) is not None]
     if not rows:
         return None
-    signs = [1 if objective.direction == "max" else -1 for objective in data.config.search.objectives[:2]]
-    points = [(signs[0] * row[first], signs[1] * row[second]) for row in rows]
-    front = [row for row, point in zip(rows, points, strict=True) if not any(_dominates(p, point) for p in points)]
     figure = go.Figure()
     figure.add_scatter(
         x=[row[second] for row in rows],
@@ -182,7 +179,7 @@ def pareto(data: RunData, names: Sequence[str]) -> go.Figure | None:
         marker={"color": GRAY, "size": 8},
         text=[f"trial {row['trial']}" for row in rows],
     )
-    front.sort(key=lambda row: float(row[second]))
+    front = sorted((row for row in rows if row["pareto"]), key=lambda row: float(row[second]))
     figure.add_scatter(
         x=[row[second] for row in front],
         y=[row[first] for row in front],
@@ -193,7 +190,7 @@ def pareto(data: RunData, names: Sequence[str]) -> go.Figure | None:
         text=[str(row["trial"]) for row in front],
         textposition="top center",
     )
-    return _finish(figure, second, first)
+    return _finish(figure, second.removeprefix(METRIC), first.removeprefix(METRIC))
 
 
 def models(data: RunData) -> go.Figure:
@@ -288,10 +285,6 @@ def _dimension(data: RunData, name: str, values: Sequence[Any]) -> dict[str, Any
 
 def _stage_kind(data: RunData) -> str:
     return "learned" if data.config.distill.stage_weights == "learned" else "fixed"
-
-
-def _dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one != other and one[0] >= other[0] and one[1] >= other[1]
 
 
 def _finish(figure: go.Figure, x: str | None, y: str | None, *, whole: bool = False) -> go.Figure:

@@ -68,8 +68,8 @@ class RunData:
 
     @property
     def best(self) -> Row | None:
-        """The best complete trial."""
-        return next(iter(self.complete), None)
+        """The best complete trial that keeps every constraint."""
+        return next((row for row in self.complete if row["feasible"]), None)
 
 
 def gather(run: Address | Path | str) -> RunData:

@@ -139,11 +139,10 @@ def _importance(data: RunData) -> Section | None:
 
 
 def _pareto(data: RunData) -> list[Section]:
-    names = [objective.metric for objective in data.config.search.objectives]
-    if len(names) < 2:
+    if len(data.config.search.objectives) < 2:
         return []
-    figure = figures.pareto(data, names)
-    caption = "No complete trial is better in both objectives than those on the line; the numbers are trials."
+    figure = figures.pareto(data)
+    caption = "No complete trial is better in all objectives than those on the line; the numbers are trials."
     return [] if figure is None else [_section("pareto", "Trade-off", caption, figure)]
 
 

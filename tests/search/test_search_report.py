@@ -18,6 +18,7 @@ from owkd.config import parse_config
 from search.folder import RunFolder, create, trial_name
 from search.panels import CURVES
 from search.report import write_report
+from search.report.figures import pareto
 from search.report.gather import gather
 from search.report.importance import importances
 from search.report.words import cost, failures, headline, status
@@ -39,6 +40,7 @@ def trial(number: int, state: str = "complete", objective: float | None = 0.5, s
         "state": state,
         "attempt": 1,
         "published": number == 0,
+        "feasible": True,
         "objective": objective,
         "best_step": steps,
         "last_step": steps,
@@ -56,18 +58,18 @@ def trial(number: int, state: str = "complete", objective: float | None = 0.5, s
     }
 
 
-def make_run(root: Path, trials: list[dict]) -> RunFolder:
+def make_run(root: Path, trials: list[dict], **search) -> RunFolder:
     config = parse_config(
         {
             "data": {"root": "/data", "dataset": "D"},
-            "search": {"trials": 20, "scheduler": {"grace_epochs": 1}, "space": SPACE},
+            "search": {"trials": 20, "scheduler": {"grace_epochs": 1}, "space": SPACE, **search},
             "train": {"epochs": 4},
         }
     )
     folder = create(root, config, {})
     for row in trials:
         name = trial_name(row["trial"])
-        schema = pa.Table.from_pylist([trial(0, error_type="E", error_text="T")]).schema
+        schema = pa.Table.from_pylist([{**row, **trial(0, error_type="E", error_text="T")}]).schema
         write_table(folder.results / "trials" / f"{name}.parquet", schema, [row])
         epochs = [
             {
@@ -184,6 +186,21 @@ def test_the_quantity_that_decides_is_the_most_important_one(tmp_path: Path):
     assert next(iter(found)) == "distill.teacher_weights.original"
     assert sum(found.values()) == pytest.approx(1)
     assert "train.epochs" not in found, "it never varied"
+
+
+def test_the_trade_off_joins_what_nothing_beats_and_the_best_keeps_every_constraint(tmp_path: Path):
+    costs = {0: (0.5, 4.0, True), 1: (0.6, 6.0, True), 2: (0.55, 7.0, True), 3: (0.9, 99.0, False)}
+    rows = [
+        trial(number, objective=value, feasible=feasible, **{"metric.val/mAP": value, "metric.latency_ms": cost})
+        for number, (value, cost, feasible) in costs.items()
+    ]
+    objectives = [{"metric": "val/mAP"}, {"metric": "latency_ms"}]
+    folder = make_run(tmp_path / "run", rows, objectives=objectives, constraints=["latency_ms <= 50"])
+    data = gather(folder.root)
+    assert data.best["trial"] == 1
+    front = pareto(data).data[1]
+    assert (list(front.x), list(front.y), list(front.text)) == ([4.0, 6.0], [0.5, 0.6], ["0", "1"])
+    assert "Trade-off" in write_report(folder.root).read_text()
 
 
 def test_too_few_trials_have_no_importance(tmp_path: Path):
