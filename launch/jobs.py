@@ -11,6 +11,7 @@ import shlex
 import shutil
 import socket
 import tempfile
+import time
 import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from launch.cluster import tunnel
+from launch.cluster_file import read_cluster_file
 from launch.console import console
 from owkd.config import Config, load_config
 from owkd.errors import OwkdError, UserError
@@ -29,6 +31,9 @@ from owkd.errors import OwkdError, UserError
 COMMANDS = ("search", "resume", "retrain", "doctor")
 REFUSED = 2
 """exit code of a driver that was given something it cannot use"""
+WORKERS_WAIT_S = 600.0
+"""setting up a machine installs everything there"""
+WORKERS_LOOK_S = 2.0
 
 
 def submit(path: Path, arguments: Sequence[str], *, follow: bool = True) -> str:
@@ -85,6 +90,36 @@ def status(path: Path) -> None:
             table.add_row(job.submission_id, _state(job), begun, escape(lines[-1]) if lines else "")
         console.print(table if known else "no job was submitted yet")
     console.print(f"Follow one: owkd cluster status {path} --follow [--job JOB]", soft_wrap=True, markup=False)
+
+
+def await_workers(path: Path) -> None:
+    """Waits until machines of one's own have joined: a search that finds no worker is refused.
+
+    As many as `min_workers` says, one when it is unset: a machine may be off. A cloud is not waited for: there a search
+    itself asks for workers. Says so and returns when time is up. Raises `UserError` without a token, `OwkdError` when
+    the head cannot be reached.
+    """
+    file = read_cluster_file(path)
+    if file.kind != "local":
+        return
+    wanted = int(file.tree.get("min_workers", 1))
+    token = _token()
+    console.print(f"waiting for {wanted} of the workers, {WORKERS_WAIT_S / 60:.0f} minutes at most")
+    deadline = time.monotonic() + WORKERS_WAIT_S
+    with tunnel(path, "up") as address:
+        while (joined := _joined(address, token)) < wanted and time.monotonic() < deadline:
+            time.sleep(WORKERS_LOOK_S)
+    late = "" if joined >= wanted else f"; a search needs one: look again with owkd cluster status {path}"
+    console.print(f"workers that have joined: {joined}{late}", soft_wrap=True, markup=False)
+
+
+def _joined(address: str, token: str) -> int:
+    """Workers that are alive; 0 also while the head's job server is not up yet."""
+    try:
+        nodes = _nodes(address, token)
+    except OwkdError:
+        return 0
+    return sum(node["state"] == "ALIVE" and not node["is_head_node"] for node in nodes)
 
 
 def _carry(words: list[str], folder: Path) -> str:

@@ -37,10 +37,12 @@ def check(file: ClusterPath = DEFAULT) -> None:
 
 @app.command()
 def up(file: ClusterPath = DEFAULT) -> None:
-    """Start the cluster, or bring a running one up to date."""
+    """Start the cluster, or bring a running one up to date; on machines of one's own, wait for a worker."""
     from launch.cluster import up
+    from launch.jobs import await_workers
 
     up(file)
+    await_workers(file)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

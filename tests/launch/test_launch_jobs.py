@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from small_training import small_config
 from launch import jobs
 from launch.cli import run_command
 from launch.cluster_file import template
-from owkd.errors import ConfigError, UserError
+from owkd.errors import ConfigError, OwkdError, UserError
 
 Files = tuple[Path, Path]
 
@@ -100,3 +101,51 @@ def test_the_job_gets_the_configuration_and_the_run_its_name(files: Files, tmp_p
     assert words[1] == "search.yaml"
     assert (out / "search.yaml").read_bytes() == files[1].read_bytes()
     assert jobs._carry(["search", str(files[1]), "--runs", "/r", "--name", "other"], out) == "other"
+
+
+@pytest.fixture
+def joining(files: Files, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many workers are alive at each look; the last stays. -1: the head does not answer yet."""
+    looks: list[int] = []
+
+    def nodes(address: str, token: str) -> list[dict[str, object]]:
+        workers = looks.pop(0) if len(looks) > 1 else looks[0]
+        if workers < 0:
+            raise OwkdError("not yet")
+        dead = {"is_head_node": False, "state": "DEAD"}
+        return [{"is_head_node": True, "state": "ALIVE"}, dead, *[dead | {"state": "ALIVE"}] * workers]
+
+    monkeypatch.setattr(jobs, "tunnel", lambda path, command: nullcontext("http://127.0.0.1:1"))
+    monkeypatch.setattr(jobs, "_nodes", nodes)
+    monkeypatch.setattr(jobs, "WORKERS_LOOK_S", 0.0)
+    return looks
+
+
+def test_up_waits_for_a_worker(joining: list[int], files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    joining += [-1, 0, 0, 1, 2]
+    jobs.await_workers(files[0])
+    assert joining == [2]
+    assert "workers that have joined: 1\n" in capsys.readouterr().out
+
+
+def test_up_waits_for_as_many_as_the_file_says(joining: list[int], files: Files) -> None:
+    files[0].write_text("min_workers: 2\n" + files[0].read_text())
+    joining += [1, 1, 2, 3]
+    jobs.await_workers(files[0])
+    assert joining == [3]
+
+
+def test_up_says_that_no_worker_came(
+    joining: list[int], files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joining.append(0)
+    monkeypatch.setattr(jobs, "WORKERS_WAIT_S", 0.05)
+    jobs.await_workers(files[0])
+    assert "workers that have joined: 0; a search needs one" in capsys.readouterr().out
+
+
+def test_a_cloud_is_not_waited_for(joining: list[int], files: Files) -> None:
+    files[0].write_text(template("aws"))
+    joining.append(0)
+    jobs.await_workers(files[0])
+    assert joining == [0]
