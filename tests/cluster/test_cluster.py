@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hosts import ENVIRONMENT, Network, missing
+from hosts import ENVIRONMENT, PREFIX, Host, Network, missing
 from small_training import small_config
 
 from owkd.data.synthetic import write_dataset
 from owkd.training.teacher import train_teacher
+from search.store import read_epochs, read_trials
 
 ROOT = Path(__file__).parents[2]
 OWKD = f"PYTHONPATH=/mnt/code {ENVIRONMENT}/bin/python -c 'from launch.cli import main; main()'"
@@ -55,7 +57,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Up, with two of its three workers; down again at the end, whatever happened."""
+    """Up, with two of its three workers; every host is gone at the end, whatever happened."""
     folder = tmp_path_factory.mktemp("hosts")
     with Network(folder / "net", ROOT) as network:
         made = Cluster(network)
@@ -68,6 +70,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         assert up.returncode == 0, up.stdout + up.stderr
         until(lambda: made.alive() == 3, 180, "head and two workers")
         yield made
+    spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    assert PREFIX not in spaces
 
 
 def prepare(cluster: Cluster, folder: Path) -> None:
@@ -84,6 +88,9 @@ def prepare(cluster: Cluster, folder: Path) -> None:
         text = text.replace(theirs, ours)
     [mount] = [line for line in text.splitlines() if "# EDIT" in line]
     text = text.replace(mount, "  - mountpoint -q /mnt/owkd")
+    joins = "ray start --address=$RAY_HEAD_IP:6379"
+    assert text.count(joins) == 1
+    text = text.replace(joins, f"{joins} --num-cpus=1")  # the hosts share this machine's CPUs; Ray would count all
     (cluster.laptop.home / "cluster.yaml").write_text(text)
     shutil.copy(ROOT / "constraints.txt", cluster.laptop.home)
     build_wheel(folder, cluster.laptop.home / "dist")
@@ -96,15 +103,15 @@ def prepare(cluster: Cluster, folder: Path) -> None:
     (cluster.laptop.home / "search.yaml").write_text(yaml.safe_dump(search_config()))
 
 
-def search_config() -> dict[str, object]:
+def search_config() -> dict[str, Any]:
     """One trial a host at a time, each long enough to lose its host in the middle."""
-    raw = small_config(Path("/mnt/data")).to_dict()
-    raw["train"]["epochs"] = 25
+    raw: dict[str, Any] = small_config(Path("/mnt/data")).to_dict()
+    raw["train"]["epochs"] = 60
     raw["search"] = {
-        "trials": 6,
+        "trials": 8,
         "max_failures": 2,
         "scheduler": {"name": "none"},
-        "resources": {"cpu": 2, "gpu": 0},
+        "resources": {"cpu": 1, "gpu": 0},
         "space": {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0, "log": True}},
     }
     raw["retrain"] = {}
@@ -176,3 +183,68 @@ def test_a_search_is_refused_without_a_token(cluster: Cluster) -> None:
     assert done.returncode == 2, done.stdout + done.stderr
     assert "this machine (laptop) must have the cluster's token" in done.stderr
     assert "do copy ~/.ray/auth_token from" in done.stderr
+
+
+def test_a_search_outlives_a_lost_host_and_uses_a_late_one(cluster: Cluster) -> None:
+    """The folder of runs is a bind mount of one local folder: what a network file system does is not tried here."""
+    done = cluster.owkd(f"cluster submit --detach cluster.yaml -- search search.yaml --runs {RUNS} --name search")
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = cluster.runs / "search" / "results"
+    until(lambda: min(epochs_on(results, host) for host in (cluster.first, cluster.second)) >= 5, 120, "epochs on both")
+
+    interrupted = newest_trial(results, cluster.first)
+    cluster.first.cut_off()
+    cut = time.time()
+    time.sleep(5)  # it trains on for a while, but nobody hears of it
+    cluster.first.kill()
+    before = [row for row in rows_of(results, interrupted) if row["host"] == "first"]
+    cluster.late.start()
+
+    ended = cluster.owkd("cluster status --follow", timeout=600)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    trials = read_trials(results).to_pylist()
+    assert [row["state"] for row in trials] == ["complete"] * 8
+    assert {row["trial"]: row["attempt"] for row in trials if row["attempt"] > 1} == {interrupted: 2}
+    after = [row for row in rows_of(results, interrupted) if row["attempt"] == 2]
+    assert {row["host"] for row in after} <= {"second", "late"}
+    assert [row["step"] for row in rows_of(results, interrupted)] == list(range(1, 61))
+    assert epochs_on(results, cluster.late) > 0
+    print(
+        f"last epoch heard {before[-1]['step']}, first of attempt 2 {after[0]['step']}, "
+        f"{after[0]['ended_at'].timestamp() - cut:.0f} s after the cut; "
+        f"late host at work {first_time(results, cluster.late) - cut:.0f} s after the cut"
+    )
+
+
+def test_down_leaves_nothing_though_a_host_is_dead(cluster: Cluster) -> None:
+    cluster.first.kill()
+    (cluster.runs.parent / "kept").touch()
+    done = cluster.owkd("cluster down --yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{cluster.first.address} could not be reached" in done.stdout + done.stderr
+    for host in (cluster.laptop, cluster.head, cluster.second, cluster.late):
+        assert host.process is None or host.processes() == [], host.name
+    assert not list(cluster.head.home.glob("ray_bootstrap*"))
+    assert (cluster.runs.parent / "kept").is_file()
+
+
+def rows_of(results: Path, trial: int) -> list[dict[str, Any]]:
+    """Epochs of a trial in their order."""
+    rows = [row for row in read_epochs(results).to_pylist() if row["trial"] == trial]
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def epochs_on(results: Path, host: Host) -> int:
+    """0 also before the search has begun."""
+    names: list[str] = read_epochs(results)["host"].to_pylist()
+    return names.count(host.name)
+
+
+def newest_trial(results: Path, host: Host) -> int:
+    return max(int(row["trial"]) for row in read_epochs(results).to_pylist() if row["host"] == host.name)
+
+
+def first_time(results: Path, host: Host) -> float:
+    return min(
+        float(row["ended_at"].timestamp()) for row in read_epochs(results).to_pylist() if row["host"] == host.name
+    )
