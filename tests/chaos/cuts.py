@@ -54,7 +54,7 @@ def drive(folder: Path) -> None:
     if (run / "run.yaml").is_file():
         opened, config, _ = open_run(run)
     else:
-        config = anchored(load(folder), run)
+        config = anchored(load(folder), run.name)
         opened = create(run, config, {})
     with driving(opened):
         study = Study(opened.journal, opened.name, config)

@@ -99,7 +99,7 @@ def test_a_fault_names_rule_value_remedy_and_node(case: str) -> None:
 def test_the_table_marks_what_is_at_fault() -> None:
     node, *_ = FAULTY["another owkd"]
     report = Report((replace(SOUND, address="10.0.0.1"), node), tuple(faults_of(facts(), node)))
-    console = Console(width=100, force_terminal=True, color_system="standard", record=True)
+    console = Console(width=120, force_terminal=True, color_system="standard", record=True)
     console.print(doctor.table(report))
     styled = console.export_text(styles=True)
     assert "\x1b[31m0.0.9" in styled

@@ -111,6 +111,7 @@ def data(tmp_path: Path) -> None:
     (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("data")
 def test_a_run_in_a_store_survives_its_drivers_and_their_machines(s3: str, tmp_path: Path, monkeypatch) -> None:

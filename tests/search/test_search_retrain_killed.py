@@ -114,7 +114,7 @@ def inline_jobs(desk, *, train, **_: object) -> None:
 
 def inline_examination(papers, data, *, evaluate, **_: object):
     for key, paper in papers.items():
-        yield key, evaluate(paper.checkpoint, data, fold=paper.fold, split="test")
+        yield key, evaluate(Path(paper.checkpoint), data, fold=paper.fold, split="test")
 
 
 def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
