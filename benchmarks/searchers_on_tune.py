@@ -1,0 +1,122 @@
+"""The rivals of bench_searcher on real Ray Tune: `--tune`, and the test that virtual time gives the same trials."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.landscape import train
+from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, outcome, rays_own, values_of
+
+
+def ours(seed: int, sizes: Sizes) -> Outcome:
+    """Our study, desk and engine."""
+    from search.desk import SearchDesk
+    from search.engine import run_jobs
+    from search.folder import create
+    from search.schedulers import scheduler_for
+    from search.share import Share
+    from search.study import Study
+    from search.trainable import Job, Message
+
+    class Budgeted(SearchDesk):
+        """Begins no trial once the budget is used."""
+
+        epochs = 0
+
+        def next_job(self) -> Job | None:
+            return None if self.epochs >= sizes.budget else super().next_job()
+
+        def heard(self, message: Message) -> None:
+            self.epochs += 1
+            super().heard(message)
+
+    config = configuration(seed, sizes)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = create(Path(scratch) / "bench", config, {})
+        desk = Budgeted(folder, config, Study(folder.journal, folder.name, config))
+        run_jobs(
+            desk,
+            train=train,
+            share=Share(1, 0, sizes.slots),
+            scheduler=scheduler_for(config, sizes.epochs, [], desk.gives_up),
+            max_failures=0,
+            scratch=folder.scratch,
+        )
+        desk.board.close_all()
+        seconds = time.perf_counter() - begun
+        tried = [view.values for view in desk.study.views()]
+        best = desk.best()
+    return outcome(seed, sizes, best.values if best else None, tried, desk.epochs, seconds)
+
+
+def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
+    """`Tuner.fit` with `OptunaSearch`; a training that diverges reports `nan_as` and ends."""
+    from ray import tune
+    from ray.tune.search import Searcher
+
+    searcher, scheduler = rays_own(seed, sizes)
+    used = [0]
+    suggest = searcher.suggest
+    # the one thing that is not Ray's: no trial begins once the budget is used
+    searcher.suggest = lambda trial_id: Searcher.FINISHED if used[0] >= sizes.budget else suggest(trial_id)
+    searcher.save_to_dir = lambda *_: None  # nothing is restored from its snapshots
+
+    class Count(tune.Callback):
+        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
+            used[0] += 1
+
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainable = tune.with_parameters(_for_ray, seed=seed, epochs=sizes.epochs, nan_as=nan_as)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                metric="val_mAP",
+                mode="max",
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=-1,
+                max_concurrent_trials=sizes.slots,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="bench", storage_path=scratch, callbacks=[Count()], verbose=0, log_to_file=False
+            ),
+        )
+        results = tuner.fit()
+        seconds = time.perf_counter() - begun
+        tried = [values_of(results[i].config or {}) for i in range(len(results))]
+        best = values_of(results.get_best_result().config or {})
+    return outcome(seed, sizes, best, tried, used[0], seconds)
+
+
+def _for_ray(params: Mapping[str, float], seed: int, epochs: int, nan_as: float) -> None:
+    from ray import tune
+
+    for value in curve_for_ray(params, seed, epochs, nan_as):
+        tune.report({"val_mAP": value})
+
+
+@contextmanager
+def connected(slots: int) -> Iterator[None]:
+    """Ray on this machine with a CPU for each slot; or the Ray that is connected already."""
+    import ray
+
+    from launch.local import _local
+    from search.engine import ENVIRONMENT
+
+    os.environ.update(ENVIRONMENT)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        yield
+        return
+    with _local(cpus=slots):
+        yield
