@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -45,6 +46,7 @@ def rivals(tune: bool) -> dict[str, Searcher]:
 def report(sizes: Sizes, tune: bool = False) -> str:
     """The section: every searcher on every seed, in turns."""
     logging.getLogger("ray.tune.search.optuna").setLevel(logging.ERROR)  # warns of each NaN
+    warnings.filterwarnings("ignore", "The reported value is ignored")  # Tune tells a last report twice
     found: dict[str, list[Outcome]] = {name: [] for name in rivals(tune)}
     with searchers_on_tune.connected(sizes.slots) if tune else nullcontext():
         for seed in range(sizes.seeds):

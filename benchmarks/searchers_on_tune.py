@@ -79,8 +79,6 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                metric="val_mAP",
-                mode="max",
                 search_alg=searcher,
                 scheduler=scheduler,
                 num_samples=-1,
@@ -94,7 +92,7 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
         results = tuner.fit()
         seconds = time.perf_counter() - begun
         tried = [values_of(results[i].config or {}) for i in range(len(results))]
-        best = values_of(results.get_best_result().config or {})
+        best = values_of(results.get_best_result("val_mAP", "max").config or {})
     return outcome(seed, sizes, best, tried, used[0], seconds)
 
 
