@@ -66,7 +66,7 @@ def connect():
         yield
 
 def until(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -74,7 +74,7 @@ def until(condition):
 def epochs(trial):
     return read_epochs(run / "results")["trial"].to_pylist().count(trial)
 
-searching = threading.Thread(target=go, args=[connect], kwargs=dict(trials=2, epochs=12, max_failures=0))
+searching = threading.Thread(target=go, args=[connect], kwargs=dict(trials=2, epochs=40, max_failures=0))
 searching.start()  # nodes are started from the main thread only
 until(lambda: epochs(0) >= 1)
 second = cluster.add_node(num_cpus=1, **size)
@@ -139,13 +139,13 @@ def test_memory_that_runs_out_workers_that_die_and_trials_that_are_given_up(tmp_
 
 
 @pytest.mark.cluster
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_trials_move_from_node_to_node(tmp_path: Path) -> None:
     """A node joins and gets a trial; the other is killed under its trial, then the last one too; a third one joins.
 
     No failure is allowed (`max_failures` 0), and none is counted.
     """
-    printed = drive(tmp_path, NODES, timeout=220, FAKE_EPOCH_S="1.5")
+    printed = drive(tmp_path, NODES, timeout=280, FAKE_EPOCH_S="1")
     run = tmp_path / "runs" / "fake"
     assert "the node that joined has a trial" in printed
     assert "trial 0 interrupted: its node is gone" in printed
@@ -154,7 +154,7 @@ def test_trials_move_from_node_to_node(tmp_path: Path) -> None:
     assert [row["state"] for row in rows] == ["complete"] * 2, printed
     assert [row["attempt"] for row in rows] == [3, 1]
     epochs = [row for row in read_epochs(run / "results").to_pylist() if row["trial"] == 0]
-    assert [row["epoch"] for row in epochs] == list(range(1, 13))
+    assert [row["epoch"] for row in epochs] == list(range(1, 41))
     attempts = [row["attempt"] for row in epochs]
     assert attempts == sorted(attempts)
     assert {1, 3} <= set(attempts)  # what the first node had done was not done again
