@@ -3,12 +3,14 @@
 Shapes: B batch, S image size.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from owkd.config import Precision
 from owkd.errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -19,6 +21,21 @@ def pick_device(name: DeviceName) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(["train.device must be cpu or auto where no GPU is visible, but got cuda"])
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16: a GPU, or a CPU with AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return True
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public way to ask
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Networks compute in bfloat16 where that is asked for and the device can; elsewhere nothing changes."""
+    if precision == "bf16" and computes_bf16(device):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
 
 
 def use_threads(count: int | None) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from owkd.config import Config
+from owkd.config import Config, with_values
+from search.packing import measured_share
 from search.share import Share, share_of_cluster
 from search.targets import build_targets
 
@@ -19,9 +20,12 @@ def prepare(config: Config, console: Console) -> tuple[Config, Share]:
 
     Raises `ConfigError` where a trial fits no node, `DataError` where stored targets are wished for and find no room.
     """
-    share_of_cluster(config)  # refuses before anything is built
+    share = share_of_cluster(config)  # refuses before anything is built
     config = build_targets(config, console)
-    return config, share_of_cluster(config)
+    if config.search.resources.gpu != "auto" or not share.gpu:
+        return config, share
+    gpu = measured_share(config, console)
+    return config, share_of_cluster(with_values(config, {"search.resources.gpu": gpu}))
 
 
 def slots_alone(config: Config, console: Console) -> tuple[Config, Share]:

@@ -145,8 +145,10 @@ def train_student(
     import torch
 
     from owkd.training.run import run
+    from search.packing import hold_to_share
 
     torch.set_num_threads(max(1, int(config.search.resources.cpu)))
+    hold_to_share()
     return run(config, report, fold=fold, directory=directory, seed=seed)
 
 

@@ -4,7 +4,6 @@ Shapes: B batch, S image size, K identities.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from owkd.config import Config
-from owkd.device import pick_device
+from owkd.device import autocast, pick_device
 from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
@@ -72,13 +71,14 @@ class Distillation:
                 torch.manual_seed(seed)
                 self.modules["stage_weights"] = StageWeightHead(shape.dims[3])
         self.modules.to(self.device)
+        self._forward = torch.compile(self.student) if config.train.compile else self.student
         self.optimizer = self._optimizer()
 
     def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Every named term of one batch, the mean stage weights, and the weighted `total`."""
         distill = self.config.distill
-        with self._autocast():
-            student: EnsembleOutput = self.student(images, saliency=True)
+        with autocast(self.device, self.config.train.precision):
+            student: EnsembleOutput = self._forward(images, saliency=True)
             terms = supervised_terms(student, labels, self.config.train.triplet_margin)
             weights = torch.zeros((4, 1), device=self.device)
             if self.teacher is not None:
@@ -93,7 +93,7 @@ class Distillation:
 
     def validate(self) -> dict[str, float]:
         """val/* of the ensemble's embedding."""
-        with self._autocast():
+        with autocast(self.device, self.config.train.precision):
             embeddings = embed_images(
                 self.student.embed,
                 self.data.validation_images,
@@ -127,11 +127,6 @@ class Distillation:
             weights: Tensor = self.modules["stage_weights"](teacher.pooled)
             return weights
         return fixed_stage_weights(fixed, batch_size, self.device)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.device.type == "cuda" and self.config.train.precision == "bf16":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return nullcontext()
 
     def _optimizer(self) -> torch.optim.Optimizer:
         train = self.config.train
@@ -170,7 +165,7 @@ def run(
     is not finite.
     """
     seed = config.train.seed if seed is None else seed
-    data, teacher = _taught(config, open_fold(config, fold), fold, say)
+    data, teacher = taught(config, open_fold(config, fold), fold, say)
     task = Distillation(config, data, teacher, directory / "best.safetensors", seed)
     plan = FitPlan(
         fold=fold,
@@ -197,7 +192,9 @@ def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
     return history[chosen(search.reduction, [epoch.metrics[search.leading_metric] for epoch in history])]
 
 
-def _taught(config: Config, data: FoldData, fold: str, say: Callable[[str], None]) -> tuple[FoldData, WseNet | None]:
+def taught(
+    config: Config, data: FoldData, fold: str, say: Callable[[str], None] = _quiet
+) -> tuple[FoldData, WseNet | None]:
     """The fold with the teacher's targets, or beside it the teacher that has to run live; or neither."""
     if not config.distill.enabled:
         return data, None
