@@ -134,7 +134,7 @@ class TrainConfig(Node):
     precision: Precision = Field(
         default="fp32", description="bf16: autocast on a GPU, and on a CPU with AMX or AVX512-BF16; others compute fp32"
     )
-    compile: bool = Field(default=False, description="torch.compile of the student's networks; a minute at the start")
+    compile: bool = Field(default=False, description="torch.compile of the student's networks; minutes at the start")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt | None = Field(
         default=None, description="CPU threads of a single training, torch's choice when unset; a trial has its share"
