@@ -223,7 +223,8 @@ def test_down_leaves_nothing_though_a_host_is_dead(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{cluster.first.address} could not be reached" in done.stdout + done.stderr
     for host in (cluster.laptop, cluster.head, cluster.second, cluster.late):
-        assert host.process is None or host.processes() == [], host.name
+        if host.process is not None:  # Ray keeps an SSH connection open for ten seconds after its last use
+            until(lambda host=host: host.processes() == [], 30, f"the end of every process of {host.name}")  # type: ignore[misc]
     assert not list(cluster.head.home.glob("ray_bootstrap*"))
     assert (cluster.runs.parent / "kept").is_file()
 
