@@ -65,3 +65,14 @@ def test_the_readmes_configuration_is_a_right_one() -> None:
     config = parse_config(yaml.safe_load(blocks[0]), source="README.md")
     assert config.teacher.checkpoint_for("Fold1") == Path("teachers/Fold1.safetensors")
     assert len(config.search.space) == 4
+
+
+def test_every_block_of_the_search_space_page_is_a_right_one() -> None:
+    text = (ROOT / "docs/search-space.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml( search)?\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 3
+    for whole, block in blocks:
+        search = yaml.safe_load(block) if whole else {"space": yaml.safe_load(block)}
+        raw = {"data": {"root": "/data", "dataset": "D"}, "student": {"preset": "micro"}, "search": search}
+        config = parse_config(raw, source="docs/search-space.md")
+        assert config.search.space or len(config.search.objectives) == 2
