@@ -129,6 +129,8 @@ def anchored(config: Config, name: str, trials: int | None = None) -> Config:
         values["teacher.targets.folder"] = str(config.teacher.targets.folder.absolute())
     if config.teacher.checkpoint is not None:
         values["teacher.checkpoint"] = str(Path(config.teacher.checkpoint).absolute())
+    if config.search.warm_start is not None:
+        values["search.warm_start"] = str(config.search.warm_start.absolute())
     if trials is not None:
         values["search.trials"] = trials
     return with_values(config, values)

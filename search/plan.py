@@ -23,6 +23,7 @@ from search.inputs import look_at_inputs
 from search.share import Share, share_of_nodes
 from search.space import published_point, suggest
 from search.storage.address import Address
+from search.warm_start import read_earlier
 from search.wording import kind_of, range_of, value_in_words
 
 if TYPE_CHECKING:
@@ -168,6 +169,10 @@ def mistakes(reading: Reading, runs: Path | str) -> list[str]:
     if not config.search.space and not {"search", "search.space"} & set(reading.lacking):
         found.append("search.space must name at least one field; do add one")
     found.extend(look_at_inputs(config, _unknown(reading.lacking))[1])
+    try:
+        read_earlier(config)
+    except ConfigError as error:
+        found.extend(error.problems)
     if "name" not in reading.lacking:
         try:
             refuse_existing(Address.of(runs) / config.name)

@@ -34,6 +34,7 @@ from search.states import State
 from search.storage.address import Address
 from search.study import Study, TrialView
 from search.trainable import Train, train_student
+from search.warm_start import read_earlier
 
 Connect = Callable[[], AbstractContextManager[object]]
 """Opens a connection to Ray for as long as it is entered: a local one, or to a cluster"""
@@ -95,12 +96,16 @@ def search(
     refuse_existing(address)
     config = anchored(config, address.name, trials)
     prints = work.check(config)
+    earlier = read_earlier(config)
     with connect():
         config, share = work.prepare(config, console)
         folder = create(address, config, prints)
         console.print(f"{folder.address}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
+        if earlier is not None:
+            console.print(earlier.told, soft_wrap=True)
         with driving(folder):
-            return _drive(folder, config, Study(folder.journal, folder.name, config), share, work, console)
+            study = Study(folder.journal, folder.name, config, earlier.points if earlier else ())
+            return _drive(folder, config, study, share, work, console)
 
 
 def resume(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from search.objectives import Judgement, judge_curve, plain, violations
 from search.samplers import sampler_for
 from search.space import distributions, published_point, suggest
 from search.states import State
+from search.warm_start import frozen
 
 StoppedBy = Literal["scheduler", "give_up"]
 """what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
@@ -106,9 +107,10 @@ class TrialView:
 class Study:
     """Ask/tell on a journal that survives its driver."""
 
-    def __init__(self, journal: Path, name: str, config: Config) -> None:
+    def __init__(self, journal: Path, name: str, config: Config, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.config = config
+        self._earlier: list[FrozenTrial] = []
         self._storage = JournalStorage(JournalFileBackend(str(journal)))
         # A journal holds one study. A run whose folder was renamed since goes on with it instead of beginning another.
         name = next(iter(optuna.get_all_study_names(self._storage)), name)
@@ -124,7 +126,11 @@ class Study:
         if not self._study.get_trials(deepcopy=False):
             self._study.set_user_attr("target", config.search.trials)
             self.remember(config)
+            if earlier:
+                self._study.set_user_attr("earlier", list(earlier))
             self._study.enqueue_trial(self._published.params)
+        metrics = [goal.metric for goal in config.search.objectives]
+        self._earlier = frozen(self._study.user_attrs.get("earlier", ()), metrics, config.search.space)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
     @property
@@ -313,7 +319,7 @@ class Study:
         return self._storage.get_trial(self._trial_id(number))
 
     def _sampler(self, number: int) -> BaseSampler:
-        return sampler_for(self.config.search.sampler, self.config.search.space, number)
+        return sampler_for(self.config.search.sampler, self.config.search.space, number, self._earlier)
 
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())

@@ -315,7 +315,10 @@ def test_mistakes_of_the_space_are_all_named_at_once() -> None:
             {"sampler": {"name": "cmaes"}, "space": {"distill.gram": {"type": "float", "low": 0, "high": 1}}},
             "fewer than two numbers are searched in every trial, but got cmaes for 1",
         ),
-        ({"sampler": {"name": "random"}, "warm_start": "runs/a"}, "one that learns (tpe, gp, cmaes, nsga2)"),
+        (
+            {"sampler": {"name": "random"}, "warm_start": "runs/a"},
+            "one that can learn from another run (tpe, gp, cmaes)",
+        ),
     ],
 )
 def test_what_a_search_cannot_do_is_refused(search: dict[str, Any], words: str) -> None:

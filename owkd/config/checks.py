@@ -87,9 +87,10 @@ def _sampler_checks(search: SearchConfig) -> list[str]:
                 f"search.sampler.name must be tpe, gp, nsga2 or random where fewer than two numbers are searched in "
                 f"every trial, but got cmaes for {numbers}"
             )
-    if sampler == "random" and search.warm_start is not None:
+    if sampler in ("random", "nsga2") and search.warm_start is not None:
         problems.append(
-            "search.sampler.name must be one that learns (tpe, gp, cmaes, nsga2) for search.warm_start, but got random"
+            "search.sampler.name must be one that can learn from another run (tpe, gp, cmaes) for "
+            f"search.warm_start, but got {sampler}"
         )
     return problems
 

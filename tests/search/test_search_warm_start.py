@@ -1,0 +1,125 @@
+"""A search that begins with what an earlier one found, against real Optuna."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from owkd.config import Config, parse_config
+from owkd.errors import ConfigError
+from search.folder import create
+from search.study import Ending, Study
+from search.warm_start import read_earlier
+
+BATCH = {"train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4}}
+ONE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
+BOTH = {**ONE, **BATCH}
+
+
+def config_of(name: str, sampler=None, **search) -> Config:
+    chosen = {"name": name, "seed": 3, **(sampler or {})}
+    search = {"trials": 12, "scheduler": {"name": "none"}, "sampler": chosen, **search}
+    return parse_config({"data": {"root": "d", "dataset": "s"}, "train": {"epochs": 3}, "search": search})
+
+
+def worth(values) -> float:
+    """Best where gram is 1e-3, which is not the published 1e-4."""
+    return 1 - 0.2 * abs(math.log10(values["distill.gram"] / 1e-3))
+
+
+def play(study: Study, trials: int) -> list[dict]:
+    """Runs trials to their ends -> their values."""
+    found = []
+    for _ in range(trials):
+        proposal = study.next()
+        study.started(proposal.number)
+        study.report(proposal.number, 1, worth(proposal.values))
+        study.finish(proposal.number, Ending("complete"))
+        found.append(proposal.values)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+
+
+def earlier_run(tmp_path: Path, trials: int = 20, space=ONE, **search) -> Path:
+    config = config_of("random", trials=max(1, trials), space=space, **search)
+    folder = create(tmp_path / "earlier", config, {})
+    play(Study(folder.journal, folder.name, config), trials)
+    return folder.root
+
+
+def warm(run: Path, name: str = "tpe", space=ONE, **search) -> Config:
+    return config_of(name, space=space, warm_start=str(run), sampler={"startup_trials": 10}, **search)
+
+
+def test_proposals_lie_near_the_earlier_optimum_and_counts_are_our_own(tmp_path: Path) -> None:
+    config = warm(earlier_run(tmp_path))
+    earlier = read_earlier(config)
+    assert earlier is not None
+    assert len(earlier.points) == 20
+    assert "20 trials" in earlier.told
+    (tmp_path / "new").mkdir()
+    study = Study(tmp_path / "new" / "study.journal", "run", config, earlier.points)
+    found = play(study, 6)
+    cold = play(Study(tmp_path / "cold.journal", "run", config), 6)
+    assert min(map(worth, found[1:])) > min(map(worth, cold[1:]))
+    assert sum(map(worth, found[1:])) > sum(map(worth, cold[1:]))
+    views = list(study.views())
+    assert [view.number for view in views] == list(range(6))
+    assert [view.published for view in views] == [True] + [False] * 5
+    assert len(study._study.trials) == 6
+    assert study._study.best_trial.number in range(6)
+    assert study.next().number == 6
+
+
+def test_a_resumed_study_needs_no_earlier_run(tmp_path: Path) -> None:
+    config = warm(earlier_run(tmp_path))
+    points = read_earlier(config).points
+    proposals = []
+    for name, opened in (("once", 1), ("often", 4)):
+        (tmp_path / name).mkdir()
+        journal = tmp_path / name / "study.journal"
+        study = Study(journal, "run", config, points)
+        found = []
+        for _ in range(4):
+            found += play(study, 1)
+            if opened > 1:
+                study = Study(journal, "run", config)
+        proposals.append(found)
+    assert proposals[0] == proposals[1]
+
+
+def test_a_part_of_the_space_is_shared_and_the_rest_is_as_in_their_configuration(tmp_path: Path) -> None:
+    config = warm(earlier_run(tmp_path, 3), space=BOTH)
+    earlier = read_earlier(config)
+    assert "which searched distill.gram; as in its configuration: train.batch_size" in earlier.told
+    assert {point["params"]["train.batch_size"] for point in earlier.points} == {config.train.batch_size}
+    assert len({point["params"]["distill.gram"] for point in earlier.points}) == 3
+
+
+def test_cmaes_takes_ten_trials_or_none(tmp_path: Path) -> None:
+    few = read_earlier(warm(earlier_run(tmp_path / "few", 9, BOTH), "cmaes", BOTH))
+    assert few.points == ()
+    assert "ignored" in few.told
+    config = warm(earlier_run(tmp_path / "many", 10, BOTH), "cmaes", BOTH)
+    (tmp_path / "new").mkdir()
+    play(Study(tmp_path / "new" / "study.journal", "run", config, read_earlier(config).points), 4)
+
+
+def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must name a run, but got"):
+        read_earlier(warm(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="complete trial"):
+        read_earlier(warm(earlier_run(tmp_path / "a", 0)))
+    run = earlier_run(tmp_path / "b", 1)
+    with pytest.raises(ConfigError, match="field of ours"):
+        read_earlier(warm(run, space=BATCH))
+    with pytest.raises(ConfigError, match="same first objective"):
+        read_earlier(warm(run, objectives=[{"metric": "val/rank-1"}]))
+    with pytest.raises(ConfigError, match="same first objective"):
+        read_earlier(warm(run, objectives=[{"reduction": "last"}]))
