@@ -54,7 +54,8 @@ def go_on(folder: Path, connect) -> None:
 
 
 def running(states: list[tuple[str, int]]) -> set[int]:
-    return {number for number, (state, _) in enumerate(states) if state == "running"}
+    """Trials that a worker had begun: one that was only handed out has no attempt yet, and was not interrupted."""
+    return {number for number, (state, attempt) in enumerate(states) if state == "running" and attempt}
 
 
 def test_a_killed_driver_is_resumed_as_if_nothing_had_happened(tmp_path: Path, connect) -> None:
