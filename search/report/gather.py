@@ -52,8 +52,8 @@ class RunData:
     """of the final stage; empty before it"""
     tests: Sequence[Row]
     """the champion's leads"""
-    champion: Mapping[str, Any] | None
-    """retrain/champion/metrics.json"""
+    comparison: Mapping[str, Any] | None
+    """what retrain/champion/metrics.json says of it; None before the end of the final stage"""
     pictures: Sequence[Picture]
 
     @property
@@ -85,7 +85,7 @@ def gather(run: Address | Path | str) -> RunData:
         params=tuple(columns(config)),
         models=_rows(folder.results / "retrain" / "models.parquet"),
         tests=_rows(folder.results / "retrain" / "comparison.parquet"),
-        champion=_json(folder.champion / "metrics.json"),
+        comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
         pictures=_pictures(folder),
     )
 

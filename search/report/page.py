@@ -57,7 +57,7 @@ def _context(data: RunData) -> dict[str, Any]:
     return {
         "name": data.folder.name,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "state": "running" if data.driven else "finished" if data.champion is not None else "not running",
+        "state": "running" if data.driven else "finished" if data.comparison is not None else "not running",
         "status": words.status(data),
         "headline": words.headline(data),
         "caveat": _caveat(data),
@@ -152,8 +152,7 @@ def _section(anchor: str, title: str, caption: str, figure: go.Figure) -> Sectio
 
 
 def _caveat(data: RunData) -> str:
-    tests = (data.champion or {}).get("paired_tests", {})
-    return str(tests.get("caveat", ""))
+    return "" if data.comparison is None else str(data.comparison["paired_tests"]["caveat"])
 
 
 def _top(data: RunData) -> list[dict[str, Any]]:

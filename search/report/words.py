@@ -28,9 +28,8 @@ class Cost:
 
 def headline(data: RunData) -> list[str]:
     """The verdict: of the final stage where there is one, of the search otherwise."""
-    if data.champion is not None:
-        verdict: list[str] = list(data.champion.get("verdict", ()))
-        return verdict or ["The final stage is done; its comparison is below."]
+    if data.comparison is not None:
+        return [*data.comparison["verdict"], *data.comparison["notes"]]
     best, published = data.best, next((row for row in data.trials if row["published"]), None)
     if best is None:
         return ["No trial is complete yet: there is nothing to say."]

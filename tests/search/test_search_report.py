@@ -15,7 +15,9 @@ from PIL import Image
 
 from launch.cli import run_command
 from owkd.config import parse_config
+from search.comparison import Comparison, ComparisonRow, Spread
 from search.folder import RunFolder, create, trial_name
+from search.paired import Paired
 from search.panels import CURVES
 from search.report import write_report
 from search.report.figures import pareto
@@ -107,8 +109,10 @@ def finish(folder: RunFolder) -> None:
     write_table(retrain / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
     write_table(retrain / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), [test])
     folder.champion.mkdir(parents=True)
-    verdict = {"verdict": ["The champion is 10.0 points above <b>."], "paired_tests": {"caveat": "Pairs are few."}}
-    (folder.champion / "metrics.json").write_text(json.dumps(verdict))
+    test = Paired("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
+    row = ComparisonRow("champion", "trial 2", Spread(0.6, 0.01), Spread(0.6, 0.01), 2_500_000, 2)
+    comparison = Comparison((row,), (test,), (), ("A note on <b>.",)).to_dict()
+    (folder.champion / "metrics.json").write_text(json.dumps({"comparison": comparison}))
 
 
 def draw(folder: RunFolder, number: int) -> None:
@@ -217,8 +221,9 @@ def test_one_file_that_asks_the_network_for_nothing(tmp_path: Path):
     text = (folder.root / "report.html").read_text()
     body = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", body)
-    assert "The champion is 10.0 points above &lt;b&gt;." in body
-    assert "Pairs are few." in body
+    assert "10.0 points above that of training without distillation" in body
+    assert "A note on &lt;b&gt;." in body
+    assert "the pairs are not independent" in body
     assert "champion (trial-00002)" in body
     assert "0.6050 ± 0.0071" in body, "mean and sample deviation of 0.60 and 0.61"
     assert "+2.0 to +18.0" in body
