@@ -43,7 +43,10 @@ def hold_to_share() -> None:
     """In a worker: torch refuses more memory than the job's share of the GPU, so that its neighbours keep theirs."""
     if not ray.is_initialized():
         return
-    share = float(ray.get_runtime_context().get_assigned_resources().get("GPU", 0))
+    context = ray.get_runtime_context()
+    if context.get_task_id() is None:  # a driver, which has no share
+        return
+    share = float(context.get_assigned_resources().get("GPU", 0))
     if 0 < share < 1:
         import torch
 

@@ -160,6 +160,9 @@ def test_a_student_that_fits_no_gpu_gets_a_whole_one(monkeypatch: pytest.MonkeyP
 
 def assigned(monkeypatch: pytest.MonkeyPatch, share: float) -> list[float]:
     class Context:
+        def get_task_id(self) -> str:
+            return "a trial"
+
         def get_assigned_resources(self) -> dict[str, float]:
             return {"CPU": 1.0, "GPU": share}
 
