@@ -44,7 +44,7 @@ def hold_to_share() -> None:
     if not ray.is_initialized():
         return
     context = ray.get_runtime_context()
-    if context.get_task_id() is None:  # a driver, which has no share
+    if context.get_task_id() is None and context.get_actor_id() is None:  # a driver, which has no share
         return
     share = float(context.get_assigned_resources().get("GPU", 0))
     if 0 < share < 1:
