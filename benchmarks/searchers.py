@@ -49,7 +49,7 @@ class Outcome:
     seconds: float
 
 
-def configuration(seed: int, sizes: Sizes) -> Config:
+def configuration(seed: int, sizes: Sizes, sampler: str = "auto") -> Config:
     """The search as a configuration of ours; `train.seed` names the landscape."""
     return parse_config(
         {
@@ -59,7 +59,7 @@ def configuration(seed: int, sizes: Sizes) -> Config:
             "search": {
                 "trials": 10_000,
                 "max_failures": 0,
-                "sampler": {"name": "tpe", "seed": seed},
+                "sampler": {"name": sampler, "seed": seed},
                 "scheduler": {"name": "asha", "grace_epochs": GRACE, "reduction_factor": FACTOR},
                 "resources": {"cpu": 1, "gpu": 0},
                 "space": SPACE,
@@ -94,7 +94,7 @@ def in_virtual_time(begin: Callable[[], Running | None], slots: int) -> None:
             fill(now, slot)
 
 
-def ours(seed: int, sizes: Sizes) -> Outcome:
+def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, and Ray's scheduler as we lead it; no trial begins once the budget is used."""
     from search.objectives import ranked
     from search.schedulers import scheduler_for
@@ -102,7 +102,7 @@ def ours(seed: int, sizes: Sizes) -> Outcome:
     from search.study import Ending, Study
     from search.trainable import Job, Message, final_state, parts_of, work
 
-    config = configuration(seed, sizes)
+    config = configuration(seed, sizes, sampler)
     scheduler = scheduler_for(config, sizes.epochs, [])
     used = [0]
 
@@ -148,10 +148,10 @@ def ours(seed: int, sizes: Sizes) -> Outcome:
     )
 
 
-def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
+def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> Outcome:
     """`ray.tune.search.optuna.OptunaSearch` and Ray's ASHA; a training that diverges reports `nan_as` and ends."""
     used = [0]
-    searcher, scheduler = rays_own(seed, sizes)
+    searcher, scheduler = rays_own(seed, sizes, gaussian)
     tried: list[dict[str, Any]] = []
     last: list[float] = []
 
@@ -204,8 +204,12 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
     return outcome(seed, sizes, values[best], values, used[0], seconds)
 
 
-def rays_own(seed: int, sizes: Sizes) -> tuple[Any, Any]:
-    """Ray's searcher and scheduler as its documentation has them, with our space and first trial."""
+def rays_own(seed: int, sizes: Sizes, gaussian: bool = False) -> tuple[Any, Any]:
+    """Ray's searcher and scheduler as its documentation has them, with our space and first trial.
+
+    `gaussian`: with Optuna's Gaussian process in place of its default, which is TPE.
+    """
+    from optuna.samplers import GPSampler
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
@@ -217,7 +221,7 @@ def rays_own(seed: int, sizes: Sizes) -> tuple[Any, Any]:
         points_to_evaluate=[published_point(config).params],
         metric="val_mAP",
         mode="max",
-        seed=seed,
+        **({"sampler": GPSampler(seed=seed)} if gaussian else {"seed": seed}),
     )
     scheduler = ASHAScheduler(
         metric="val_mAP", mode="max", max_t=sizes.epochs, grace_period=GRACE, reduction_factor=FACTOR

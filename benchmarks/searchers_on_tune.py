@@ -15,7 +15,7 @@ from benchmarks.landscape import train
 from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, outcome, rays_own, values_of
 
 
-def ours(seed: int, sizes: Sizes) -> Outcome:
+def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, desk and engine."""
     from search.desk import SearchDesk
     from search.engine import run_jobs
@@ -37,7 +37,7 @@ def ours(seed: int, sizes: Sizes) -> Outcome:
             self.epochs += 1
             super().heard(message)
 
-    config = configuration(seed, sizes)
+    config = configuration(seed, sizes, sampler)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = create(Path(scratch) / "bench", config, {})
@@ -57,12 +57,12 @@ def ours(seed: int, sizes: Sizes) -> Outcome:
     return outcome(seed, sizes, best.values if best else None, tried, desk.epochs, seconds)
 
 
-def rays(seed: int, sizes: Sizes, *, nan_as: float) -> Outcome:
+def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> Outcome:
     """`Tuner.fit` with `OptunaSearch`; a training that diverges reports `nan_as` and ends."""
     from ray import tune
     from ray.tune.search import Searcher
 
-    searcher, scheduler = rays_own(seed, sizes)
+    searcher, scheduler = rays_own(seed, sizes, gaussian)
     used = [0]
     suggest = searcher.suggest
     # the one thing that is not Ray's: no trial begins once the budget is used

@@ -67,7 +67,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{plan.epochs.search:,} epochs; trial 0 is the published setting",
     )
     yield "objective", objectives_in_words(config)
-    yield "sampler", sampler_in_words(search.sampler)
+    yield "sampler", sampler_in_words(search)
     yield "scheduler", scheduler_in_words(search.scheduler)
     retrain = config.retrain
     folds = len(retrain.folds or data.folds)

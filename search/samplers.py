@@ -1,4 +1,4 @@
-"""Optuna's samplers, one fresh object for each trial: a proposal hangs on seed, trial number and history alone.
+"""What proposes trials: one fresh sampler for each, so that a proposal hangs on seed, trial number and history alone.
 
 What a sampler must remember from trial to trial it keeps in the study (CMA-ES its distribution, NSGA-II its
 generations), so that nothing is lost with the driver. What Optuna could change by default is pinned here.
@@ -6,10 +6,13 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 | sampler | learns from                | where an entry has a condition                       |
 |---------|----------------------------|------------------------------------------------------|
 | tpe     | complete and pruned trials | models each group of entries that occur together     |
-| gp      | complete trials            | draws it at random, models what every trial has      |
+| gp      | complete and pruned trials | draws it at random, models what every trial has      |
 | cmaes   | complete trials            | draws it at random, as it does choices               |
 | nsga2   | complete trials            | draws it at random                                   |
 | random  | nothing                    | draws it                                             |
+
+`auto` is gp, whose proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and tpe where gp would
+draw at random, leave stopped trials out, or think for longer than a short trial trains.
 """
 
 from __future__ import annotations
@@ -21,29 +24,50 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from owkd.config import SamplerConfig
+from owkd.config import SearchConfig
+from search.gaussian import GaussianSampler
 from search.space import Space, distributions
 
 WARM_CMAES = 10
 """earlier trials that CMA-ES needs: it starts from the best tenth"""
 
+GP_TRIALS = 300
+"""for how many trials `auto` is gp"""
 
-def sampler_for(chosen: SamplerConfig, space: Space, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
+STARTUP_TRIALS = {"gp": 3, "tpe": 10, "cmaes": 10}
+"""where `search.sampler.startup_trials` is unset"""
+
+
+def sampler_name(search: SearchConfig, number: int) -> str:
+    """The sampler of the trial of that number: the configured one, or what `auto` means for it."""
+    if search.sampler.name != "auto":
+        return search.sampler.name
+    conditional = any(entry.when for entry in search.space.values())
+    return "tpe" if conditional or len(search.objectives) > 1 or number >= GP_TRIALS else "gp"
+
+
+def startup_trials(search: SearchConfig, name: str) -> int:
+    """Random trials before that sampler models anything."""
+    return search.sampler.startup_trials or STARTUP_TRIALS[name]
+
+
+def sampler_for(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """The sampler of the trial of that number, which also knows complete trials of an `earlier` run."""
+    chosen, space, name = search.sampler, search.space, sampler_name(search, number)
     seed = int(np.random.SeedSequence([chosen.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # groups of TPE, and the start of CMA-ES
-        match chosen.name:
+        match name:
             case "random":
                 return RandomSampler(seed=seed)
             case "tpe":
                 conditional = any(entry.when for entry in space.values())
                 found: BaseSampler = TPESampler(
-                    n_startup_trials=chosen.startup_trials,
+                    n_startup_trials=startup_trials(search, name),
                     n_ei_candidates=chosen.candidates,
                     multivariate=chosen.multivariate,
                     group=chosen.multivariate and conditional,
@@ -51,9 +75,9 @@ def sampler_for(chosen: SamplerConfig, space: Space, number: int, earlier: Seque
                     seed=seed,
                 )
             case "gp":
-                found = GPSampler(n_startup_trials=chosen.startup_trials, warn_independent_sampling=False, seed=seed)
+                found = GaussianSampler(search, startup_trials(search, name), seed)
             case "cmaes":
-                return _CmaEs(_always_numbers(space), chosen.startup_trials, seed, earlier)
+                return _CmaEs(_always_numbers(space), startup_trials(search, name), seed, earlier)
             case "nsga2":
                 found = NSGAIISampler(population_size=chosen.population, seed=seed)
     return Wiser(found, earlier) if earlier else found

@@ -101,6 +101,29 @@ def nearest_point(config: Config, values: Mapping[str, Any], base: Config) -> Po
     return _point(config.search.space, lambda path: _look_up(tree, path))
 
 
+def nearest(path: str, entry: SpaceEntry, value: Any) -> dict[str, Any]:
+    """Optuna's parameters of the point nearest to a value; the middle of the space for what is no point of it."""
+    match entry:
+        case Simplex():
+            weights = value if isinstance(value, Mapping) else dict.fromkeys(SIMPLEXES[path], 1.0)
+            # -log(u) = w: already normalised, since the weights sum to their number
+            return {_u_name(path, part): max(SMALLEST_U, math.exp(-weights[part])) for part in SIMPLEXES[path]}
+        case Choice():
+            texts = [_choice_text(choice) for choice in entry.choices]
+            return {path: _choice_text(value) if _choice_text(value) in texts else texts[0]}
+        case Fixed():
+            return {}
+        case FloatRange() | IntRange():
+            found = _distributions(path, entry)[path]
+            assert isinstance(found, FloatDistribution | IntDistribution)
+            if not isinstance(value, int | float):
+                value = math.sqrt(found.low * found.high) if found.log else (found.low + found.high) / 2
+            clipped = min(max(value, found.low), found.high)
+            if found.step is not None:
+                clipped = found.low + round((clipped - found.low) / found.step) * found.step
+            return {path: round(clipped) if isinstance(found, IntDistribution) else clipped}
+
+
 def _point(space: Space, look: Callable[[str], tuple[str, Any]]) -> Point:
     values: dict[str, Any] = {}
     params: dict[str, Any] = {}
@@ -111,9 +134,9 @@ def _point(space: Space, look: Callable[[str], tuple[str, Any]]) -> Point:
         if holds(entry, values):
             values[where] = entry.value if isinstance(entry, Fixed) else value
         if holds(entry, expressed):
-            nearest = _nearest(path, entry, value if where == path else None)
-            params |= nearest
-            expressed[path] = _resolve(path, entry, nearest)
+            found = nearest(path, entry, value if where == path else None)
+            params |= found
+            expressed[path] = _resolve(path, entry, found)
     exact = all(path in expressed and _equal(expressed[path], value) for path, value in values.items())
     return Point(values, params, exact)
 
@@ -229,29 +252,6 @@ def _resolve(path: str, entry: SpaceEntry, params: Mapping[str, Any]) -> Any:
     if isinstance(entry, Choice):
         return {_choice_text(choice): choice for choice in entry.choices}[params[path]]
     return params[path]
-
-
-def _nearest(path: str, entry: SpaceEntry, value: Any) -> dict[str, Any]:
-    """Parameters of the point nearest to a value; the middle of the space for what is no point of it at all."""
-    match entry:
-        case Simplex():
-            weights = value if isinstance(value, Mapping) else dict.fromkeys(SIMPLEXES[path], 1.0)
-            # -log(u) = w: already normalised, since the weights sum to their number
-            return {_u_name(path, part): max(SMALLEST_U, math.exp(-weights[part])) for part in SIMPLEXES[path]}
-        case Choice():
-            texts = [_choice_text(choice) for choice in entry.choices]
-            return {path: _choice_text(value) if _choice_text(value) in texts else texts[0]}
-        case Fixed():
-            return {}
-        case FloatRange() | IntRange():
-            found = _distributions(path, entry)[path]
-            assert isinstance(found, FloatDistribution | IntDistribution)
-            if not isinstance(value, int | float):
-                value = math.sqrt(found.low * found.high) if found.log else (found.low + found.high) / 2
-            clipped = min(max(value, found.low), found.high)
-            if found.step is not None:
-                clipped = found.low + round((clipped - found.low) / found.step) * found.step
-            return {path: round(clipped) if isinstance(found, IntDistribution) else clipped}
 
 
 def _look_up(tree: Mapping[str, Any], path: str) -> tuple[str, Any]:

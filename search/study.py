@@ -319,7 +319,7 @@ class Study:
         return self._storage.get_trial(self._trial_id(number))
 
     def _sampler(self, number: int) -> BaseSampler:
-        return sampler_for(self.config.search.sampler, self.config.search.space, number, self._earlier)
+        return sampler_for(self.config.search, number, self._earlier)
 
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())

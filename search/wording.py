@@ -11,11 +11,13 @@ from owkd.config import (
     Fixed,
     FloatRange,
     IntRange,
-    SamplerConfig,
     SchedulerConfig,
+    SearchConfig,
     Simplex,
     SpaceEntry,
 )
+from search.gaussian import ONE_IN
+from search.samplers import STARTUP_TRIALS, sampler_name, startup_trials
 
 
 def kind_of(entry: SpaceEntry) -> str:
@@ -47,23 +49,24 @@ def value_in_words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def sampler_in_words(sampler: SamplerConfig) -> str:
+def sampler_in_words(search: SearchConfig) -> str:
     """What proposes trials."""
-    first = f"{sampler.startup_trials} random trials first"
-    match sampler.name:
+    sampler, name = search.sampler, sampler_name(search, 0)
+    first = f"{startup_trials(search, name)} random trials first" if name in STARTUP_TRIALS else ""
+    match name:
         case "tpe":
             joint = "parameters jointly" if sampler.multivariate else "each parameter alone"
             liar = ", running trials counted as poor" if sampler.constant_liar else ""
             text = f"{first}, then the best of {sampler.candidates} draws of a Parzen model of {joint}{liar}"
         case "gp":
-            text = f"{first}, then what a Gaussian process expects most of"
+            text = f"{first}, then what a Gaussian process expects most of, and one in {ONE_IN} at random"
         case "cmaes":
             text = f"{first}, then an evolution strategy that adapts its covariance"
         case "nsga2":
             text = f"generations of {sampler.population} trials, the better ones crossed and mutated"
-        case "random":
+        case _:
             text = "independent random draws"
-    return f"{sampler.name}: {text}; seed {sampler.seed}"
+    return f"{name}: {text}; seed {sampler.seed}"
 
 
 def scheduler_in_words(scheduler: SchedulerConfig) -> str:

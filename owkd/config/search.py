@@ -94,9 +94,15 @@ SpaceEntry = Annotated[FloatRange | IntRange | Choice | Fixed | Simplex, Field(d
 class SamplerConfig(Node):
     """What proposes the parameters of the next trial. What Optuna could change by default is pinned here."""
 
-    name: Literal["tpe", "gp", "cmaes", "nsga2", "random"] = "tpe"
+    name: Literal["auto", "gp", "tpe", "cmaes", "nsga2", "random"] = Field(
+        default="auto",
+        description="auto: gp for the first 300 trials; tpe after them, for several objectives and for entries with "
+        "conditions",
+    )
     seed: int = 0
-    startup_trials: PositiveInt = Field(default=10, description="random trials before tpe, gp or cmaes model anything")
+    startup_trials: PositiveInt | None = Field(
+        default=None, description="random trials before gp, tpe or cmaes model anything; 3 for gp and 10 else, unset"
+    )
     candidates: PositiveInt = Field(default=24, description="tpe: draws of which the most promising one is proposed")
     multivariate: bool = Field(default=True, description="tpe: model parameters jointly")
     constant_liar: bool = Field(default=True, description="tpe: count running trials as poor, so that workers spread")

@@ -10,7 +10,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from small_training import root, small_config
 
-from owkd.config import Reading, SamplerConfig, SchedulerConfig, parse_config, with_values
+from owkd.config import Reading, SamplerConfig, SchedulerConfig, SearchConfig, parse_config, with_values
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
@@ -186,11 +186,14 @@ def test_the_search_in_words(root: Path) -> None:
         "max val/mAP (mean of last 3), min latency_ms, subject to parameters <= 1000000"
     )
     assert scheduler_in_words(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
-    assert sampler_in_words(config.search.sampler).endswith("; seed 0")
+    assert sampler_in_words(config.search).endswith("; seed 0")
     for name in ("hyperband", "median", "none"):
         assert scheduler_in_words(SchedulerConfig(name=name)).startswith(f"{name}: ")
-    for name in ("gp", "cmaes", "nsga2", "random"):
-        assert sampler_in_words(SamplerConfig(name=name, seed=7)).startswith(f"{name}: ")
+    for name in ("gp", "tpe", "cmaes", "nsga2", "random"):
+        search = SearchConfig(sampler=SamplerConfig(name=name, seed=7))
+        assert sampler_in_words(search).startswith(f"{name}: ")
+        assert sampler_in_words(search).endswith("; seed 7")
+    assert sampler_in_words(SearchConfig()).startswith("gp: 3 random trials first, ")
     space = config.search.space
     assert range_of("distill.logit", space["distill.logit"]) == "0 to 1, if student.preset is nano"
     assert range_of("student.preset", space["student.preset"]) == "nano | micro"

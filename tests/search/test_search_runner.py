@@ -176,6 +176,28 @@ def test_trials_are_listed_best_first(mixed) -> None:
     assert listed[-1]["objective"] is None
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "stops_at"),
+    [
+        # three or more trials came before: the rule knows the median of their means from its first look on
+        ({"name": "median", "grace_epochs": 2, "min_trials": 3}, {6: 2, 7: 2}),
+        # trial 5 is in the bracket with looks at 1 and 2, trial 9 in the one with a look at 2 alone
+        ({"name": "hyperband", "grace_epochs": 1, "reduction_factor": 2}, {5: 1, 9: 2}),
+    ],
+    ids=["median", "hyperband"],
+)
+def test_other_schedulers_stop_poor_trials_of_a_live_search(tmp_path: Path, connect, scheduler, stops_at) -> None:
+    make_plan(tmp_path, {f"trial-{number:05d}": "bad" for number in stops_at})
+    search = {"trials": 10, "scheduler": scheduler, "sampler": {"name": "random", "seed": 1}}
+    folder = run_search(tmp_path, connect, search=search).folder
+    rows, trials = read_trials(folder.results).to_pylist(), told(folder.root)
+    for number, step in stops_at.items():
+        assert (rows[number]["state"], rows[number]["stopped_by"]) == ("pruned", "scheduler"), rows[number]
+        assert trials[number].state == TrialState.PRUNED
+        assert list(trials[number].intermediate_values) == list(range(1, step + 1))
+    assert {trial.state for trial in trials} == {TrialState.PRUNED, TrialState.COMPLETE}
+
+
 @pytest.fixture(scope="module")
 def two_trials(tmp_path_factory: pytest.TempPathFactory, _ray) -> Path:
     """A finished run, given by a relative path; tests take a copy."""
