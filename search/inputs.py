@@ -32,6 +32,8 @@ def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[
     here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Sections
     in `unknown` have mistakes of their own, and what hangs on them is passed over.
     """
+    from owkd.models.checkpoint import read_info
+
     prints: dict[str, Any] = {"data": {}, "teacher": {}}
     problems: list[str] = []
     if "student" not in unknown:
@@ -42,9 +44,12 @@ def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[
         if "data" not in unknown:
             with _collected(problems):
                 prints["data"][fold], identities = _open_fold(config, fold)
-        if not {"teacher", "student"} & set(unknown):
+        if "teacher" not in unknown:
             with _collected(problems):
-                prints["teacher"][fold] = _open_teacher(config, fold, identities)
+                if "student" in unknown:
+                    read_info(config.teacher.checkpoint_for(fold))
+                else:
+                    prints["teacher"][fold] = _open_teacher(config, fold, identities)
     return prints, list(dict.fromkeys(problems))
 
 

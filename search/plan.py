@@ -166,7 +166,8 @@ def mistakes(reading: Reading, runs: Path | str) -> list[str]:
     config = reading.rest
     if config is None:
         return found
-    if not config.search.space and not {"search", "search.space"} & set(reading.lacking):
+    left_out = any(path == "search" or path.startswith("search.space") for path in reading.lacking)
+    if not config.search.space and not left_out:
         found.append("search.space must name at least one field; do add one")
     found.extend(look_at_inputs(config, _unknown(reading.lacking))[1])
     try:

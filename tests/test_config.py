@@ -73,6 +73,23 @@ def test_five_mistakes_are_named_at_once() -> None:
         assert words in text
 
 
+def test_an_entry_of_a_space_may_be_wrong_in_its_name_and_in_itself() -> None:
+    found = problems(search={"space": {"distill.gramm": {"type": "float", "low": 2, "high": 1}}})
+    assert list(found) == [
+        "search.space.distill.gramm: low must be below high, but got low=2.0 and high=1.0",
+        "search.space.distill.gramm: names no field of the configuration; did you mean 'distill.gram'?",
+    ]
+
+
+def test_braces_without_quotes_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("teacher: {checkpoint: teachers/{fold}.safetensors}")
+    with pytest.raises(ConfigError, match=r'a value with braces needs quotes, as "\{fold\}.safetensors"'):
+        load_config(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("name: [")
+    with pytest.raises(ConfigError, match="not readable as YAML"):
+        load_config(tmp_path / "c.yaml")
+
+
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
@@ -127,7 +144,7 @@ def test_one_mistake_is_named(sections: dict[str, Any], words: str) -> None:
                     }
                 }
             },
-            ("search.space.student.preset.categorical.choices: ",),
+            ("search.space.student.preset.choices: ",),
         ),
     ],
 )

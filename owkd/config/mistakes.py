@@ -14,7 +14,7 @@ from owkd.config.tree import Config
 def describe_errors(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors():
-        location = [str(part) for part in problem["loc"]]
+        location = _written([str(part) for part in problem["loc"]])
         where = ".".join(location)
         if problem["type"] == "extra_forbidden":
             siblings = children(location[:-1])
@@ -29,6 +29,11 @@ def describe_errors(error: ValidationError) -> list[str]:
             shown = "" if isinstance(value, dict | BaseModel) else f", but got {value!r}"
             lines.append(f"{where}: {message}{shown}")
     return lines
+
+
+def _written(location: list[str]) -> list[str]:
+    """The way to a mistake as it stands in a file: behind an entry of a space, pydantic puts the entry's type."""
+    return [*location[:3], *location[4:]] if location[:2] == ["search", "space"] else location
 
 
 def children(location: Sequence[str]) -> list[str]:

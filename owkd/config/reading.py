@@ -57,7 +57,8 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
     except FileNotFoundError:
         return _no_tree(path, f"no such file: {path}; do give the path of a YAML configuration")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return _no_tree(path, f"not readable as YAML: {error}")
+        hint = '; within { } a value with braces needs quotes, as "{fold}.safetensors"' if "flow" in str(error) else ""
+        return _no_tree(path, f"not readable as YAML: {error}{hint}")
     if not isinstance(raw, dict):
         return _no_tree(path, f"must be a mapping of sections, but holds {type(raw).__name__}")
     problems: list[str] = []
@@ -83,8 +84,8 @@ def _read(raw: Mapping[str, Any], source: str, problems: list[str]) -> Reading:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
         rest, lacking = salvage(raw)
-        further = [*space_checks_alone(raw), *cross_checks(rest)]
-        found = [*problems, *describe_errors(error), *(line for line in further if not concerns(line, lacking))]
+        further = [line for line in cross_checks(rest) if not concerns(line, lacking)]
+        found = [*problems, *describe_errors(error), *space_checks_alone(raw), *further]
         return Reading(source, None, tuple(dict.fromkeys(found)), rest, lacking)
     found = [*problems, *cross_checks(config)]
     return Reading(source, None if found else config, tuple(found), config)

@@ -31,7 +31,7 @@ def prepare(folder: Path, *, trials: int, seed: int, fates: dict[int, str], **ch
     chosen = {
         "trials": trials,
         "max_concurrent": 2,
-        "sampler": {"name": "tpe", "seed": seed, "startup_trials": 4},
+        "sampler": {"seed": seed},
         "scheduler": {"name": "asha", "grace_epochs": 2, "reduction_factor": 2},
         **changes,
     }

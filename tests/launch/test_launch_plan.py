@@ -70,7 +70,7 @@ def test_the_page_says_what_a_search_would_do(
         "planned: no mistake found, nothing started",
         "50 trials x 1 part (Fold1; seed 0) x 9 epochs = 450 epochs; trial 0 is the published setting",
         "max val/mAP (best epoch)",
-        "tpe: 10 random trials first",
+        "gp: 3 random trials first",
         "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",
         "3 best + 2 baselines, x 1 fold x 3 seeds x 9 epochs = 135 epochs",
         "at a time, each with 1 CPU",

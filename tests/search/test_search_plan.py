@@ -160,8 +160,16 @@ def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Pat
     assert len(mistakes(reading(lost), tmp_path / "runs")) == 1
     assert mistakes(reading(lost, ["teacher: wrong"], ["teacher.checkpoint"]), tmp_path / "runs") == ["teacher: wrong"]
     assert len(mistakes(reading(lost, ["teacher: wrong"], ["teacher.gce"]), tmp_path / "runs")) == 2
+    # which student it must teach is unknown, but whether it is there can be said
+    found = mistakes(reading(lost, ["student: wrong"], ["student.preset"]), tmp_path / "runs")
+    assert [problem.partition(";")[0] for problem in found] == [
+        "student: wrong",
+        "no such checkpoint: lost.safetensors",
+    ]
     empty = parse_config({**config.to_dict(), "search": {}})
     assert mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; do add one"]
+    left_out = reading(empty, ["search.space.distill.gram: wrong"], ["search.space.distill.gram"])
+    assert mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
 
 
 def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:
