@@ -38,7 +38,8 @@ class Judge:
 
     def __init__(self, search: SearchConfig) -> None:
         self._search = search
-        self._names = tuple(dict.fromkeys((*search.judged_metrics, search.deciding_metric)))
+        self.names = tuple(dict.fromkeys((*search.judged_metrics, search.deciding_metric)))
+        """metrics that it takes of an epoch"""
         self._behind: list[dict[str, float]] = []
         self._part: object = None
         self._epochs: list[Metrics] = []
@@ -54,7 +55,7 @@ class Judge:
                 self._behind.append(self._reduced())
                 self._before += len(self._epochs)
             self._part, self._epochs = part, []
-        self._epochs.append({name: metrics[name] for name in self._names})
+        self._epochs.append({name: metrics[name] for name in self.names})
         now = self._reduced()
         parts = [*self._behind, now]
         leading = [epoch[self._search.leading_metric] for epoch in self._epochs]
@@ -66,7 +67,7 @@ class Judge:
         )
 
     def _reduced(self) -> dict[str, float]:
-        return reduced(self._search.reduction, self._search.leading_metric, self._epochs, self._names)
+        return reduced(self._search.reduction, self._search.leading_metric, self._epochs, self.names)
 
 
 def judge_curve(search: SearchConfig, values: Sequence[float]) -> Judgement:

@@ -215,10 +215,10 @@ class _Teller:
         self.before += self.config.train.epochs
 
     def epoch(self, epoch: Epoch) -> None:
-        judgement = self.judge.add(self.part, epoch.metrics)
-        broken = [name for name, value in judgement.values.items() if not math.isfinite(value)]
+        broken = [name for name in self.judge.names if not math.isfinite(epoch.metrics[name])]
         if broken:  # Optuna takes no such number, and a scheduler would let the trial go on for ever
             raise DivergedError(f"{', '.join(broken)} must be finite, but is not in epoch {epoch.epoch}")
+        judgement = self.judge.add(self.part, epoch.metrics)
         self.step = self.before + epoch.epoch
         self.send(
             Message(

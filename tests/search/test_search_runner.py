@@ -25,8 +25,17 @@ from search.store import read_epochs, read_trials
 from search.study import Study
 
 TRIALS = 14
-FATES = {1: "crash once", 2: "diverge", 3: "out of memory", 4: "refuse", 5: "crash always", 11: "bad", 12: "bad"}
-EXPECTED = {2: "diverged", 3: "out_of_memory", 4: "error", 5: "error", 11: "pruned", 12: "pruned"}
+FATES = {
+    1: "crash once",
+    2: "diverge",
+    3: "out of memory",
+    4: "refuse",
+    5: "crash always",
+    6: "nan",
+    11: "bad",
+    12: "bad",
+}
+EXPECTED = {2: "diverged", 3: "out_of_memory", 4: "error", 5: "error", 6: "diverged", 11: "pruned", 12: "pruned"}
 WORK = Work(fake_run, fake_check)
 OPTUNA_STATE = {
     "complete": TrialState.COMPLETE,
@@ -104,6 +113,17 @@ def test_optuna_was_told_the_same(mixed) -> None:
             assert reported[2] == trial.value
 
 
+def test_a_metric_that_is_no_number_ends_its_trial_within_the_epoch_and_the_sampler_goes_on(mixed) -> None:
+    summary, _ = mixed
+    trials = told(summary.folder.root)
+    (diverged,) = (row for row in read_trials(summary.folder.results).to_pylist() if row["trial"] == 6)
+    assert (diverged["state"], diverged["last_step"]) == ("diverged", 1)
+    assert [math.isnan(value) for value in trials[6].intermediate_values.values()] == [False, True]
+    later = trials[7:]
+    assert len(later) == TRIALS - 7
+    assert all(trial.state.is_finished() and trial.params for trial in later)
+
+
 def test_failures_say_what_happened(mixed) -> None:
     summary, printed = mixed
     errors = {}
@@ -118,7 +138,10 @@ def test_failures_say_what_happened(mixed) -> None:
         ("RuntimeError", "RuntimeError: this never works"),
         ("CheckpointError", "teacher.safetensors cannot teach here"),
     }
-    assert errors["diverged"] == {("DivergedError", "loss/total must be finite, but got nan at step 3")}
+    assert errors["diverged"] == {
+        ("DivergedError", "loss/total must be finite, but got nan at step 3"),
+        ("DivergedError", "val/mAP must be finite, but is not in epoch 2"),
+    }
     assert errors["complete"] == {(None, None)}
     assert "crashed: RuntimeError: this never works" in printed
     assert f"{TRIALS}/{TRIALS} trials" in printed
