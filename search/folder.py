@@ -176,8 +176,10 @@ def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str,
         if address.remote:
             lease.remember(draft.root, lease.Lease(driver=lease.NEW))
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft.root, ignore_errors=True)
+        if isinstance(error, OSError):
+            refuse_existing(address)  # somebody else may have made it in the meantime
         raise
     return _at(address, "driver")
 
@@ -361,6 +363,9 @@ def _reached(address: Address) -> Iterator[None]:
 def remove_leftovers(folder: RunFolder) -> None:
     """Removes what an earlier driver was writing when it died; only for the holder of the run."""
     shutil.rmtree(folder.scratch, ignore_errors=True)
+    for draft in folder.root.parent.glob(".*.tmp"):  # of a driver that died while it made this run
+        if draft.stem.rpartition(".")[0] == f".{folder.root.name}":
+            shutil.rmtree(draft, ignore_errors=True)
     # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
     folder.journal.with_name(folder.journal.name + ".lock").unlink(missing_ok=True)
     _cut_torn_line(folder.journal)

@@ -58,6 +58,24 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: str | None) -> None:
         open_run(tmp_path)
 
 
+def test_a_run_that_somebody_else_made_in_the_meantime_is_refused_too(
+    tmp_path: Path, config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def late(draft: Path, root: Path) -> None:
+        create_there = root / "run.yaml"
+        create_there.parent.mkdir()
+        create_there.write_text("theirs")
+        rename(draft, root)
+
+    monkeypatch.setattr(Path, "rename", late)
+    with pytest.raises(UserError, match="exists; do give another --name"):
+        create(tmp_path / "a", config, {})
+    assert (tmp_path / "a" / "run.yaml").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, config) -> None:
     folder = create(tmp_path / "a", config, {})
     assert not is_driven(folder)
@@ -91,11 +109,14 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
     keep = folder.root / "checkpoints/trial-00000/Fold1/last.pt"
     keep.write_text("whole")
     folder.scratch.mkdir()
+    for draft in (".a.97.tmp", ".a.b.96.tmp"):  # of this run, and of one that is named `a.b`
+        (tmp_path / draft).mkdir()
     with driving(folder):
         assert folder.journal.read_bytes() == b'{"op_code":0}\n{"op_code":1}\n'
     left = {str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if not path.is_dir()}
     assert left == {"run.yaml", ".lock", "study.journal", "checkpoints/trial-00000/Fold1/last.pt"}
     assert not folder.scratch.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", ".a.b.96.tmp"}
 
 
 @pytest.mark.parametrize(
