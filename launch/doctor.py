@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from launch.console import console
+from launch.faults import Node
 from launch.local import connection
 from launch.node_facts import FAILED
-from launch.preflight import Node, Report, by_node, examine_cluster, examine_here, refuse_faults
+from launch.preflight import Report, by_node, examine_cluster, examine_here, refuse_faults
 from owkd.config import Config
+from search.storage.address import Address
 
 GOOD = "[green]ok[/]"
 FILES = ("data", "teacher", "storage")
 
 
-def run_doctor(config: Config | None, address: str | None, runs: Path) -> None:
+def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
     """Examines every node of a cluster, or this machine where no address is given.
 
     Raises `UserError`, after the table is printed, when a node has a fault; and when the cluster cannot be joined.
     """
     if address is None:
-        report = examine_here(config, runs)
+        report = examine_here(config, Address.of(runs))
     else:
         with connection(address)():
-            report = examine_cluster(config, runs)
+            report = examine_cluster(config, Address.of(runs))
     console.print(table(report))
     refuse_faults(report)
     count = len(report.nodes)

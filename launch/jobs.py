@@ -27,6 +27,7 @@ from launch.cluster_file import read_cluster_file
 from launch.console import console
 from owkd.config import Config, load_config
 from owkd.errors import OwkdError, UserError
+from search.storage.address import Address
 
 COMMANDS = ("search", "resume", "retrain", "doctor")
 REFUSED = 2
@@ -130,7 +131,7 @@ def _carry(words: list[str], folder: Path) -> str:
     place = words.index("--config") + 1 if "--config" in words[:-1] else 1 if words[0] == "search" else 0
     if place == 0:  # a run's folder, or nothing
         _require_absolute({"RUN": words[1]} if len(words) > 1 and not words[1].startswith("-") else {})
-        return Path(words[1]).name if len(words) > 1 else "cluster"
+        return Address.of(words[1]).name if len(words) > 1 else "cluster"
     if len(words) <= place:
         raise UserError("owkd search must be given a configuration, but got none; do name one: -- search CONFIG")
     file = Path(words[place])

@@ -21,7 +21,8 @@ from owkd.config import Config
 from owkd.errors import OwkdError, UserError
 
 if TYPE_CHECKING:
-    from search.runner import Summary
+    from search.gate import Gate
+    from search.runner import Connect, Summary
     from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -72,19 +73,17 @@ def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], 
     return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
 
 
-def _sound(address: str | None, config: Config, run: Address) -> Callable[[], AbstractContextManager[None]]:
+def _sound(address: str | None, config: Config, run: Address) -> Connect:
     """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
     return connection(address) if address is None else partial(_examined, address, config, run)
 
 
 @contextmanager
-def _examined(address: str, config: Config, run: Address) -> Iterator[None]:
-    from launch.preflight import examine_cluster, is_shared, refuse_faults
+def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
+    from launch.preflight import admit
 
     with _attached(address):
-        if is_shared():
-            refuse_faults(examine_cluster(config, None if run.remote else run.path.parent))
-        yield
+        yield admit(config, run)
 
 
 @contextmanager
