@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,20 @@ def run_retrain(run: Path | str, address: str | None = None) -> None:
         outcome = retrain(run, connect=connect, console=console)
     console.print(outcome.comparison.render())
     console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
+    show_next({f"report {shlex.quote(str(outcome.folder.address))}": "one page of everything"})
+
+
+def _say(text: str) -> None:
+    """Prose: broken between words on a terminal, one line anywhere else."""
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def show_next(commands: Mapping[str, str]) -> None:
+    """What to do next: commands, and what they are for."""
+    width = max(map(len, commands))
+    console.print("next:")
+    for command, purpose in commands.items():
+        console.print(f"  owkd {command:<{width}}  # {purpose}", soft_wrap=True, markup=False)
 
 
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
@@ -105,10 +120,16 @@ def _conclude(summary: Summary) -> None:
     run = summary.folder.address
     if summary.best is None:
         raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
-    console.print(f"best: {summary.describe(summary.best)}", soft_wrap=True)
+    _say(f"best: {summary.describe(summary.best)}")
     if not summary.best.published:
-        console.print(f"published setting: {summary.describe(summary.published)}", soft_wrap=True)
-    console.print(f"results: {run / 'results'}; next: owkd retrain {run}", soft_wrap=True)
+        _say(f"published setting: {summary.describe(summary.published)}")
+    console.print(f"results: {run / 'results'}", soft_wrap=True)
+    show_next(
+        {
+            f"retrain {shlex.quote(str(run))}": "the best beside two baselines, on the test split",
+            f"report {shlex.quote(str(run))}": "one page of everything",
+        }
+    )
 
 
 @contextmanager

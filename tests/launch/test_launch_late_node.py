@@ -1,4 +1,4 @@
-"""Where runs lie in a store, and on nodes that join late, the same look is taken; a node needs nothing of ours for it."""
+"""A store of runs, and a node that joins late, get the same look as any; a node needs nothing of ours to answer."""
 
 from __future__ import annotations
 
