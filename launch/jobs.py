@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -32,6 +33,8 @@ from search.storage.address import Address
 COMMANDS = ("search", "resume", "retrain", "doctor")
 REFUSED = 2
 """exit code of a driver that was given something it cannot use"""
+OF_RAY = re.compile(r"^[-\d]+ [:,\d]+\s+INFO job_manager\.py:\d+ -- .*\n", re.MULTILINE)
+"""what Ray's job server writes into a job's log"""
 WORKERS_WAIT_S = 600.0
 """setting up a machine installs everything there"""
 WORKERS_LOOK_S = 2.0
@@ -196,7 +199,8 @@ def _client(address: str, token: str) -> Any:
         os.environ.pop(name, None)
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # what it uploads, and that a log has ended
+    for name in ("ray", JobSubmissionClient.__module__):  # what it uploads, and that a log has ended
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address, headers={"Authorization": f"Bearer {token}"})
     except (RuntimeError, ConnectionError) as error:
@@ -222,7 +226,7 @@ def _follow(client: Any, job: str, path: Path) -> None:
 
     async def show() -> None:
         async for text in client.tail_job_logs(job):
-            console.print(text, end="", markup=False, soft_wrap=True)
+            console.print(OF_RAY.sub("", text), end="", markup=False, soft_wrap=True)
 
     try:
         asyncio.run(show())
