@@ -40,7 +40,7 @@ def table(report: Report) -> Table:
     faults = by_node(report)
     found = Table(title="What every node says of itself", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("node", "owkd", "torch", "GPUs", "disk", *FILES, "clock"):
-        found.add_column(name, overflow="fold", no_wrap=name == "node")
+        found.add_column(name, overflow="fold", no_wrap=name != "GPUs")
     for node in report.nodes:
         wrong = {fault.column for fault in faults[node.name]}
         found.add_row(*_cells(node, wrong))
@@ -67,8 +67,9 @@ def _cells(node: Node, wrong: set[str]) -> list[str]:
 
 
 def _torch(versions: dict[str, str]) -> str:
-    cuda = versions.get("cuda", "none")
-    return versions["torch"] if cuda == "none" else f"{versions['torch']}, CUDA {cuda}"
+    """`2.13.0`, `2.13.0, CUDA 13.0`: what follows a + in torch's version says the same."""
+    cuda, torch = versions.get("cuda", "none"), versions["torch"].partition("+")[0]
+    return torch if cuda == "none" else f"{torch}, CUDA {cuda}"
 
 
 def _file_cell(files: dict[str, str], kind: str, wrong: bool) -> str:
