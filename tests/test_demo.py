@@ -15,7 +15,8 @@ from pathlib import Path
 from launch import demo
 from launch.cli import main
 demo.IDENTITIES, demo.IMAGES = 16, 4
-demo.files = lambda package: Path(sys.argv.pop(1))
+place = Path(sys.argv.pop(1))
+demo.files = lambda package: place
 main()
 """
 
@@ -40,7 +41,8 @@ def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path)
         assert f"owkd {command} {run}" in told
     assert (run / "retrain" / "champion" / "student.safetensors").is_file()
 
-    models = sorted((run / "retrain").rglob("*.safetensors"))
+    models = sorted((run / "retrain").rglob("best.safetensors"))
+    assert len(models) == 6  # best trial, published weights, no distillation; two seeds
     written = [path.stat().st_mtime_ns for path in models]
     again = demo(tmp_path)
     assert "trained already" in again
