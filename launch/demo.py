@@ -8,7 +8,8 @@ import yaml
 from rich.rule import Rule
 
 from launch.console import console
-from launch.local import run_resume, run_retrain, run_search, show_next
+from launch.ending import tell_next
+from launch.local import run_resume, run_retrain, run_search
 from launch.train import teachers
 from owkd.config import load_config
 from owkd.data.synthetic import write_dataset
@@ -87,9 +88,9 @@ def _where(out: Path, config_file: Path, run: Path) -> None:
     ):
         console.print(f"{what:<18}{os.fspath(where)}", soft_wrap=True)
     console.print()
-    show_next(
+    tell_next(
         {
-            f"report {run}": "one page of everything",
+            f"report {run}": "one page on it all",
             f"trials {run}": "the trials as a table",
             f"monitor {run}": "curves in TensorBoard",
             f"resume {run} --trials 8": "go further",

@@ -11,19 +11,20 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.console import console
+from launch.ending import tell_outcome, tell_summary
 from owkd.config import Config
-from owkd.errors import OwkdError, UserError
+from owkd.errors import UserError
 
 if TYPE_CHECKING:
     from search.gate import Gate
-    from search.runner import Connect, Summary
+    from search.runner import Connect
     from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -40,7 +41,7 @@ def run_search(config: Config, runs: Path | str, address: str | None = None) -> 
 
     run = Address.of(runs) / config.name
     with _saying_how_to_resume(run):
-        _conclude(search(config, run, connect=_sound(address, config, run), console=console))
+        tell_summary(search(config, run, connect=_sound(address, config, run), console=console))
 
 
 def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
@@ -52,7 +53,7 @@ def run_resume(run: Path | str, trials: int | None = None, address: str | None =
     folder, config, _ = open_run(run, drive=True)
     connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run):
-        _conclude(resume(run, trials=trials, connect=connect, console=console, force=force))
+        tell_summary(resume(run, trials=trials, connect=connect, console=console, force=force))
 
 
 def run_retrain(run: Path | str, address: str | None = None) -> None:
@@ -65,22 +66,7 @@ def run_retrain(run: Path | str, address: str | None = None) -> None:
     connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run, "retrain"):
         outcome = retrain(run, connect=connect, console=console)
-    console.print(outcome.comparison.render())
-    console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
-    show_next({f"report {shlex.quote(str(outcome.folder.address))}": "one page of everything"})
-
-
-def _say(text: str) -> None:
-    """Prose: broken between words on a terminal, one line anywhere else."""
-    console.print(text, soft_wrap=not console.is_terminal)
-
-
-def show_next(commands: Mapping[str, str]) -> None:
-    """What to do next: commands, and what they are for."""
-    width = max(map(len, commands))
-    console.print("next:")
-    for command, purpose in commands.items():
-        console.print(f"  owkd {command:<{width}}  # {purpose}", soft_wrap=True, markup=False)
+    tell_outcome(outcome)
 
 
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
@@ -109,27 +95,10 @@ def _saying_how_to_resume(run: Address | Path | str, command: str = "resume") ->
         yield
     except KeyboardInterrupt:
         if exists(run):
-            console.print(f"Stopped; nothing is lost. Go on with: owkd {command} {run}", soft_wrap=True)
+            console.print(
+                f"Stopped; nothing is lost. Go on with: owkd {command} {shlex.quote(str(run))}", soft_wrap=True
+            )
         raise
-
-
-def _conclude(summary: Summary) -> None:
-    """What a search has come to. Raises `OwkdError` when that is nothing."""
-    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
-    console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
-    run = summary.folder.address
-    if summary.best is None:
-        raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
-    _say(f"best: {summary.describe(summary.best)}")
-    if not summary.best.published:
-        _say(f"published setting: {summary.describe(summary.published)}")
-    console.print(f"results: {run / 'results'}", soft_wrap=True)
-    show_next(
-        {
-            f"retrain {shlex.quote(str(run))}": "the best beside two baselines, on the test split",
-            f"report {shlex.quote(str(run))}": "one page of everything",
-        }
-    )
 
 
 @contextmanager
