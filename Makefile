@@ -30,8 +30,9 @@ demo: $(INSTALLED) ## the whole story on synthetic thermal images; results in DE
 test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
 	$(BIN)/python -m pytest
 
-test-cluster: $(INSTALLED) ## a search on several hosts of this machine, through `ray up`; needs root
-	$(BIN)/python -m pytest -m cluster -rs tests/cluster
+test-cluster: $(INSTALLED) ## searches on several hosts of this machine, through `ray up`; needs root, says what else
+	@PYTHONPATH=tests/cluster $(BIN)/python -c 'import sys, hosts; sys.exit(hosts.missing() or 0)'
+	$(BIN)/python -m pytest -m cluster
 
 test-all: $(INSTALLED) ## every test that this machine can run
 	marks=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "not gpu")'); \

@@ -15,7 +15,7 @@ errors = Console(stderr=True, highlight=False)
 
 
 def epoch_lines(title: str, epochs: int, show: Callable[[str], None] | None = None) -> Report:
-    """A line an epoch, alike in a terminal and in a log file."""
+    """A line an epoch, alike in a terminal and in a log file; no longer than 80 characters for a short title."""
     width = len(str(epochs))
     write = show or (lambda line: console.print(line, soft_wrap=True))
 
@@ -23,9 +23,9 @@ def epoch_lines(title: str, epochs: int, show: Callable[[str], None] | None = No
         metrics = epoch.metrics
         note = "  (from checkpoint)" if epoch.replayed else ""
         write(
-            f"{title}  epoch {epoch.epoch:>{width}}/{epochs}  loss {metrics['loss/total']:8.3f}  "
+            f"{title}  epoch {epoch.epoch:>{width}}/{epochs}  loss {metrics['loss/total']:#6.4g}  "
             f"val mAP {metrics['val/mAP']:.3f}  rank-1 {metrics['val/rank-1']:.3f}  "
-            f"{metrics['images_per_second']:5.0f} images/s{note}"
+            f"{metrics['images_per_second']:.0f} img/s{note}"
         )
 
     return report

@@ -8,6 +8,7 @@ import yaml
 from rich.rule import Rule
 
 from launch.console import console
+from launch.ending import tell_next
 from launch.local import run_resume, run_retrain, run_search
 from launch.train import teachers
 from owkd.config import load_config
@@ -87,6 +88,11 @@ def _where(out: Path, config_file: Path, run: Path) -> None:
     ):
         console.print(f"{what:<18}{os.fspath(where)}", soft_wrap=True)
     console.print()
-    console.print(f"List the trials:   owkd trials {run}", soft_wrap=True)
-    console.print(f"Watch the curves:  owkd monitor {run}", soft_wrap=True)
-    console.print(f"Go further:        owkd resume {run} --trials 8", soft_wrap=True)
+    tell_next(
+        {
+            f"report {run}": "one page on it all",
+            f"trials {run}": "the trials as a table",
+            f"monitor {run}": "curves in TensorBoard",
+            f"resume {run} --trials 8": "go further",
+        }
+    )

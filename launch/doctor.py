@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from launch.console import console
+from launch.faults import Node
 from launch.local import connection
 from launch.node_facts import FAILED
-from launch.preflight import Node, Report, by_node, examine_cluster, examine_here, refuse_faults
+from launch.preflight import Report, by_node, examine_cluster, examine_here, refuse_faults
 from owkd.config import Config
+from search.storage.address import Address
 
 GOOD = "[green]ok[/]"
 FILES = ("data", "teacher", "storage")
 
 
-def run_doctor(config: Config | None, address: str | None, runs: Path) -> None:
+def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
     """Examines every node of a cluster, or this machine where no address is given.
 
     Raises `UserError`, after the table is printed, when a node has a fault; and when the cluster cannot be joined.
     """
     if address is None:
-        report = examine_here(config, runs)
+        report = examine_here(config, Address.of(runs))
     else:
         with connection(address)():
-            report = examine_cluster(config, runs)
+            report = examine_cluster(config, Address.of(runs))
     console.print(table(report))
     refuse_faults(report)
     count = len(report.nodes)
@@ -40,7 +40,7 @@ def table(report: Report) -> Table:
     faults = by_node(report)
     found = Table(title="What every node says of itself", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("node", "owkd", "torch", "GPUs", "disk", *FILES, "clock"):
-        found.add_column(name, overflow="fold", no_wrap=name == "node")
+        found.add_column(name, overflow="fold", no_wrap=name != "GPUs")
     for node in report.nodes:
         wrong = {fault.column for fault in faults[node.name]}
         found.add_row(*_cells(node, wrong))
@@ -67,8 +67,9 @@ def _cells(node: Node, wrong: set[str]) -> list[str]:
 
 
 def _torch(versions: dict[str, str]) -> str:
-    cuda = versions.get("cuda", "none")
-    return versions["torch"] if cuda == "none" else f"{versions['torch']}, CUDA {cuda}"
+    """`2.13.0`, `2.13.0, CUDA 13.0`: what follows a + in torch's version says the same."""
+    cuda, torch = versions.get("cuda", "none"), versions["torch"].partition("+")[0]
+    return torch if cuda == "none" else f"{torch}, CUDA {cuda}"
 
 
 def _file_cell(files: dict[str, str], kind: str, wrong: bool) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -27,10 +28,13 @@ from launch.cluster_file import read_cluster_file
 from launch.console import console
 from owkd.config import Config, load_config
 from owkd.errors import OwkdError, UserError
+from search.storage.address import Address
 
 COMMANDS = ("search", "resume", "retrain", "doctor")
 REFUSED = 2
 """exit code of a driver that was given something it cannot use"""
+OF_RAY = re.compile(r"^[-\d]+ [:,\d]+\s+INFO job_manager\.py:\d+ -- .*\n", re.MULTILINE)
+"""what Ray's job server writes into a job's log"""
 WORKERS_WAIT_S = 600.0
 """setting up a machine installs everything there"""
 WORKERS_LOOK_S = 2.0
@@ -130,7 +134,7 @@ def _carry(words: list[str], folder: Path) -> str:
     place = words.index("--config") + 1 if "--config" in words[:-1] else 1 if words[0] == "search" else 0
     if place == 0:  # a run's folder, or nothing
         _require_absolute({"RUN": words[1]} if len(words) > 1 and not words[1].startswith("-") else {})
-        return Path(words[1]).name if len(words) > 1 else "cluster"
+        return Address.of(words[1]).name if len(words) > 1 else "cluster"
     if len(words) <= place:
         raise UserError("owkd search must be given a configuration, but got none; do name one: -- search CONFIG")
     file = Path(words[place])
@@ -195,7 +199,8 @@ def _client(address: str, token: str) -> Any:
         os.environ.pop(name, None)
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # what it uploads, and that a log has ended
+    for name in ("ray", JobSubmissionClient.__module__):  # what it uploads, and that a log has ended
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address, headers={"Authorization": f"Bearer {token}"})
     except (RuntimeError, ConnectionError) as error:
@@ -221,7 +226,7 @@ def _follow(client: Any, job: str, path: Path) -> None:
 
     async def show() -> None:
         async for text in client.tail_job_logs(job):
-            console.print(text, end="", markup=False, soft_wrap=True)
+            console.print(OF_RAY.sub("", text), end="", markup=False, soft_wrap=True)
 
     try:
         asyncio.run(show())

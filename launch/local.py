@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch.console import console
+from launch.ending import tell_outcome, tell_summary
 from owkd.config import Config
-from owkd.errors import OwkdError, UserError
+from owkd.errors import UserError
 
 if TYPE_CHECKING:
-    from search.runner import Summary
+    from search.gate import Gate
+    from search.runner import Connect
     from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -38,7 +41,7 @@ def run_search(config: Config, runs: Path | str, address: str | None = None) -> 
 
     run = Address.of(runs) / config.name
     with _saying_how_to_resume(run):
-        _conclude(search(config, run, connect=_sound(address, config, run), console=console))
+        tell_summary(search(config, run, connect=_sound(address, config, run), console=console))
 
 
 def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
@@ -50,7 +53,7 @@ def run_resume(run: Path | str, trials: int | None = None, address: str | None =
     folder, config, _ = open_run(run, drive=True)
     connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run):
-        _conclude(resume(run, trials=trials, connect=connect, console=console, force=force))
+        tell_summary(resume(run, trials=trials, connect=connect, console=console, force=force))
 
 
 def run_retrain(run: Path | str, address: str | None = None) -> None:
@@ -63,8 +66,7 @@ def run_retrain(run: Path | str, address: str | None = None) -> None:
     connect = _sound(address, config, folder.address)
     with _saying_how_to_resume(run, "retrain"):
         outcome = retrain(run, connect=connect, console=console)
-    console.print(outcome.comparison.render())
-    console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
+    tell_outcome(outcome)
 
 
 def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], AbstractContextManager[None]]:
@@ -72,19 +74,17 @@ def connection(address: str | None, *, dashboard: bool = False) -> Callable[[], 
     return partial(_local, dashboard=dashboard) if address is None else partial(_attached, address)
 
 
-def _sound(address: str | None, config: Config, run: Address) -> Callable[[], AbstractContextManager[None]]:
+def _sound(address: str | None, config: Config, run: Address) -> Connect:
     """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
     return connection(address) if address is None else partial(_examined, address, config, run)
 
 
 @contextmanager
-def _examined(address: str, config: Config, run: Address) -> Iterator[None]:
-    from launch.preflight import examine_cluster, is_shared, refuse_faults
+def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
+    from launch.preflight import admit
 
     with _attached(address):
-        if is_shared():
-            refuse_faults(examine_cluster(config, None if run.remote else run.path.parent))
-        yield
+        yield admit(config, run)
 
 
 @contextmanager
@@ -95,21 +95,10 @@ def _saying_how_to_resume(run: Address | Path | str, command: str = "resume") ->
         yield
     except KeyboardInterrupt:
         if exists(run):
-            console.print(f"Stopped; nothing is lost. Go on with: owkd {command} {run}", soft_wrap=True)
+            console.print(
+                f"Stopped; nothing is lost. Go on with: owkd {command} {shlex.quote(str(run))}", soft_wrap=True
+            )
         raise
-
-
-def _conclude(summary: Summary) -> None:
-    """What a search has come to. Raises `OwkdError` when that is nothing."""
-    counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
-    console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
-    run = summary.folder.address
-    if summary.best is None:
-        raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
-    console.print(f"best: {summary.describe(summary.best)}", soft_wrap=True)
-    if not summary.best.published:
-        console.print(f"published setting: {summary.describe(summary.published)}", soft_wrap=True)
-    console.print(f"results: {run / 'results'}; next: owkd retrain {run}", soft_wrap=True)
 
 
 @contextmanager

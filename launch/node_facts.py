@@ -24,14 +24,17 @@ STORAGE_WAIT_S = 5.0
 """a network file system may show a new file late"""
 
 
+Storage = tuple[str, str, str]
+"""folder or URI, the file that the driver wrote there, and what it wrote into it (empty: any text will do)"""
+
+
 class Question(TypedDict):
     """Plain values: what to look at."""
 
     data: tuple[str, str, tuple[str, ...], str | None] | None
     """root, data set, folds, cache; None looks at neither data nor teachers"""
     teachers: tuple[str, ...]
-    storage: tuple[str, str] | None
-    """folder that the driver made, and what it wrote into the file `driver` there"""
+    storage: Storage | None
     gpus: bool
     """whether to ask torch for GPUs, which takes seconds to import"""
 
@@ -124,17 +127,26 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _answer(folder: str, answer: str) -> str:
-    """Reads what the driver wrote and leaves a file of its own for it -> that file's name."""
-    written = Path(folder) / "driver"
+def _answer(place: str, asked: str, expected: str) -> str:
+    """Reads what the driver wrote and leaves a file of its own for it -> that file's name.
+
+    Where any text will do, nobody looks for that file: it is removed again.
+    """
+    from pyarrow.fs import FileSystem, FileType, LocalFileSystem
+
+    store, root = FileSystem.from_uri(place) if "://" in place else (LocalFileSystem(), place)
     deadline = time.monotonic() + STORAGE_WAIT_S
-    while not written.exists() and time.monotonic() < deadline:
+    while store.get_file_info(f"{root}/{asked}").type != FileType.File and time.monotonic() < deadline:
         time.sleep(0.1)
-    text = written.read_text(encoding="utf-8")
-    if text != answer:
-        raise ValueError(f"{written} holds something else than the driver wrote")
+    with store.open_input_stream(f"{root}/{asked}") as file:
+        text = file.read().decode()
+    if expected and text != expected:
+        raise ValueError(f"{place}/{asked} holds something else than the driver wrote")
     name = f"node-{socket.gethostname()}-{time.time_ns()}"
-    (Path(folder) / name).write_text(text, encoding="utf-8")
+    with store.open_output_stream(f"{root}/{name}") as file:
+        file.write(text.encode())
+    if not expected:
+        store.delete_file(f"{root}/{name}")
     return name
 
 

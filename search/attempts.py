@@ -4,6 +4,7 @@
 |---------------------------------------------------|--------------------------------------|-------------------------|
 | an exception; a worker that died on a living node | yes                                  | again, or it is over    |
 | a node that was lost or preempted                 | no                                   | again, wherever it fits |
+| a node that joined late and cannot serve          | no                                   | again, not on that node |
 | GPU memory exhausted on a share of a GPU          | no                                   | once on twice the share |
 
 Every attempt is a trial of its own to Ray Tune, which restarts nothing by itself. Jobs are asked of the desk only
@@ -19,6 +20,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from search.gate import UNFIT
 from search.share import Share
 from search.trainable import Job, Message
 
@@ -65,8 +67,8 @@ class Desk(Protocol):
 class Nodes(Protocol):
     """The cluster as it is now."""
 
-    def slots(self) -> int:
-        """How many jobs fit at a time."""
+    def slots(self, without: Collection[str] = ()) -> int:
+        """How many jobs fit at a time, `without` some nodes."""
         ...
 
     def living(self) -> Collection[str]:
@@ -101,6 +103,10 @@ class Attempts:
     ) -> None:
         self.over = False
         """the desk had no job left when none was out"""
+        self.left_out: set[str] = set()
+        """ids of nodes that cannot serve"""
+        self.proven: set[str] = set()
+        """ids of nodes on which something trained"""
         self._desk = desk
         self._share = share
         self._max_failures = max_failures
@@ -132,7 +138,7 @@ class Attempts:
         now = self._clock()
         if now - self._looked >= LOOK_S:
             self._looked = now
-            self._slots = self._nodes.slots()
+            self._slots = self._nodes.slots(self.left_out)
             doubts, self._doubts = self._doubts, []
             for doubt in doubts:
                 self._decide(doubt)
@@ -149,11 +155,20 @@ class Attempts:
         self._said = ""
         self._desk.started(key, self._out[key].gpu or self._share.gpu)
 
+    def proved(self, key: str) -> None:
+        """A job was heard to train: its node serves."""
+        node = self._nodes.of_worker(self._workers[key])
+        if node is not None:
+            self.proven.add(node)
+
     def ended(self, key: str, last: Message | None) -> None:
         """A worker is through with a job, by itself or because the scheduler stopped it."""
+        worker = self._workers.get(key)
         job = self._leave(key)
         if last is None:
             self._failed(job, "the worker ended without a word")
+        elif last.state == UNFIT:
+            self._leave_out(job, worker, last.error_text or "")
         elif last.state == "out_of_memory" and 0 < self._share.gpu < 1 and job.gpu is None:
             self._again.append(replace(job, gpu=min(1.0, 2 * self._share.gpu)))
         else:
@@ -181,6 +196,14 @@ class Attempts:
             self._failed(doubt.job, doubt.error_text)
         else:
             self._doubts.append(doubt)
+
+    def _leave_out(self, job: Job, worker: str | None, why: str) -> None:
+        node = self._nodes.of_worker(worker) if worker else None
+        if node is not None:
+            self.left_out.add(node)
+            self._slots = self._nodes.slots(self.left_out)
+        self._desk.interrupted(job.key, f"its node is left out until it is mended and its Ray started again: {why}")
+        self._again.append(job)
 
     def _lost_node(self, job: Job) -> None:
         self._desk.interrupted(job.key, "its node is gone")

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.paired import ADJUSTMENT, CAVEAT, LEVEL, METHOD, Paired, p_text
+from search.paired import ADJUSTMENT, CAVEAT, LEVEL, METHOD, Paired, p_text, points
 
 TEACHER = "teacher"
 NO_DISTILLATION_NAME = "no distillation"
@@ -143,8 +143,8 @@ class Comparison:
         for test in self.tests:
             interval = "-"
             if test.low is not None and test.high is not None:
-                interval = f"{100 * test.low:+.1f} to {100 * test.high:+.1f}"
+                interval = f"{points(test.low)} to {points(test.high)}"
             p_value = p_text(test.adjusted).removeprefix("p ").removeprefix("= ") if test.adjusted is not None else "-"
-            difference = f"{100 * test.difference:+.1f}"
+            difference = points(test.difference)
             table.add_row(test.baseline, test.metric, difference, interval, p_value, str(test.pairs))
         return table

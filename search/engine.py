@@ -16,12 +16,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.exceptions import RayActorError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search.attempts import Attempts, Desk
+from search.gate import Gate, carried, request, work_behind_gate
 from search.share import LiveNodes, Share
 from search.trainable import Message, Train, work_for_ray
 
@@ -37,9 +39,16 @@ ENVIRONMENT = {
 
 
 def run_jobs(
-    desk: Desk, *, train: Train, share: Share, scheduler: TrialScheduler | None, max_failures: int, scratch: Path
+    desk: Desk,
+    *,
+    train: Train,
+    share: Share,
+    scheduler: TrialScheduler | None,
+    max_failures: int,
+    scratch: Path,
+    gate: Gate | None = None,
 ) -> None:
-    """Runs jobs until the desk has no more. Ray must be connected.
+    """Runs jobs until the desk has no more. Ray must be connected. `gate`: how nodes that join later are looked at.
 
     What the desk raises ends the run and is raised here. Ctrl-C raises `KeyboardInterrupt` at once; jobs under way
     end with their driver's connection.
@@ -47,9 +56,8 @@ def run_jobs(
     os.environ.update(ENVIRONMENT)
     attempts = Attempts(desk, share, max_failures, LiveNodes(share))
     ears = _Ears(desk, attempts)
-    trainable = tune.with_parameters(work_for_ray, train=train)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, _request),
+        tune.with_resources(_trainable(train, gate), _request),
         tune_config=tune.TuneConfig(
             search_alg=_Hand(attempts, share, ears),
             scheduler=scheduler or FIFOScheduler(),
@@ -68,7 +76,7 @@ def run_jobs(
             log_to_file=False,
         ),
     )
-    with _quiet_tune():
+    with _quiet_tune(), carried():
         try:
             tuner.fit()
         except Exception:
@@ -76,6 +84,14 @@ def run_jobs(
                 raise
     if ears.failure is not None:
         raise ears.failure
+
+
+def _trainable(train: Train, gate: Gate | None) -> Any:
+    """What runs in a worker."""
+    if gate is None:
+        return tune.with_parameters(work_for_ray, train=train)
+    later = ray.cloudpickle.dumps(train)  # on a node that lacks what it names, only the gate can be opened
+    return tune.with_parameters(work_behind_gate, look=gate.look, known=gate.known, train=later)
 
 
 class _Hand(Searcher):
@@ -100,6 +116,8 @@ class _Hand(Searcher):
             "job": json.dumps(asdict(job)),
             "cpu": self._share.cpu,
             "gpu": job.gpu or self._share.gpu,
+            "proven": ",".join(sorted(self._attempts.proven)),
+            "left_out": ",".join(sorted(self._attempts.left_out)),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -138,6 +156,8 @@ class _Ears(tune.Callback):
     ) -> None:
         with self.kept():
             message = Message.of(result)
+            if message.epoch and message.key not in self._last:
+                self._attempts.proved(message.key)
             self._last[message.key] = message
             self._desk.heard(message)
 
@@ -197,7 +217,9 @@ def _quiet_tune() -> Iterator[None]:
 
 def _request(payload: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What one attempt takes of a machine."""
-    return tune.PlacementGroupFactory([{"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}])
+    bundle = {"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}
+    asked: tune.PlacementGroupFactory = request(bundle, payload["left_out"])
+    return asked
 
 
 def _empty(trial: Any) -> None:

@@ -63,7 +63,7 @@ class Paired:
         if self.low is None or self.high is None or self.adjusted is None:
             why = "one pair" if self.pairs == 1 else f"{self.pairs} pairs without any spread between them"
             return f"{lead}; {why}: no test is possible."
-        lead += f" ({LEVEL:.0%} interval {100 * self.low:+.1f} to {100 * self.high:+.1f})".replace("%", " %")
+        lead += f" ({LEVEL:.0%} interval {points(self.low)} to {points(self.high)})".replace("%", " %")
         if self.adjusted > 1 - LEVEL:
             return f"{lead}; with {self.pairs} pairs this could be chance ({p_text(self.adjusted)})."
         return f"{lead}; over {self.pairs} pairs, chance alone is unlikely to do this ({p_text(self.adjusted)})."
@@ -109,6 +109,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
         found[i] = least
     return found
+
+
+def points(fraction: float) -> str:
+    """A difference for people, in points: `+0.3`, `-1.2`; what rounds to nothing is `+0.0`."""
+    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
 
 
 def p_text(p_value: float) -> str:

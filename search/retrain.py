@@ -32,6 +32,7 @@ from search.contenders import Contender, Model, Record, RetrainDesk, contenders,
 from search.engine import run_jobs
 from search.examination import Evaluate, Paper, evaluate_model, examine, missing_test_splits
 from search.folder import RunFolder, driving, open_run
+from search.gate import Gate
 from search.paired import Pair, adjusted, paired_test
 from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
@@ -97,11 +98,11 @@ def retrain(run: Address | Path | str, *, connect: Connect, console: Console, wo
             return final.conclude(final.choose())
         if missing := missing_test_splits(config):
             raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; do add it")
-        with connect():
+        with connect() as gate:
             # The published setting needs of the teacher whatever any other contender does.
             published = next(entrant.config for entrant in entrants if entrant.name == PUBLISHED)
             _, share = work.prepare(published, console)
-            final.train(share, config.search.max_failures)
+            final.train(share, config.search.max_failures, gate)
             champion = final.choose()
             final.examine(share)
         return final.conclude(champion)
@@ -135,7 +136,7 @@ class FinalStage:
         """Whether every model is trained and examined, and so is the teacher."""
         return len(self.desk.records) == len(self.desk.models) and not self._unexamined()
 
-    def train(self, share: Share, max_failures: int) -> None:
+    def train(self, share: Share, max_failures: int, gate: Gate | None = None) -> None:
         """Trains every model that is not done."""
         total = len(self.desk.models)
         self.console.print(
@@ -163,6 +164,7 @@ class FinalStage:
                 scheduler=None,
                 max_failures=max_failures,
                 scratch=self.folder.scratch,
+                gate=gate,
             )
         self._write_models()
 

@@ -23,6 +23,7 @@ from search.changes import changes_since, refuse
 from search.desk import SearchDesk
 from search.engine import run_jobs
 from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
+from search.gate import Gate
 from search.inputs import anchored, check_inputs
 from search.panels import Look, draw_panels, look_at_model
 from search.preparation import Prepare, prepare, slots_alone
@@ -36,8 +37,9 @@ from search.study import Study, TrialView
 from search.trainable import Train, train_student
 from search.warm_start import read_earlier
 
-Connect = Callable[[], AbstractContextManager[object]]
-"""Opens a connection to Ray for as long as it is entered: a local one, or to a cluster"""
+Connect = Callable[[], AbstractContextManager[Gate | None]]
+"""Opens a connection to Ray for as long as it is entered: a local one, or to a cluster, with what looks at nodes that
+join later"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def search(
     config = anchored(config, address.name, trials)
     prints = work.check(config)
     earlier = read_earlier(config)
-    with connect():
+    with connect() as gate:
         config, share = work.prepare(config, console)
         folder = create(address, config, prints)
         console.print(f"{folder.address}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
@@ -105,7 +107,7 @@ def search(
             console.print(earlier.told, soft_wrap=True)
         with driving(folder):
             study = Study(folder.journal, folder.name, config, earlier.points if earlier else ())
-            return _drive(folder, config, study, share, work, console)
+            return _drive(folder, config, study, share, work, console, gate)
 
 
 def resume(
@@ -131,10 +133,10 @@ def resume(
             study.raise_target(trials)
         if not study.has_work():
             return _summary(SearchDesk(folder, config, study), 0.0)
-        with connect():
+        with connect() as gate:
             config, share = work.prepare(config, console)
             console.print(f"{folder.address}: {study.target} trials, {share.describe()}", soft_wrap=True)
-            return _drive(folder, config, study, share, work, console)
+            return _drive(folder, config, study, share, work, console, gate)
 
 
 def _require_unchanged(
@@ -155,7 +157,9 @@ def _require_unchanged(
         amend(folder, manifest, prints, [str(change) for change in changed])
 
 
-def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: Work, console: Console) -> Summary:
+def _drive(
+    folder: RunFolder, config: Config, study: Study, share: Share, work: Work, console: Console, gate: Gate | None
+) -> Summary:
     begun = time.monotonic()
     desk = SearchDesk(folder, config, study)
     past = ((trial_name(view.number), view.curve) for view in study.views())
@@ -177,6 +181,7 @@ def _drive(folder: RunFolder, config: Config, study: Study, share: Share, work: 
                 scheduler=scheduler_for(config, _longest(config), past, desk.gives_up),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
+                gate=gate,
             )
     finally:
         desk.close()

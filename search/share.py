@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,10 @@ class LiveNodes:
     def __init__(self, share: Share) -> None:
         self._share = share
 
-    def slots(self) -> int:
-        """How many jobs fit at a time; with an autoscaler, on the nodes that it may start."""
-        nodes: list[Node] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    def slots(self, without: Collection[str] = ()) -> int:
+        """How many jobs fit at a time, `without` some nodes; with an autoscaler, on the nodes that it may start."""
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        nodes: list[Node] = [node["Resources"] for node in alive if node["NodeID"] not in without]
         slots = _slots_of(nodes, _startable(), self._share.cpu, self._share.gpu)
         return min(slots, self._share.limit or slots)
 

@@ -29,8 +29,9 @@ from search.storage.workplace import workplace
 if TYPE_CHECKING:
     from owkd.training.run import Epoch, Run
 
-ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed"]
-"""`crashed` is not the end: the job is started again as often as `search.max_failures` allows"""
+ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed", "unfit"]
+"""`crashed` is not the end: the job is started again as often as `search.max_failures` allows; neither is `unfit`: its
+node cannot serve (`search.gate`), and it goes elsewhere"""
 
 GIB = 2**30
 ERROR_TEXT_LIMIT = 4000
@@ -88,7 +89,7 @@ def final_state(state: ReportState) -> State:
     match state:
         case "running":
             return "pruned"
-        case "crashed":
+        case "crashed" | "unfit":
             return "error"
         case _:
             return state

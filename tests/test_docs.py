@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from documented import PAGES, RUN_BY, commands, runner
 
 from launch.cli import app, run_command
 from owkd.config import parse_config
 
 ROOT = Path(__file__).parents[1]
-PAGES = (*(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))), "README.md", "CONTRIBUTING.md")
 NAMED = re.compile(r"`(\w+)` \(`([\w/]+\.py)`\)")
 FILE = re.compile(r"`((?:owkd|search|launch|tests|docs)/[\w./]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
@@ -50,6 +50,21 @@ def test_every_command_and_option_exists(page: str, capfd) -> None:
         for command in filter(None, (outer, inner)):
             # --help is answered when all words before it are known
             assert run_command([*command.split(), "--help"]) == 0, f"owkd {line}: {capfd.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_block_is_run_by_something(page: str) -> None:
+    for command in commands(page):
+        row = runner(page, command)
+        assert row is not None, f"{page}: nothing runs {command}"
+        assert row.words in (ROOT / row.file).read_text(encoding="utf-8"), f"{row.file} does not run {command}"
+
+
+def test_no_row_answers_for_what_no_page_shows() -> None:
+    shown = [(page, command) for page in PAGES for command in commands(page)]
+    used = {found[:3] for page, command in shown if (found := runner(page, command))}
+    assert [row for row in RUN_BY if row[:3] not in used] == []
+    assert len(shown) > 60
 
 
 def test_the_pages_are_found_and_name_commands() -> None:

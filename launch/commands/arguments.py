@@ -16,5 +16,5 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one field, such as train.epochs=5; may be repeated."),
 ]
 Address = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="Ray cluster to use (auto, HOST:PORT, ray://...); else this machine.")
+    str | None, typer.Option(metavar="ADDR", help="Ray cluster to use (auto, or HOST:PORT); else this machine.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from launch.commands.arguments import Address
+from launch.commands.arguments import Address, Runs
 from launch.console import console
 from owkd.config import load_config
 
@@ -96,7 +96,7 @@ def doctor(
         Path | None, typer.Option(help="YAML configuration whose data and teachers every node must read.")
     ] = None,
     address: Address = None,
-    runs: Annotated[Path, typer.Option(help="Folder that holds all runs, which every node must share.")] = Path("runs"),
+    runs: Runs = "runs",
 ) -> None:
     """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock."""
     from launch.doctor import run_doctor

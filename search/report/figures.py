@@ -222,7 +222,7 @@ def models(data: RunData) -> go.Figure:
             showlegend=False,
         )
     figure.update_layout(height=130 + 36 * len(groups))
-    return _finish(figure, "test mAP: dots are models, the bar is their mean", None)
+    return _finish(figure, "test mAP", None)
 
 
 def ranking(data: RunData) -> tuple[go.Figure, go.Figure]:
@@ -238,10 +238,13 @@ def ranking(data: RunData) -> tuple[go.Figure, go.Figure]:
         values = picture.curves["precision"]
         recall = [100 * i / (len(values) - 1) for i in range(len(values))]
         precision.add_scatter(x=recall, y=[100 * v for v in values], name=name, mode="lines", line=line)
-    return (
-        _finish(cmc, "rank", "queries with a match by that rank (%)"),
-        _finish(precision, "recall (%)", "precision, mean over queries (%)"),
-    )
+    _finish(cmc, "rank", "queries with a match by that rank (%)")
+    _finish(precision, "recall (%)", "precision, mean over queries (%)")
+    for figure in (cmc, precision):  # a single curve is named as well, and a flat one leaves 100 % in sight
+        lowest = min((min(curve.y) for curve in figure.data), default=0)
+        figure.update_layout(showlegend=True)
+        figure.update_yaxes(range=[max(0, min(lowest - 5, 90)), 101])
+    return cmc, precision
 
 
 def _best_so_far(data: RunData) -> tuple[list[int], list[float]]:

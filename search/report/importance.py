@@ -28,9 +28,7 @@ def importances(data: RunData) -> dict[str, float]:
     Columns that are not set in every complete trial (conditional ones, learned stage weights of the published setting)
     are judged on the trials that have all of them; those that are never set, or never vary, are left out.
     """
-    rows = [row for row in data.complete if row["objective"] is not None]
-    names = [name for name in data.params if len({str(param(row, name)) for row in rows if _set(row, name)}) > 1]
-    rows = [row for row in rows if all(_set(row, name) for name in names)]
+    rows, names = comparable(data)
     if len(rows) < FEWEST or not names:
         return {}
     most = data.config.search.objectives[0].direction == "max"
@@ -43,6 +41,13 @@ def importances(data: RunData) -> dict[str, float]:
         )
     found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def comparable(data: RunData) -> tuple[list[Row], list[str]]:
+    """The complete trials that importance rests on, and the columns that vary among them."""
+    rows = [row for row in data.complete if row["objective"] is not None]
+    names = [name for name in data.params if len({str(param(row, name)) for row in rows if _set(row, name)}) > 1]
+    return [row for row in rows if all(_set(row, name) for name in names)], names
 
 
 def _set(row: Row, name: str) -> bool:

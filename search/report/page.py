@@ -15,9 +15,10 @@ from plotly.offline import get_plotlyjs
 
 from owkd.files import written_whole
 from search.comparison import CHAMPION
+from search.paired import points
 from search.report import figures, words
 from search.report.gather import RunData, gather, param
-from search.report.importance import FEWEST, importances
+from search.report.importance import FEWEST, comparable, importances
 from search.storage.address import Address
 from search.store import Row
 
@@ -63,6 +64,7 @@ def _context(data: RunData) -> dict[str, Any]:
         "caveat": _caveat(data),
         "contenders": words.contenders(data),
         "tests": data.tests,
+        "points": points,
         "cost": words.cost_in_words(data),
         "failures": words.failures(data),
         "sections": [section for section in _sections(data) if section is not None],
@@ -83,7 +85,12 @@ def _sections(data: RunData) -> list[Section | None]:
     found: list[Section | None] = []
     if data.models:
         found.append(
-            _section("models", "Final stage", "Every retrained model on the test split.", figures.models(data))
+            _section(
+                "models",
+                "Final stage",
+                "Every retrained model on the test split: a dot is a model, a bar the mean of its row.",
+                figures.models(data),
+            )
         )
     if any(row["objective"] is not None for row in data.trials):
         found.append(
@@ -95,7 +102,12 @@ def _sections(data: RunData) -> list[Section | None]:
             )
         )
         found.append(
-            _section("curves", "Learning curves", "What the scheduler saw: lines that end early.", figures.curves(data))
+            _section(
+                "curves",
+                "Learning curves",
+                "What the scheduler saw. A line that ends early is a trial that was stopped.",
+                figures.curves(data),
+            )
         )
     found.append(_parallel(data))
     found.append(_importance(data))
@@ -128,12 +140,16 @@ def _importance(data: RunData) -> Section | None:
         return None
     title = "What mattered"
     found = importances(data)
+    rows = len(comparable(data)[0])
     if not found:
-        text = f"Importance needs at least {FEWEST} complete trials that differ; there are {len(data.complete)}."
+        text = (
+            f"Importance needs at least {FEWEST} complete trials that differ and in which every searched quantity was "
+            f"set (learned stage weights are not); there are {rows} of them."
+        )
         return Section("importance", title, text, Markup(""))
     caption = (
         "PED-ANOVA: how much the best tenth of the complete trials differs from all of them in each quantity. It says "
-        f"where to look, not what causes what; it rests on {len(data.complete)} complete trials."
+        f"where to look, not what causes what; it rests on {rows} complete trials."
     )
     return _section("importance", title, caption, figures.importance(found))
 
@@ -180,10 +196,8 @@ def _groups(data: RunData) -> dict[str, list[str]]:
 
 def _cell(row: Row, names: list[str]) -> str:
     values = [param(row, name) for name in names]
-    return "-" if all(value is None for value in values) else "/".join(map(_shown, values))
-
-
-def _shown(value: Any) -> str:
-    if value is None:
+    if all(value is None for value in values):
         return "-"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if len(values) > 1:  # weights of a simplex
+        return "/".join("-" if value is None else f"{value:.2f}" for value in values)
+    return f"{values[0]:.3g}" if isinstance(values[0], float) else str(values[0])

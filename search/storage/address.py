@@ -66,6 +66,14 @@ class Address:
         """Its last part."""
         return self.text.partition("?")[0].rpartition("/")[2] if self.remote else self.path.name
 
+    @property
+    def above(self) -> Address:
+        """What it lies in."""
+        if not self.remote:
+            return Address(str(self.path.parent))
+        where, mark, query = self.text.partition("?")
+        return Address(f"{where.rpartition('/')[0]}{mark}{query}")
+
     def __truediv__(self, below: str | Path) -> Address:
         if not self.remote:
             return Address(str(self.path / below))

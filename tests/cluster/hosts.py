@@ -3,7 +3,8 @@
 A host has its own address, SSH server, home, /tmp, /dev/shm, /etc/passwd and host name, sees its own processes only,
 and dies with them all when its first process is killed, as a machine does when its power goes. What hosts share is the
 kernel, the clock, and, read-only, the Python packages of the environment that the tests run in: a host's own virtual
-environment reads them, and the wheel of owkd is installed there by the template's set-up commands.
+environment reads them, and the wheel of owkd is installed there by the template's set-up commands. No folder is shared
+between two hosts: what one knows of another came over the network.
 """
 
 from __future__ import annotations
@@ -21,18 +22,26 @@ NETWORK = "10.77.31"
 PREFIX = "owkdt"
 HOME = "/mnt/home"
 ENVIRONMENT = Path(sys.prefix).resolve()
-TOOLS = ("ip", "unshare", "nsenter", "ssh", "ssh-keygen", "tar", "/usr/sbin/sshd")
+TOOLS = {
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "ps": "procps",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "/usr/sbin/sshd": "openssh-server",
+    "rsync": "rsync",
+}
+"""and the package of Debian and Ubuntu that each comes with"""
 
 START = """set -eu
 hostname {name}
 mount -t tmpfs tmpfs /mnt
-mkdir {home} /mnt/code /mnt/bin /mnt/data /mnt/owkd
+mkdir {home} /mnt/code /mnt/data
 mount --bind -o ro {code} /mnt/code
 mount --bind {environment} {environment}
 mount -o remount,bind,ro {environment}
-mount --bind {root}/bin /mnt/bin
 mount --bind {root}/{name}/data /mnt/data
-mount --bind {root}/shared /mnt/owkd
 mount --bind {root}/{name}/home {home}
 mount --bind {root}/{name}/passwd /etc/passwd
 mount -t tmpfs tmpfs /run
@@ -52,21 +61,26 @@ PasswordAuthentication no
 
 
 def missing() -> str:
-    """Why this machine cannot hold hosts; empty when it can."""
+    """What keeps this machine from holding hosts, and what to do about it; empty when nothing does."""
     if os.geteuid() != 0:
-        return "namespaces need root"
+        return "hosts of their own (network and mount namespaces) must be made by root; do run: sudo make test-cluster"
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
     if absent:
-        return f"not installed: {', '.join(absent)}"
+        packages = " ".join(dict.fromkeys(TOOLS[tool] for tool in absent))
+        return (
+            f"every host must have {', '.join(TOOLS)}, but {', '.join(absent)} is not installed; do run: "
+            f"apt-get update && apt-get install -y {packages}"
+        )
     probe = f"{PREFIX}-probe"
-    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, check=False)
-    if made.returncode:
-        return f"no network namespace can be made here: {made.stderr.strip()}"
-    subprocess.run(["ip", "netns", "delete", probe], check=True)
-    tried = subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True, check=False
-    )
-    return f"no mount namespace can be made here: {tried.stderr.strip()}" if tried.returncode else ""
+    for command in (
+        ["ip", "netns", "add", probe],
+        ["ip", "netns", "delete", probe],
+        ["unshare", "--mount", "--pid", "--fork", "true"],
+    ):
+        tried = subprocess.run(command, capture_output=True, text=True, check=False)
+        if tried.returncode:
+            return f"this machine must allow namespaces, but {shlex.join(command)} says: {tried.stderr.strip()}"
+    return ""
 
 
 class Network:
@@ -80,10 +94,7 @@ class Network:
 
     def __enter__(self) -> Network:
         remove_leftovers()
-        for name in ("bin", "shared"):
-            (self.root / name).mkdir(parents=True)
-        if shutil.which("rsync") is None:
-            shutil.copy(Path(__file__).with_name("rsync"), self.root / "bin" / "rsync")
+        self.root.mkdir()
         _ip("link", "add", self.bridge, "type", "bridge")
         _ip("address", "add", f"{NETWORK}.1/24", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
@@ -127,8 +138,8 @@ class Host:
             capture_output=True,
         )
         (self.home / ".sshd_config").write_text(SSHD.format(address=self.address, home=HOME))
-        # As a machine with a Python of its own, and rsync.
-        (self.home / ".bashrc").write_text(f"export PATH=/mnt/bin:{ENVIRONMENT}/bin:$PATH RAY_USAGE_STATS_ENABLED=0\n")
+        # As a machine with a Python of its own.
+        (self.home / ".bashrc").write_text(f"export PATH={ENVIRONMENT}/bin:$PATH RAY_USAGE_STATS_ENABLED=0\n")
         users = Path("/etc/passwd").read_text().splitlines()
         root = f"root:x:0:0:root:{HOME}:/bin/bash"
         (self.root / "passwd").write_text(
@@ -195,6 +206,11 @@ class Host:
             check=False,
             stdin=subprocess.DEVNULL,
         )
+
+    def serve(self, command: str, log: str) -> None:
+        """A command that stays, with its output in a file of the host's home."""
+        done = self.run(f"setsid nohup {command} > {log} 2>&1 < /dev/null &")
+        assert done.returncode == 0, done.stderr
 
     def processes(self) -> list[str]:
         """Command lines of Ray's and owkd's processes on the host."""

@@ -149,3 +149,13 @@ def test_a_cloud_is_not_waited_for(joining: list[int], files: Files) -> None:
     joining.append(0)
     jobs.await_workers(files[0])
     assert joining == [0]
+
+
+def test_what_ray_writes_into_a_log_is_left_out() -> None:
+    log = "2026-11-26 09:31:05,450\tINFO job_manager.py:581 -- Runtime env is setting up.\ntrial 1 started\n"
+    assert jobs.OF_RAY.sub("", log) == "trial 1 started\n"
+
+
+def test_a_job_is_named_after_its_run_wherever_that_lies(tmp_path: Path) -> None:
+    assert jobs._carry(["resume", "s3://bucket/runs/thermal?scheme=http"], tmp_path) == "thermal"
+    assert jobs._carry(["resume", "/mnt/owkd/runs/thermal"], tmp_path) == "thermal"

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -16,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from browser import needs_chromium, open_page
+from monitored import monitored
 from PIL import Image
 
 from launch.cli import run_command
@@ -64,28 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 @pytest.fixture(scope="module")
 def address(folder: RunFolder):
     """Where the command serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-c",
-        "from launch.cli import main; main()",
-        "monitor",
-        str(folder.root),
-        "--port",
-        str(port),
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-    try:
-        _await(f"http://127.0.0.1:{port}/data/runs", lambda text: len(json.loads(text)) == TRIALS + 1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert f"http://127.0.0.1:{port}/" in said
+    with monitored(str(folder.root), runs=TRIALS + 1) as served:
+        yield served
 
 
 def test_it_serves_every_trial_and_the_search(address: str):
@@ -115,15 +91,3 @@ def test_a_browser_finds_hyperparameters_scalars_and_pictures(address: str):
 def test_a_folder_without_event_files_is_refused(tmp_path: Path, capfd):
     assert run_command(["monitor", str(tmp_path)]) == 2
     assert "tensorboard" in capfd.readouterr().err
-
-
-def _await(url: str, ready, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if ready(urllib.request.urlopen(url).read()):
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline, f"{url} is not what it should be after {seconds:g} s"
-        time.sleep(0.3)

@@ -14,10 +14,12 @@ from small_training import small_config
 
 from launch import doctor, local, node_facts, preflight
 from launch.cli import run_command
+from launch.faults import Fault, Node, faults_of
 from launch.node_facts import FAILED, Facts
-from launch.preflight import Fault, Node, Report, examine_here, faults_of, question_about, refuse_faults
+from launch.preflight import Report, examine_here, question_about, refuse_faults
 from owkd.errors import UserError
 from search.folder import RunFolder
+from search.storage.address import Address
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +111,7 @@ def test_the_table_marks_what_is_at_fault() -> None:
 
 def test_this_machine_is_asked_about_data_teachers_and_storage(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
-    report = examine_here(config, tmp_path / "runs")
+    report = examine_here(config, Address.of(tmp_path / "runs"))
     assert report.faults == ()
     found = report.nodes[0].facts
     assert found is not None
@@ -132,8 +134,8 @@ def test_the_driver_s_own_look_differs_when_the_data_do(root: Path) -> None:
 
 def test_a_driver_without_a_storage_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"folder of runs must be writable.*--runs"):
-        examine_here(None, tmp_path / "file")
+    with pytest.raises(UserError, match=r"place of runs must be writable.*--runs"):
+        examine_here(None, Address.of(tmp_path / "file"))
 
 
 def test_doctor_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,8 +149,7 @@ def test_a_search_is_refused_before_it_leaves_anything(
     node, *_ = FAULTY["another owkd"]
     fault = Fault(node.name, "owkd", "owkd must be 0.1.0")
     monkeypatch.setattr(local, "_attached", lambda address: open(os.devnull))  # noqa: PTH123, SIM115
-    monkeypatch.setattr(preflight, "is_shared", lambda: True)
-    monkeypatch.setattr(preflight, "examine_cluster", lambda config, runs: Report((node,), (fault,)))
+    monkeypatch.setattr(preflight, "admit", lambda config, run: refuse_faults(Report((node,), (fault,))))
     space = {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0}}
     config = small_config(root, search={"space": space, "trials": 1, "scheduler": {"name": "none"}})
     with pytest.raises(UserError, match=r"w1 \(10\.0\.0\.2\): owkd must be 0\.1\.0"):
@@ -158,18 +159,18 @@ def test_a_search_is_refused_before_it_leaves_anything(
 
 ON_RAY = """
 import sys
-from pathlib import Path
+from search.storage.address import Address
 from launch import preflight
 from launch.local import _local
 with _local(cpus=1):
-    assert not preflight.is_shared()
-    report = preflight.examine_cluster(None, Path(sys.argv[1]))
+    runs = Address.of(sys.argv[1])
+    report = preflight.examine_cluster(None, runs)
     (node,) = report.nodes
     assert not report.faults, report.faults
     assert node.facts["files"]["storage"].startswith("node-"), node
     assert abs(node.skew_s) < 5
     preflight.ANSWER_S = 0.0
-    (silent,) = preflight.examine_cluster(None, Path(sys.argv[1])).nodes
+    (silent,) = preflight.examine_cluster(None, runs).nodes
     assert silent.facts is None and "said nothing" in silent.silence
 print("asked")
 """

@@ -54,8 +54,8 @@ class FakeNodes:
     def __init__(self, **slots: int) -> None:
         self.by_name = dict(slots)
 
-    def slots(self) -> int:
-        return sum(self.by_name.values())
+    def slots(self, without=()) -> int:
+        return sum(slots for name, slots in self.by_name.items() if name not in without)
 
     def living(self) -> set[str]:
         return set(self.by_name)
@@ -113,6 +113,23 @@ def test_a_lost_node_is_no_failure_of_its_jobs() -> None:
     found.ended(take(found), last("job-1", "complete"))
     assert [word[0] for word in desk.heard_of].count("interrupted") == 10
     assert desk.heard_of[-1] == ("stopped", "job-1", "complete")
+
+
+def test_a_job_that_comes_back_from_an_unfit_node_is_no_failure_and_that_node_gets_no_more() -> None:
+    desk, nodes = Recorder(job(1), job(2), job(3)), FakeNodes(a=1, b=1)
+    found, _ = attempts(desk, nodes, max_failures=0)
+    take(found, "w on a")
+    returned = take(found, "v on b")
+    found.ended(returned, replace(last(returned, "unfit"), error_text="b: no data"))
+    assert found.left_out == {"b"}
+    assert desk.heard_of[-1] == ("interrupted", returned)
+    assert found.next() is None  # the one slot that is left is taken
+    found.proved("job-1")
+    assert found.proven == {"a"}
+    found.ended("job-1", last("job-1", "complete"))
+    assert take(found, "w on a") == returned
+    found.ended(returned, last(returned, "complete"))
+    assert desk.heard_of[-1] == ("stopped", returned, "complete")
 
 
 def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not() -> None:

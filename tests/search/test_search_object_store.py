@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from fake_training import fake_check, fake_config, fake_run
+from monitored import monitored
 from pyarrow.fs import FileSystem
 from s3_server import objects
 from s3_server import s3 as s3
@@ -180,6 +183,13 @@ def test_the_commands_of_the_page_take_an_address(finished: str, tmp_path: Path,
     assert "report.html" in objects(finished)
     assert run_command(["trials", f"{finished}-not"]) == 2
     assert "a run must hold run.yaml" in " ".join(capsys.readouterr().err.split())
+
+
+def test_tensorboard_is_opened_on_an_address(finished: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    with monitored(finished, runs=1) as address:
+        tags = json.loads(urllib.request.urlopen(f"{address}/data/plugin/scalars/tags").read())
+    assert "val/mAP" in tags["trial-00000"]
 
 
 def test_a_name_that_is_taken_in_a_store_is_refused(finished: str, tmp_path: Path) -> None:

@@ -93,6 +93,21 @@ def test_a_wide_terminal_shows_parameters_too() -> None:
     assert "gram 0.000123" in next(line for line in rendered(200) if "trial 35" in line)
 
 
+@pytest.mark.parametrize("colourless", [True, False])
+def test_the_live_view_has_no_colour_where_none_is_wished_for(
+    colourless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if colourless:
+        monkeypatch.setenv("NO_COLOR", "1")
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system="standard")
+    progress = view(console, 10, complete=2, error=1)
+    with console.capture() as capture:
+        console.print(progress.render())
+    coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", capture.get()) is not None
+    assert coloured != colourless
+
+
 def test_many_jobs_do_not_overflow_the_screen() -> None:
     lines = rendered(80, height=24, running=60)
     assert len(lines) < 24

@@ -20,7 +20,7 @@ from search.folder import RunFolder, create, trial_name
 from search.paired import Paired
 from search.panels import CURVES
 from search.report import write_report
-from search.report.figures import pareto
+from search.report.figures import pareto, ranking
 from search.report.gather import gather
 from search.report.importance import importances
 from search.report.words import cost, failures, headline, status
@@ -210,7 +210,7 @@ def test_the_trade_off_joins_what_nothing_beats_and_the_best_keeps_every_constra
 def test_too_few_trials_have_no_importance(tmp_path: Path):
     folder = make_run(tmp_path / "run", MIXED)
     assert importances(gather(folder.root)) == {}
-    assert "at least 10 complete trials that differ; there are 2" in write_report(folder.root).read_text()
+    assert "there are 2 of them" in write_report(folder.root).read_text()
 
 
 def test_one_file_that_asks_the_network_for_nothing(tmp_path: Path):
@@ -238,6 +238,18 @@ def test_a_run_without_a_trial_is_told_so(tmp_path: Path):
     assert "No trial has a value yet" in text
 
 
+def test_a_flat_curve_of_one_trial_is_named_and_in_sight(tmp_path: Path):
+    folder = make_run(tmp_path / "run", MIXED)
+    draw(folder, 2)
+    for curve in ranking(gather(folder.root)):
+        assert curve.layout.showlegend
+        low, high = curve.layout.yaxis.range
+        values = list(curve.data[0].y)
+        assert 0 <= low <= min(values)
+        assert low <= 90
+        assert high > 100
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path, capfd):
     assert run_command(["report", str(tmp_path)]) == 2
     assert "run.yaml" in capfd.readouterr().err
@@ -262,6 +274,10 @@ def test_a_browser_shows_every_figure_without_an_error(tmp_path: Path):
         page.emulate_media(color_scheme="dark")
         page.wait_for_timeout(500)
         dark = _brightness_of_text(page)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 700, "height": 1000})  # A4 between its margins
+        widest = "tables => Math.max(...tables.map(table => table.getBoundingClientRect().right))"
+        assert page.eval_on_selector_all("table", widest) <= 700, "what is cut off on paper cannot be scrolled to"
     assert problems == []
     assert light < 128 < dark, "text of the figures takes the colour of the page"
 

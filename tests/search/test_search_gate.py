@@ -1,0 +1,115 @@
+"""A node that joins late and cannot serve: it trains nothing, and costs no trial anything but a start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.gate import UNFIT, refusal, request
+from search.store import read_epochs, read_trials
+from search.trainable import Message
+
+SCRIPT = """
+import sys, threading, time
+from contextlib import contextmanager
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from rich.console import Console
+from fake_training import fake_check, fake_config, fake_run
+from owkd.config import parse_config
+from search.gate import Gate
+from search.runner import Work, search
+
+tmp = Path(sys.argv[1])
+size = dict(object_store_memory=10**8)
+cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, include_dashboard=False, **size))
+cluster.add_node(num_cpus=1, **size)
+
+def here():
+    # What Ray knows of the node that this worker is on.
+    import ray
+    me = ray.get_runtime_context().get_node_id()
+    return next(node for node in ray.nodes() if node["NodeID"] == me)
+
+def note(name):
+    with (tmp / name).open("a") as log:
+        log.write(here()["NodeID"] + chr(10))
+
+def train(config, report=None, *, fold, directory, seed=None):
+    note("trained.log")
+    return fake_run(config, report, fold=fold, directory=directory, seed=seed)
+
+def look():
+    # As `launch.faults.faults_here`.
+    note("looked.log")
+    return "data must be readable; do put it there" if "broken" in here()["Resources"] else ""
+
+@contextmanager
+def connect():
+    with ray.init(address=cluster.address, log_to_driver=False):
+        yield Gate(ray.cloudpickle.dumps(look), frozenset(node["NodeID"] for node in ray.nodes()))
+
+def go():
+    raw = fake_config(tmp, trials=10, max_failures=0)
+    raw["train"]["epochs"] = 6
+    console = Console(width=300)
+    search(parse_config(raw), tmp / "runs" / "fake", connect=connect, console=console, work=Work(train, fake_check))
+
+def lines(name):
+    return (tmp / name).read_text().split() if (tmp / name).exists() else []
+
+def until(condition):
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+searching = threading.Thread(target=go)
+searching.start()  # nodes are started from the main thread only
+until(lambda: lines("trained.log"))
+broken = cluster.add_node(num_cpus=1, resources={"broken": 1}, **size).node_id
+until(lambda: broken in lines("looked.log"))
+late = cluster.add_node(num_cpus=1, **size).node_id
+until(lambda: lines("trained.log").count(late) >= 2)
+searching.join()
+assert broken not in lines("trained.log")
+assert lines("looked.log") == [broken, late], (broken, late, lines("looked.log"))
+cluster.shutdown()
+"""
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_path: Path) -> None:
+    """No failure is allowed (`max_failures` 0), and none is counted."""
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.4"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [left_out] = [line for line in done.stdout.splitlines() if "left out" in line]
+    assert "until it is mended and its Ray started again: data must be readable; do put it there" in left_out
+    results = tmp_path / "runs" / "fake" / "results"
+    rows = read_trials(results).to_pylist()
+    assert [row["state"] for row in rows] == ["complete"] * 10, done.stdout
+    assert sorted(row["attempt"] for row in rows) == [1] * 9 + [2]
+    assert len(read_epochs(results)) == 60
+
+
+def test_a_refusal_is_a_message() -> None:
+    """The gate writes its fields by hand, for a node that may not have the class."""
+    message = Message.of(refusal("trial-00003", "no data"))
+    assert (message.key, message.state, message.error_text) == ("trial-00003", UNFIT, "no data")
+    assert message.judgement is None
+
+
+def test_an_attempt_asks_for_any_node_but_those_left_out() -> None:
+    assert request({"CPU": 1}, "").bundles == [{"CPU": 1.0}]
+    asked = request({"CPU": 1}, "aa,bb")
+    assert asked.bundles == [{"CPU": 1.0}]
+    assert asked._bound.arguments["bundle_label_selector"] == [{"ray.io/node-id": "!in(aa,bb)"}]

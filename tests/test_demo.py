@@ -1,0 +1,58 @@
+"""`owkd demo`, with fewer people and epochs: the story from the data to where everything lies, and called again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SCALED = """
+import sys
+from pathlib import Path
+from launch import demo
+from launch.cli import main
+demo.IDENTITIES, demo.IMAGES = 16, 4
+place = Path(sys.argv.pop(1))
+demo.files = lambda package: place
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "launch" / "demo.yaml").read_text(encoding="utf-8"))
+    raw["data"]["image_size"] = 32
+    raw["teacher"]["backbones"]["epochs"] = raw["train"]["epochs"] = 1
+    raw["search"].update(trials=3, scheduler={"name": "none"})
+    raw["retrain"].update(seeds=2)
+    (tmp_path / "demo.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+
+    told = demo(tmp_path)
+    chapters = [line for line in told.splitlines() if line[:3] in ("1/4", "2/4", "3/4", "4/4")]
+    assert len(chapters) == 4
+    assert "3 of 3 trials: 3 complete" in told
+    assert "champion (trial" in told or "champion (published" in told
+    run = tmp_path / "out" / "runs" / "demo"
+    for command in ("report", "trials", "monitor", "resume"):
+        assert f"owkd {command} {run}" in told
+    assert (run / "retrain" / "champion" / "student.safetensors").is_file()
+
+    models = sorted((run / "retrain").rglob("best.safetensors"))
+    assert len(models) == 6  # best trial, published weights, no distillation; two seeds
+    written = [path.stat().st_mtime_ns for path in models]
+    again = demo(tmp_path)
+    assert "trained already" in again
+    assert [path.stat().st_mtime_ns for path in models] == written
+
+
+def demo(folder: Path) -> str:
+    """Runs the demo below a folder with its configuration in the one that is given -> what it printed."""
+    command = [sys.executable, "-c", SCALED, str(folder), "demo", "--out", str(folder / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
