@@ -5,7 +5,8 @@ Shapes: B batch, C channels, H x W map size; maps are (B, C, H, W) in channels_l
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from owkd.models.functions import depthwise_conv, gelu_linear
 
 LAYER_NORM_EPS = 1e-6
 LAYER_SCALE_INIT = 1e-6
@@ -35,8 +36,9 @@ class ConvNextBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
-        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
-        y = self.scale * self.project(functional.gelu(self.expand(y)))
+        y = depthwise_conv(x, self.depthwise.weight, self.depthwise.bias)
+        y = self.expand(self.norm(y.permute(0, 2, 3, 1)))
+        y = self.scale * gelu_linear(y, self.project.weight, self.project.bias)
         return torch.add(x, y.permute(0, 3, 1, 2))
 
 
