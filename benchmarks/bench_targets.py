@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,14 +46,36 @@ class Sizes:
 PUBLISHED = Sizes("small", "micro", 224, batch=4, identities=16, steps=3)
 NANO = Sizes("nano", "nano", 64, batch=16, identities=40, steps=20)
 QUICK = (replace(NANO, steps=3, identities=16),)
+
+
+class Kind(NamedTuple):
+    """What a trial learns from, and how."""
+
+    use: str
+    """of the teacher: live or stored"""
+    targets: str = "fp32"
+    """precision of what is stored"""
+    networks: str = "fp32"
+    """precision that they compute in"""
+
+
 CANDIDATES = {
-    "live teacher": ("live", "fp32"),
-    "targets, fp32": ("stored", "fp32"),
-    "targets, fp16": ("stored", "fp16"),
+    "live teacher": Kind("live"),
+    "targets, fp32": Kind("stored"),
+    "targets, fp16": Kind("stored", "fp16"),
+    "live teacher, networks in bf16": Kind("live", networks="bf16"),
+    "targets, bf16, networks in bf16": Kind("stored", "bf16", "bf16"),
 }
+"""the last two where the processor has instructions for them"""
 
 
-def configured(sizes: Sizes, folder: Path, use: str, precision: str) -> Config:
+def candidates() -> dict[str, Kind]:
+    """What is measured on this machine."""
+    fast = measure.has_fast_bfloat16()
+    return {name: kind for name, kind in CANDIDATES.items() if fast or kind.networks == "fp32"}
+
+
+def configured(sizes: Sizes, folder: Path, kind: Kind) -> Config:
     """A training on a small synthetic data set in this folder."""
     return parse_config(
         {
@@ -60,10 +83,10 @@ def configured(sizes: Sizes, folder: Path, use: str, precision: str) -> Config:
             "teacher": {
                 "checkpoint": str(folder / "teacher.safetensors"),
                 "preset": sizes.teacher,
-                "targets": {"use": use, "precision": precision},
+                "targets": {"use": kind.use, "precision": kind.targets},
             },
             "student": {"preset": sizes.student},
-            "train": {"batch_size": sizes.batch, "device": "cpu"},
+            "train": {"batch_size": sizes.batch, "device": "cpu", "precision": kind.networks},
         }
     )
 
@@ -99,7 +122,7 @@ def report(sizes: Sizes) -> str:
         classes = len(list((folder / DATASET / "Fold1" / "train" / "allcam").iterdir()))
         teacher = build_network(architecture(sizes.teacher), classes, sizes.image_size, "teacher", seed=1)
         save_model(teacher, folder / "teacher.safetensors")
-        configs = {name: configured(sizes, folder, *kind) for name, kind in CANDIDATES.items()}
+        configs = {name: configured(sizes, folder, kind) for name, kind in candidates().items()}
         trials = {name: Trial(config) for name, config in configs.items()}
         steps: dict[str, Callable[[], object]] = dict(trials)
         timings = measure.interleaved(steps, sizes.steps)
@@ -107,15 +130,20 @@ def report(sizes: Sizes) -> str:
         rows = []
         for name, trial in trials.items():
             per_image = cost = ""
-            if name != "live teacher":
+            kind = CANDIDATES[name]
+            if kind.use == "stored":
                 plan = plan_targets(configs[name], "Fold1", train)
                 per_image = in_megabytes(plan.bytes // plan.images)
                 cost = measure.duration(trial.ready_s / plan.images)
-            ratio = timings["live teacher"].median / timings[name].median
+            live = next(other for other, its in CANDIDATES.items() if its == Kind("live", networks=kind.networks))
+            ratio = timings[live].median / timings[name].median
             median = measure.duration(statistics.median(timings[name].seconds))
             rows.append([name, median, f"{ratio:.2f} x", per_image, cost, f"{trial.losses[0]:.5f}"])
     columns = ["trial", "one step", "speed", "an image on disk", "built, an image", "loss of the first step"]
-    head = f"Teacher {sizes.teacher}, student {sizes.student}, {sizes.image_size} px, batch {sizes.batch}, cpu."
+    head = (
+        f"Teacher {sizes.teacher}, student {sizes.student}, {sizes.image_size} px, batch {sizes.batch}, cpu. "
+        "The speed is against the live teacher whose networks compute in the same precision."
+    )
     return f"{head}\n\n{measure.table(columns, rows)}"
 
 

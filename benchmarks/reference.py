@@ -104,8 +104,10 @@ def _stages(
 
 
 def _block(block: ConvNextBlock, x: Tensor) -> Tensor:
-    y = block.norm(block.depthwise(x).permute(0, 2, 3, 1))
-    y = block.project(F.gelu(block.expand(y)))
+    depthwise, project = block.depthwise, block.project
+    y = F.conv2d(x, depthwise.weight, depthwise.bias, padding=3, groups=x.shape[1])
+    y = F.gelu(block.expand(block.norm(y.permute(0, 2, 3, 1))))
+    y = F.linear(y, project.weight, project.bias)
     return torch.add(x, (block.scale * y).permute(0, 3, 1, 2))
 
 

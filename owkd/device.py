@@ -1,6 +1,6 @@
 """Where tensors live, and how images get there.
 
-Shapes: B batch, S image size.
+Shapes: B batch, S image size, n images of a split.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +14,9 @@ from owkd.config import Precision
 from owkd.errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+
+# Of a GPU: well below the head-room that a measured share leaves, so that images do not cost a neighbour its place.
+RESIDENT_PART = 0.05
 
 
 def pick_device(name: DeviceName) -> torch.device:
@@ -44,7 +47,25 @@ def use_threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
-def to_images(pixels: np.ndarray, device: torch.device) -> Tensor:
+def send(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on the device, of the same shape and dtype. A GPU's queue goes on meanwhile."""
+    tensor = torch.from_numpy(np.require(array, requirements=("C", "W")))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def resident(images: np.ndarray, device: torch.device) -> Tensor | None:
+    """uint8 images (n, S, S, 3) on the GPU, where all of them take a small part of what this process may take of it.
+
+    None elsewhere: they stay mapped into memory, and are sent batch by batch.
+    """
+    if device.type != "cuda":
+        return None
+    _, total = torch.cuda.mem_get_info(device)
+    allowed = torch.cuda.get_per_process_memory_fraction(device) * total
+    return send(np.array(images), device) if images.nbytes <= RESIDENT_PART * allowed else None
+
+
+def to_images(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """uint8 (B, S, S, 3) -> float32 (B, 3, S, S) in [0, 1]; the memory order is channels_last already."""
-    tensor = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).to(device, non_blocking=True)
+    tensor = pixels if isinstance(pixels, Tensor) else send(pixels, device)
     return tensor.permute(0, 3, 1, 2).to(torch.float32).div_(255)

@@ -26,6 +26,14 @@ settings.register_profile("owkd", deadline=None, derandomize=True, database=None
 settings.load_profile("owkd")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests of a GPU are asked for and there is none, they are skipped and say so."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu") is not None:
+                item.add_marker(pytest.mark.skip(reason="there is no GPU"))
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """The global generators start from the same state in every test, whatever ran before it."""

@@ -86,7 +86,7 @@ def rank_queries(images: Images, queries: Tensor, chunk_bytes: int = CHUNK_BYTES
             _hide_own_camera(others, images, rows)
             yield _summary(_ahead(matches, positions, others, 0, length), valid.sum(1))
 
-    return _concatenate(chunks())
+    return _collected(chunks(), len(queries))
 
 
 @torch.no_grad()
@@ -100,7 +100,7 @@ def rank_identities(images: Images, chunk_bytes: int = CHUNK_BYTES) -> MatchRank
     length = len(entries)
 
     def lists() -> Iterator[MatchRanks]:
-        for identity in images.identities.unique():
+        for identity in people:
             members = torch.nonzero(images.identities == identity).squeeze(1)
             lines = torch.arange(len(members), device=members.device)[:, None] * length
             pairs = _distances(entries[members], entries[members])
@@ -115,8 +115,9 @@ def rank_identities(images: Images, chunk_bytes: int = CHUNK_BYTES) -> MatchRank
                 ahead += _ahead(matches, positions, _line(others), int(line[0]), end)
             yield _summary(ahead, _line(valid).sum(1))
 
+    people = images.identities.unique()
     step = _chunk_rows(images, chunk_bytes)
-    return _concatenate(lists())
+    return _collected(lists(), len(people))
 
 
 def _line(table: Tensor) -> Tensor:
@@ -202,12 +203,23 @@ def _summary(ahead: Tensor, matches: Tensor) -> MatchRanks:
     )
 
 
-def _concatenate(parts: Iterable[MatchRanks]) -> MatchRanks:
-    collected = list(parts)
-    return MatchRanks(
-        matches=torch.cat([part.matches for part in collected]),
-        average_precision=torch.cat([part.average_precision for part in collected]),
-        first=torch.cat([part.first for part in collected]),
-        last=torch.cat([part.last for part in collected]),
-        precision_sum=torch.stack([part.precision_sum for part in collected]).sum(0),
-    )
+def _collected(parts: Iterable[MatchRanks], lists: int) -> MatchRanks:
+    """All parts as one, for as many lists as there are.
+
+    The tensors are made beforehand: small ones that stay, made in between the large ones of the chunks, would break the
+    freed memory up, and the process would grow with every chunk.
+    """
+    whole, precision_sum, done = _empty(lists), torch.zeros(RECALL_POINTS, dtype=torch.float64), 0
+    for part in parts:
+        rows = slice(done, done + len(part.matches))
+        for name, values in whole.items():
+            values[rows] = getattr(part, name)
+        precision_sum += part.precision_sum
+        done = rows.stop
+    return MatchRanks(**whole, precision_sum=precision_sum)
+
+
+def _empty(lists: int) -> dict[str, Tensor]:
+    whole = torch.empty(3, lists, dtype=torch.int64)
+    precision = torch.empty(lists, dtype=torch.float64)
+    return {"matches": whole[0], "average_precision": precision, "first": whole[1], "last": whole[2]}

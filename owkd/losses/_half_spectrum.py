@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 # Elements of one of the (n, r, K) tensors of a block. On a CPU 12 of them live at a time, which should fit its second
-# level cache; between 2^14 and 2^17 the time hardly changes. On a GPU the limit is memory, and large kernels win.
+# level cache; between 20,000 and 160,000 the time changes little. On a GPU the limit is memory, and large kernels win.
 CPU_BLOCK = 40_000
 GPU_BLOCK = 2**24
 
@@ -38,9 +38,10 @@ class _Side:
     def __init__(self, x: Tensor, y: Tensor, wants_x: bool, wants_y: bool) -> None:
         self.sizes = (x.shape[1], y.shape[1], x.shape[2])
         half = _half_spectrum(x / x.shape[2])
-        turned = torch.stack((-half[:, 1], half[:, 0]), dim=1)
-        self.rows = torch.stack((half, turned), dim=1)  # (B, 2, part, R, N): p and i p
+        turned = torch.stack((-half[:, 1], half[:, 0]), dim=2)
+        self.rows = torch.stack((half.movedim(1, 2), turned), dim=1)  # (B, 2, R, part, N): p and i p
         self.columns = _half_spectrum(y)  # (B, part, K, N): a and b
+        self.tiny = x.new_full((), torch.finfo(x.dtype).tiny)
         self.rows_gradient = torch.zeros_like(self.rows) if wants_x else None
         self.columns_gradient = torch.zeros_like(self.columns) if wants_y else None
 
@@ -49,15 +50,15 @@ class _Side:
         return self.rows_gradient is not None or self.columns_gradient is not None
 
     def flow(self, block: _Block, products: Tensor, flow: Tensor, amplitude: Tensor) -> None:
-        """Fills the block's transformed flow matrix (n, sign, part, r, K) and its amplitude (n, sign, r, K)."""
+        """Fills the block's transformed flow matrix (n, sign, r, part, K) and its amplitude (n, sign, r, K)."""
         rows, columns = self._factors(block)
         torch.bmm(rows, columns.mT, out=_flat(products))
         torch.add(products[:, 0], products[:, 1], out=flow[:, 0])
         torch.sub(products[:, 0], products[:, 1], out=flow[:, 1])
-        real, imaginary = flow.unbind(dim=2)
-        torch.mul(real, real, out=amplitude)
+        real, imaginary = flow.unbind(dim=3)
         # The smallest normal number keeps the division by an amplitude finite: a bin that is 0 has gradient 0.
-        amplitude.addcmul_(imaginary, imaginary).clamp_min_(torch.finfo(amplitude.dtype).tiny).sqrt_()
+        torch.addcmul(self.tiny, real, real, out=amplitude)
+        amplitude.addcmul_(imaginary, imaginary).sqrt_()
 
     def gather(self, block: _Block, products: Tensor, flow: Tensor) -> None:
         """Adds a block's part to the gradients; `flow` now holds the gradient of what `flow()` returned."""
@@ -66,18 +67,16 @@ class _Side:
         rows, columns = self._factors(block)
         gradient = _flat(products)
         if self.rows_gradient is not None:
-            target = self.rows_gradient[block.samples, :, :, block.rows]
-            target += torch.bmm(gradient, columns).view_as(target)
+            _flat(self.rows_gradient[block.samples, :, block.rows]).baddbmm_(gradient, columns)
         if self.columns_gradient is not None:
-            target = self.columns_gradient[block.samples]
-            target += torch.bmm(gradient.mT, rows).view_as(target)
+            self.columns_gradient[block.samples].flatten(0, 1).baddbmm_(gradient.mT, rows)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
         """Gradients of the two maps, (B, Cx, N) and (B, Cy, N)."""
         x = y = None
         channels_x, channels_y, pixels = self.sizes
         if self.rows_gradient is not None:
-            half, turned = self.rows_gradient.unbind(dim=1)
+            half, turned = self.rows_gradient.movedim(3, 2).unbind(dim=1)
             half = half + torch.stack((turned[:, 1], -turned[:, 0]), dim=1)
             x = _half_spectrum_gradient(half, channels_x) / pixels
         if self.columns_gradient is not None:
@@ -86,8 +85,7 @@ class _Side:
 
     def _factors(self, block: _Block) -> tuple[Tensor, Tensor]:
         """(2n, 2r, N) and (2n, K, N)."""
-        rows = self.rows[block.samples, :, :, block.rows]
-        return rows.flatten(2, 3).flatten(0, 1), self.columns[block.samples].flatten(0, 1)
+        return _flat(self.rows[block.samples, :, block.rows]), self.columns[block.samples].flatten(0, 1)
 
 
 class _SpectrumDistance(torch.autograd.Function):
@@ -129,28 +127,28 @@ def _block_distance(student: _Side, teacher: _Side, block: _Block) -> Tensor:
     """(n,): half the squared distance over a block's bins; gathers a quarter of its gradient where it is wanted."""
     samples, bins = len(student.columns[block.samples]), student.columns.shape[2]
     rows = block.rows.stop - block.rows.start
-    products = student.columns.new_empty(samples, 2, 2, rows, bins)
-    ours, amplitude = torch.empty_like(products), torch.empty_like(products[:, :, 0])
+    products = student.columns.new_empty(samples, 2, rows, 2, bins)
+    ours, amplitude = torch.empty_like(products), student.columns.new_empty(samples, 2, rows, bins)
     theirs = torch.empty_like(products) if teacher.wants_gradient else ours
     difference = torch.empty_like(amplitude)
     teacher.flow(block, products, theirs, difference)
     if teacher.wants_gradient:
-        theirs /= difference.unsqueeze(2)
+        theirs /= difference.unsqueeze(3)
     student.flow(block, products, ours, amplitude)
     torch.sub(amplitude, difference, out=difference)
     distance = difference.square().sum(dim=(1, 2, 3))
     if teacher.wants_gradient:
-        theirs *= -difference.unsqueeze(2)
+        theirs *= -difference.unsqueeze(3)
         teacher.gather(block, products, theirs)
     if student.wants_gradient:
-        ours *= difference.div_(amplitude).unsqueeze(2)
+        ours *= difference.div_(amplitude).unsqueeze(3)
         student.gather(block, products, ours)
     return distance
 
 
 def _blocks(side: _Side) -> Iterator[_Block]:
     """Whole samples while they fit, else rows of one sample, cut evenly."""
-    samples, rows, bins = len(side.rows), side.rows.shape[3], side.columns.shape[2]
+    samples, rows, bins = len(side.rows), side.rows.shape[2], side.columns.shape[2]
     size = GPU_BLOCK if side.rows.is_cuda else CPU_BLOCK
     at_once = max(1, size // (rows * bins))
     height = math.ceil(rows / math.ceil(rows * bins / size)) if at_once == 1 else rows
@@ -185,5 +183,6 @@ def _own_mirrors(channels: int) -> tuple[int, ...]:
 
 
 def _flat(products: Tensor) -> Tensor:
-    """(n, 2, part, r, K) -> (2n, 2r, K), a view."""
-    return products.flatten(2, 3).flatten(0, 1)
+    """(n, 2, r, part, K) -> (2n, 2r, K), a view."""
+    samples, pair, rows, parts, bins = products.shape
+    return products.view(samples * pair, rows * parts, bins)

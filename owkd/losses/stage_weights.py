@@ -34,5 +34,7 @@ class StageWeightHead(nn.Module):
 
 def fixed_stage_weights(weights: StageWeights, batch_size: int, device: torch.device | None = None) -> Tensor:
     """Four configured weights, the same for every sample -> (4, B) float32, no gradient."""
-    column = torch.tensor([weights.stage1, weights.stage2, weights.stage3, weights.stage4], device=device)
+    column = torch.tensor([weights.stage1, weights.stage2, weights.stage3, weights.stage4])
+    if device is not None:
+        column = column.to(device, non_blocking=True)  # made on a GPU, it would wait for the GPU in every step
     return column[:, None].expand(STAGES, batch_size)

@@ -5,7 +5,8 @@ Shapes: B batch, C channels, H x W map size; maps are (B, C, H, W) in channels_l
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from owkd.models.functions import depthwise_conv, gelu_linear
 
 LAYER_NORM_EPS = 1e-6
 LAYER_SCALE_INIT = 1e-6
@@ -22,21 +23,40 @@ class ChannelLayerNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class DepthwiseConv(nn.Conv2d):
+    """7x7 convolution of every channel on its own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, kernel_size=7, padding=3, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        return depthwise_conv(x, self.weight, self.bias)
+
+
+class GeluLinear(nn.Linear):
+    """A linear layer behind a GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., E)."""
+        return gelu_linear(x, self.weight, self.bias)
+
+
 class ConvNextBlock(nn.Module):
     """7x7 depthwise convolution, layer norm, inverted bottleneck with GELU, layer scale, shortcut (Liu et al. 2022)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, kernel_size=7, padding=3, groups=channels)
+        self.depthwise = DepthwiseConv(channels)
         self.norm = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
         self.expand = nn.Linear(channels, 4 * channels)
-        self.project = nn.Linear(4 * channels, channels)
+        self.project = GeluLinear(4 * channels, channels)
         self.scale = nn.Parameter(torch.full((channels,), LAYER_SCALE_INIT))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
-        y = self.scale * self.project(functional.gelu(self.expand(y)))
+        y = self.scale * self.project(self.expand(y))
         return torch.add(x, y.permute(0, 3, 1, 2))
 
 

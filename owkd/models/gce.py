@@ -31,8 +31,8 @@ def image_tiles(images: Tensor, stride: int) -> Tensor:
 
     Channel `column * stride + row` holds the tile in that row and column (ITU-R BT.601 luma).
     """
-    luma = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
-    gray = torch.einsum("bchw,c->bhw", images, luma)
+    red, green, blue = images.unbind(dim=1)
+    gray = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     b, s, _ = gray.shape
     side = s // stride
     tiles = gray.reshape(b, stride, side, stride, side)

@@ -22,10 +22,9 @@ class WeakSaliency(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, H, W) first-pass feature -> factor (B, C, H, W): `1 - strength * sigmoid(scale * m)`.
 
-        `m` is the thresholded, rectified 1x1 convolution of the channel mean of the feature weighted by its own
-        spatial mean.
+        `m` is the thresholded 1x1 convolution of the channel mean of the feature weighted by its own spatial mean. The
+        threshold is positive, so it takes in the rectification that is published in front of it.
         """
         weighted = feature * feature.mean(dim=(2, 3), keepdim=True)
-        saliency = functional.relu(self.conv(weighted.mean(dim=1, keepdim=True)))
-        saliency = functional.threshold(saliency, THRESHOLD, 0.0)
+        saliency = functional.threshold(self.conv(weighted.mean(dim=1, keepdim=True)), THRESHOLD, 0.0)
         return 1 - self.strength * torch.sigmoid(self.scale * saliency)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from owkd.device import to_images
+from owkd.device import resident, send, to_images
 from owkd.errors import CheckpointError, DivergedError
 from owkd.models.outputs import TeacherTargets
 from owkd.training.state import load_training_state, save_training_state
@@ -60,17 +60,24 @@ class TrainingSet:
     """A split in memory-mapped form."""
 
     images: np.ndarray
-    """(n, S, S, 3) uint8"""
+    """(n, S, S, 3) uint8, mapped into memory"""
     labels: np.ndarray
     """(n,) int64, contiguous from 0"""
     targets: StoredTargets | None = None
     """what the teacher says of each image"""
+    resident: Tensor | None = None
+    """the images on the GPU"""
+
+    def on(self, device: torch.device) -> TrainingSet:
+        """The same, its images on the device too where it is a GPU with room for them."""
+        return replace(self, resident=resident(self.images, device))
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Batch:
         """Images by their positions (B,), on the device."""
+        here = self.resident
         return Batch(
-            to_images(self.images[indices], device),
-            torch.from_numpy(self.labels[indices]).to(device),
+            to_images(self.images[indices] if here is None else here[send(indices, device)], device),
+            send(self.labels[indices], device),
             None if self.targets is None else self.targets.batch(indices, device),
         )
 
@@ -124,8 +131,9 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     for epoch in history:
         plan.report(epoch)
     constants = plan.constants(history) if len(history) < plan.epochs else {}
+    data = plan.data.on(plan.device)
     for number in range(len(history) + 1, plan.epochs + 1):
-        measured = _one_epoch(task, plan, number)
+        measured = _one_epoch(task, plan, data, number)
         measured.metrics.update(constants)
         task.keep_if_best(measured, history)
         history = (*history, measured)
@@ -134,7 +142,7 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     return history
 
 
-def _one_epoch(task: Task, plan: FitPlan, number: int) -> Epoch:
+def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int) -> Epoch:
     start = time.perf_counter()
     generator = np.random.default_rng([plan.seed, number])
     task.modules.train()
@@ -142,7 +150,7 @@ def _one_epoch(task: Task, plan: FitPlan, number: int) -> Epoch:
     images_seen = 0
     batches = plan.batches(generator)
     for indices in batches:
-        terms = task.step(*plan.data.batch(indices, plan.device))
+        terms = task.step(*data.batch(indices, plan.device))
         task.optimizer.zero_grad(set_to_none=True)
         terms["total"].backward()
         task.optimizer.step()

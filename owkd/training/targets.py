@@ -29,6 +29,7 @@ from torch import Tensor
 from owkd.config import Config, DistillConfig, TargetPrecision
 from owkd.data.images import cache_places
 from owkd.data.index import Split, read_split
+from owkd.device import send
 from owkd.losses import coefficients
 from owkd.models.checkpoint import require_teacher
 from owkd.models.outputs import Flow, TeacherTargets
@@ -214,10 +215,8 @@ def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:
 
 
 def _rows(array: np.ndarray, indices: np.ndarray, device: torch.device) -> Tensor:
-    rows = torch.from_numpy(array[indices])
-    if array.dtype == np.uint16:
-        rows = rows.view(torch.bfloat16)
-    return rows.to(device, non_blocking=True)
+    rows = send(array[indices], device)
+    return rows.view(torch.bfloat16) if array.dtype == np.uint16 else rows
 
 
 def _flow(rows: Mapping[str, Tensor], stage: int) -> Flow | None:

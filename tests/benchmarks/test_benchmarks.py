@@ -131,11 +131,24 @@ def test_the_python_loop_by_hand() -> None:
         (lambda: bench_ranking.report(RANKING, RANKING), ["Python loop", "ours"]),
     ],
 )
-def test_every_report_gives_a_ratio_for_each_candidate(report, rows) -> None:
-    text = report()
-    ratios = dict(re.findall(r"^\| ([^|]+) \| [\d.]+ m?s \| ([\d.]+) x \|", text, re.MULTILINE))
+def test_every_report_gives_a_ratio_for_each_candidate(report, rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "has_fast_bfloat16", lambda: False)
+    ratios = ratios_in(report())
     assert sorted(ratios) == sorted(rows)
     assert float(ratios[rows[0]]) == 1
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("fast", [False, True])
+def test_bfloat16_is_measured_where_the_processor_has_it(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "has_fast_bfloat16", lambda: fast)
+    text = bench_step.report(TINY)
+    assert ("ours, stored targets, bf16" in ratios_in(text)) is fast
+    assert ("bf16: not measured" in text) is not fast
+
+
+def ratios_in(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^\| ([^|]+) \| [\d.]+ m?s \| ([\d.]+) x \|", text, re.MULTILINE))
 
 
 def test_candidates_are_timed_in_turns() -> None:

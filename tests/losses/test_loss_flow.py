@@ -355,3 +355,14 @@ def _largest_made_and_kept(distance: Distance, inputs: list[Tensor]) -> tuple[in
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), LargestTensor() as memory:
         distance(*leaves, *inputs[2:]).sum().backward()
     return memory.largest, max(kept)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("kind", "path"), WAYS)
+def test_a_gpu_gives_the_same(kind: str, path: str) -> None:
+    answers = []
+    for place in ("cpu", "cuda"):
+        leaves = [map_.to(place).requires_grad_() for map_ in maps(SHAPES[kind, path])]
+        distance = PUBLIC[kind](*leaves)
+        answers.append([distance.detach().cpu(), *(g.cpu() for g in torch.autograd.grad(distance.sum(), leaves))])
+    torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-12)

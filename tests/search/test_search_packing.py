@@ -201,6 +201,40 @@ def test_a_held_trial_cannot_take_more_and_gives_all_of_it_back() -> None:
     assert second[1] >= first[1] - 0.02
 
 
+@pytest.mark.gpu
+def test_two_trials_on_one_gpu_are_each_held_to_their_share() -> None:
+    """At the same time: each gets what its share allows, and the one that asks for more does not take the other's."""
+    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False)
+    try:
+        pair = [_Neighbour.options(num_gpus=0.4).remote() for _ in range(2)]
+        heard = [ray.get([trial.take.remote(part) for trial in pair]) for part in (0.25, 0.25, 0.05)]
+        limits = ray.get([trial.limit.remote() for trial in pair])
+    finally:
+        ray.shutdown()
+    assert heard == [["granted"] * 2, ["refused"] * 2, ["granted"] * 2]
+    assert all(0.3 < limit < 0.4 for limit in limits)
+
+
+@ray.remote(num_cpus=0.5)
+class _Neighbour:
+    """A process that keeps what it takes of a GPU."""
+
+    def __init__(self) -> None:
+        hold_to_share()
+        self.kept: list[torch.Tensor] = []
+
+    def take(self, part: float) -> str:
+        _, total = torch.cuda.mem_get_info()
+        try:
+            self.kept.append(torch.empty(int(part * total), dtype=torch.uint8, device="cuda"))
+        except torch.OutOfMemoryError:
+            return "refused"
+        return "granted"
+
+    def limit(self) -> float:
+        return torch.cuda.get_per_process_memory_fraction()
+
+
 @ray.remote(max_calls=1)
 def _grab(part: float) -> tuple[str, float]:
     """What a process hears that asks for a part of the GPU's memory, and the part that was free before."""
