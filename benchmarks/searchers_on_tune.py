@@ -19,7 +19,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, desk and engine."""
     from search.desk import SearchDesk
     from search.engine import run_jobs
-    from search.folder import create
+    from search.runs import create
     from search.schedulers import scheduler_for
     from search.share import Share
     from search.study import Study

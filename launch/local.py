@@ -46,8 +46,8 @@ def run_search(config: Config, runs: Path | str, address: str | None = None) -> 
 
 def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
     """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
-    from search.folder import open_run
     from search.runner import resume
+    from search.runs import open_run
 
     _sweep()  # a run that is done starts no Ray, but its last driver may have left one
     folder, config, _ = open_run(run, drive=True)
@@ -58,8 +58,8 @@ def run_resume(run: Path | str, trials: int | None = None, address: str | None =
 
 def run_retrain(run: Path | str, address: str | None = None) -> None:
     """The final stage of a run, and its table. Raises as `search.retrain.retrain`."""
-    from search.folder import open_run
     from search.retrain import retrain
+    from search.runs import open_run
 
     _sweep()
     folder, config, _ = open_run(run, drive=True)
@@ -89,7 +89,7 @@ def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
 
 @contextmanager
 def _saying_how_to_resume(run: Address | Path | str, command: str = "resume") -> Iterator[None]:
-    from search.folder import exists
+    from search.runs import exists
 
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.folder import open_run
+from search.runs import open_run
 from search.storage.address import Address
 
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from owkd.config import SearchConfig
-from search.folder import is_driven, open_run
+from search.driving import is_driven
 from search.objectives import front_of
+from search.runs import open_run
 from search.storage.address import Address
 from search.store import METRIC, read_trials
 

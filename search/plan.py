@@ -17,9 +17,9 @@ from owkd.config import Config, IntRange, Reading
 from owkd.errors import ConfigError, UserError
 from search.disk import DiskBound, disk_bound
 from search.examination import missing_test_splits
-from search.folder import refuse_existing
 from search.halving import expected_steps
 from search.inputs import look_at_inputs
+from search.runs import refuse_existing
 from search.share import Share, share_of_nodes
 from search.space import published_point, suggest
 from search.storage.address import Address

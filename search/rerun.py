@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from owkd.config import Choice, Config, Simplex, with_values
 from owkd.errors import DivergedError, UserError
 from search.changes import compare
-from search.folder import open_run, versions
 from search.inputs import check_inputs, differences
+from search.runs import open_run, versions
 from search.space import columns, flatten, published_point, single
 from search.storage.address import Address
 from search.store import EPOCH_FIELDS, PARAM, Row, read_epochs, read_trials

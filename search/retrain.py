@@ -29,9 +29,10 @@ from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
 from search.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
 from search.contenders import Contender, Model, Record, RetrainDesk, contenders, models_of
+from search.driving import driving
 from search.engine import run_jobs
 from search.examination import Evaluate, Paper, evaluate_model, examine, missing_test_splits
-from search.folder import RunFolder, driving, open_run
+from search.folder import RunFolder
 from search.gate import Gate
 from search.paired import Pair, adjusted, paired_test
 from search.preparation import Prepare, prepare, slots_alone
@@ -39,6 +40,7 @@ from search.progress import Progress
 from search.retrain_curves import RetrainCurves
 from search.retrain_tables import model_row, teacher_row, write_comparison, write_models
 from search.runner import Connect
+from search.runs import open_run
 from search.share import Share
 from search.storage.address import Address
 from search.study import Study

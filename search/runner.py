@@ -21,13 +21,15 @@ from owkd.config import Config, IntRange
 from owkd.errors import OwkdError, UserError
 from search.changes import changes_since, refuse
 from search.desk import SearchDesk
+from search.driving import driving
 from search.engine import run_jobs
-from search.folder import RunFolder, amend, create, driving, open_run, refuse_existing, trial_name, versions
+from search.folder import RunFolder, trial_name
 from search.gate import Gate
 from search.inputs import anchored, check_inputs
 from search.panels import Look, draw_panels, look_at_model
 from search.preparation import Prepare, prepare, slots_alone
 from search.progress import Progress
+from search.runs import amend, create, open_run, refuse_existing, versions
 from search.schedulers import scheduler_for
 from search.share import Share
 from search.space import describe

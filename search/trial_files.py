@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from owkd.files import written_whole
-from search.folder import SCHEMA_VERSION, trial_name
+from search.folder import trial_name
+from search.runs import SCHEMA_VERSION
 
 Row = dict[str, Any]
 

@@ -18,8 +18,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import Config
 from owkd.errors import ConfigError, UserError
-from search.folder import RunFolder, open_run
+from search.folder import RunFolder
 from search.objectives import violations
+from search.runs import open_run
 from search.samplers import WARM_CMAES
 from search.space import Space, distributions, nearest_point
 

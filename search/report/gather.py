@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from owkd.config import Config
-from search.folder import RunFolder, is_driven, open_run, trial_name
+from search.driving import is_driven
+from search.folder import RunFolder, trial_name
 from search.listing import list_trials
 from search.panels import CURVES, PICTURES
+from search.runs import open_run
 from search.space import columns
 from search.storage.address import Address
 from search.store import PARAM, Row, read_epochs, read_table

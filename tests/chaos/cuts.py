@@ -29,8 +29,10 @@ from chaos.training import chained_run
 from chaos.whole import violations
 from owkd.config import Config
 from search.desk import SearchDesk
-from search.folder import create, driving, open_run, trial_name
+from search.driving import driving
+from search.folder import trial_name
 from search.inputs import anchored
+from search.runs import create, open_run
 from search.schedulers import scheduler_for
 from search.study import Study
 from search.trainable import Job, Message, work

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from chaos.driver import UP, run_of
-from search.folder import RunFolder, is_driven
+from search.driving import is_driven
+from search.folder import RunFolder
 from search.store import read_epochs, read_trials
 
 TESTS = Path(__file__).parents[1]

@@ -17,7 +17,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from chaos.driver import run_of
 from chaos.training import alone
 from owkd.config import Config
-from search.folder import RunFolder, is_driven, open_run, trial_name
+from search.driving import is_driven
+from search.folder import RunFolder, trial_name
+from search.runs import open_run
 from search.space import single
 from search.store import read_epochs, read_trials
 from search.study import Study

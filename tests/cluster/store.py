@@ -12,7 +12,7 @@ from hosts import ENVIRONMENT, Host
 from pyarrow.fs import FileSystem
 
 from owkd.errors import UserError
-from search.folder import open_run
+from search.runs import open_run
 from search.store import read_epochs, read_trials
 
 PORT = 5000

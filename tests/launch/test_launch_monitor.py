@@ -18,8 +18,9 @@ from launch.cli import run_command
 from owkd.config import parse_config
 from search.board import Board, Scalars
 from search.events import EventFile
-from search.folder import RunFolder, create, trial_name
+from search.folder import RunFolder, trial_name
 from search.overview import Ended, Overview
+from search.runs import create
 
 TRIALS = 6
 

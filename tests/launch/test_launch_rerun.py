@@ -12,9 +12,9 @@ from small_training import small_config
 
 from launch.cli import run_command
 from search.desk import SearchDesk
-from search.folder import create
 from search.inputs import check_inputs
 from search.rerun import NOT_COMPARED
+from search.runs import create
 from search.store import read_epochs
 from search.study import Study
 from search.trainable import Message, train_student, work

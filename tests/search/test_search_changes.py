@@ -17,8 +17,8 @@ from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import ConfigError, UserError
 from search.changes import compare
-from search.folder import create, open_run
 from search.runner import Work, resume
+from search.runs import create, open_run
 from search.study import Ending, Study
 
 WORK = Work(fake_run, fake_check)

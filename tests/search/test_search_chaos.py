@@ -22,9 +22,9 @@ from chaos.killing import Driver, known_epochs, members, start, wait_until_gone
 from chaos.whole import violations
 from rich.console import Console
 
-from search.folder import open_run
 from search.listing import list_trials
 from search.runner import resume
+from search.runs import open_run
 from search.study import Study
 
 TRIALS = 5

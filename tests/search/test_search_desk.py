@@ -10,7 +10,7 @@ from fake_training import fake_config, fake_run, make_plan
 
 from owkd.config import parse_config
 from search.desk import SearchDesk
-from search.folder import create
+from search.runs import create
 from search.store import read_epochs, read_trials
 from search.study import Study
 from search.trainable import Job, Message, Part, work

@@ -26,9 +26,10 @@ from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import UserError
 from search.desk import SearchDesk
-from search.folder import create, driving, is_driven, open_run
+from search.driving import driving, is_driven
 from search.following import followed
 from search.listing import list_trials
+from search.runs import create, open_run
 from search.storage.address import Address
 from search.storage.place import Place
 from search.study import Study

@@ -16,7 +16,7 @@ from PIL import Image
 from launch.cli import run_command
 from owkd.config import parse_config
 from search.comparison import Comparison, ComparisonRow, Spread
-from search.folder import RunFolder, create, trial_name
+from search.folder import RunFolder, trial_name
 from search.paired import Paired
 from search.panels import CURVES
 from search.report import write_report
@@ -25,6 +25,7 @@ from search.report.gather import gather
 from search.report.importance import importances
 from search.report.words import cost, failures, headline, status
 from search.retrain_tables import COMPARISON_FIELDS, MODEL_FIELDS
+from search.runs import create
 from search.store import write_table
 
 SPACE = {

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from owkd.config import parse_config
 from search.desk import SearchDesk
-from search.folder import create
 from search.retrain import FinalWork, retrain
+from search.runs import create
 from search.share import Share
 from search.study import Study
 from search.trainable import Message, work

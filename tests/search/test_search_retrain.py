@@ -22,10 +22,10 @@ from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
 from search.comparison import Spread
 from search.contenders import contenders, models_of
-from search.folder import create
 from search.paired import CAVEAT
 from search.retrain import FinalWork, retrain
 from search.runner import Work, search
+from search.runs import create
 from search.study import TrialView
 from search.trainable import Message, work
 

@@ -21,8 +21,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from owkd.config import parse_config
 from search.contenders import contenders
 from search.desk import SearchDesk
-from search.folder import create, open_run
 from search.retrain import FinalWork, retrain
+from search.runs import create, open_run
 from search.share import Share
 from search.study import Study
 from search.trainable import Message, work

@@ -18,9 +18,11 @@ from tensorboard.plugins.hparams import metadata
 
 from owkd.config import parse_config
 from owkd.errors import ConfigError, OwkdError, UserError
-from search.folder import RunFolder, driving, open_run
+from search.driving import driving
+from search.folder import RunFolder
 from search.listing import list_trials
 from search.runner import Work, resume, search
+from search.runs import open_run
 from search.store import read_epochs, read_trials
 from search.study import Study
 

@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 
 from owkd.config import parse_config
 from search.desk import SearchDesk
-from search.folder import create
 from search.listing import list_trials
 from search.objectives import Judgement
+from search.runs import create
 from search.study import Ending, Study
 from search.trainable import work
 

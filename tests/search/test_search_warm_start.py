@@ -9,7 +9,7 @@ import pytest
 
 from owkd.config import Config, parse_config
 from owkd.errors import ConfigError
-from search.folder import create
+from search.runs import create
 from search.study import Ending, Study
 from search.warm_start import read_earlier
 
