@@ -12,6 +12,7 @@ import ray
 
 from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
+from search.gate import Gate, enter
 from search.share import Share
 from search.storage.workplace import local_copy
 
@@ -55,7 +56,13 @@ def missing_test_splits(config: Config) -> list[Path]:
 
 
 def examine(
-    papers: Mapping[str, Paper], data: DataConfig, *, evaluate: Evaluate, share: Share, device: str
+    papers: Mapping[str, Paper],
+    data: DataConfig,
+    *,
+    evaluate: Evaluate,
+    share: Share,
+    device: str,
+    gate: Gate | None = None,
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
 
@@ -64,7 +71,9 @@ def examine(
     """
     task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
     plain = data.model_dump(mode="json")
-    pending = {task.remote(evaluate, paper.checkpoint, plain, paper.fold, device): key for key, paper in papers.items()}
+    pending = {
+        task.remote(evaluate, paper.checkpoint, plain, paper.fold, device, gate): key for key, paper in papers.items()
+    }
     problems = []
     while pending:
         (reference,), _ = ray.wait(list(pending), num_returns=1)
@@ -80,8 +89,9 @@ def examine(
 
 
 def _examine_one(
-    evaluate: Evaluate, checkpoint: str, data: Mapping[str, Any], fold: str, device: str
+    evaluate: Evaluate, checkpoint: str, data: Mapping[str, Any], fold: str, device: str, gate: Gate | None
 ) -> dict[str, float]:
+    enter(gate)
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with local_copy(checkpoint) as file:

@@ -55,6 +55,18 @@ def request(bundle: Mapping[str, float], left_out: str) -> Any:
     return tune.PlacementGroupFactory([dict(bundle)], bundle_label_selector=[elsewhere])
 
 
+def enter(gate: Gate | None) -> None:
+    """In a task that is no trial: raises `OwkdError` on a node that joined later and cannot serve."""
+    import ray
+
+    if gate is None or ray.get_runtime_context().get_node_id() in gate.known:
+        return
+    if fault := pickle.loads(gate.look)():
+        from owkd.errors import OwkdError
+
+        raise OwkdError(fault)
+
+
 def work_behind_gate(payload: Mapping[str, Any], look: bytes, known: Collection[str], train: bytes) -> None:
     """`work_for_ray` inside a Ray Tune trial, on a node that can serve; one that cannot says so and tries nothing.
 

@@ -24,6 +24,7 @@ from owkd.errors import UserError
 from owkd.files import written_whole
 from search.events import EventFile
 from search.folder import RunFolder, trial_name
+from search.gate import Gate, enter
 from search.share import Share
 from search.storage.workplace import local_copy
 
@@ -46,7 +47,7 @@ Look = Callable[[Path, DataConfig, str, str, str], View]
 
 
 def draw_panels(
-    folder: RunFolder, config: Config, numbers: Iterable[int], *, look: Look, share: Share
+    folder: RunFolder, config: Config, numbers: Iterable[int], *, look: Look, share: Share, gate: Gate | None = None
 ) -> dict[str, str]:
     """Draws the trials that have a kept checkpoint and no pictures yet -> why some could not be, by trial's name.
 
@@ -60,7 +61,7 @@ def draw_panels(
         if checkpoint is not None and not (folder.panels / name / CURVES).is_file():
             title = f"{name}, {fold} validation: queries from worst to best"
             data = config.data.model_dump(mode="json")
-            pending[name] = task.remote(look, folder.where(checkpoint), data, fold, title, config.train.device)
+            pending[name] = task.remote(look, folder.where(checkpoint), data, fold, title, config.train.device, gate)
     problems = {}
     for name, reference in pending.items():
         try:
@@ -107,7 +108,10 @@ def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, dev
     return View({name: _png(figure) for name, figure in figures.items()}, curves)
 
 
-def _look(look: Look, checkpoint: str, data: Mapping[str, Any], fold: str, title: str, device: str) -> View:
+def _look(
+    look: Look, checkpoint: str, data: Mapping[str, Any], fold: str, title: str, device: str, gate: Gate | None
+) -> View:
+    enter(gate)
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with local_copy(checkpoint) as file:

@@ -106,7 +106,7 @@ def retrain(run: Address | Path | str, *, connect: Connect, console: Console, wo
             _, share = work.prepare(published, console)
             final.train(share, config.search.max_failures, gate)
             champion = final.choose()
-            final.examine(share)
+            final.examine(share, gate)
         return final.conclude(champion)
 
 
@@ -180,7 +180,7 @@ class FinalStage:
             raise OwkdError(f"no configuration could be trained on every fold with every seed{why}")
         return max(whole, key=lambda entrant: self._validation(entrant).mean)
 
-    def examine(self, share: Share) -> None:
+    def examine(self, share: Share, gate: Gate | None = None) -> None:
         """Opens the test split for every complete model and for the teacher, except those that it was opened for."""
         seats = self._unexamined()
         if not seats:
@@ -188,9 +188,9 @@ class FinalStage:
         self.console.print(f"opening the test split for {len(seats)} models", soft_wrap=True)
         papers = {key: seat.paper for key, seat in seats.items()}
         device = self.config.train.device
-        for key, metrics in examine(
-            papers, self.config.data, evaluate=self.work.evaluate, share=share, device=device
-        ):  # fmt: skip
+        evaluate = self.work.evaluate
+        found = examine(papers, self.config.data, evaluate=evaluate, share=share, device=device, gate=gate)
+        for key, metrics in found:
             seat = seats[key]
             seat.record.test = metrics
             seat.record.write(seat.place)

@@ -191,15 +191,16 @@ def _drive(
     reason = desk.hopeless()
     if reason is not None:
         raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
-    _draw(desk, share, work, console)
+    _draw(desk, share, work, console, gate)
     return _summary(desk, time.monotonic() - begun)
 
 
-def _draw(desk: SearchDesk, share: Share, work: Work, console: Console) -> None:
+def _draw(desk: SearchDesk, share: Share, work: Work, console: Console, gate: Gate | None) -> None:
     if work.look is None:
         return
     complete = [view.number for view in desk.study.views() if view.state == "complete"]
-    for name, why in draw_panels(desk.folder, desk.config, complete, look=work.look, share=share).items():
+    problems = draw_panels(desk.folder, desk.config, complete, look=work.look, share=share, gate=gate)
+    for name, why in problems.items():
         console.print(f"{name}: no pictures, {why}", soft_wrap=True)
 
 

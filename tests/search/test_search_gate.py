@@ -8,8 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
+from fake_training import fake_evaluate
+from ray import cloudpickle
 
-from search.gate import UNFIT, refusal, request
+from owkd.config import DataConfig
+from owkd.errors import OwkdError
+from search.examination import Paper, examine
+from search.gate import UNFIT, Gate, enter, refusal, request
+from search.share import Share
 from search.store import read_epochs, read_trials
 from search.trainable import Message
 
@@ -99,6 +106,22 @@ def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_pa
     assert [row["state"] for row in rows] == ["complete"] * 10, done.stdout
     assert sorted(row["attempt"] for row in rows) == [1] * 9 + [2]
     assert len(read_epochs(results)) == 60
+
+
+def test_a_task_of_the_final_stage_is_refused_on_an_unfit_node_that_joined_late(connect) -> None:
+    """This machine's one node: known to the first gate, a late one to the others."""
+    with connect():
+        here = str(ray.get_runtime_context().get_node_id())
+        faulty, sound = cloudpickle.dumps(lambda: "data must be readable"), cloudpickle.dumps(str)
+        enter(Gate(faulty, frozenset({here})))
+        enter(Gate(sound, frozenset()))
+        enter(None)
+        paper = Paper("none", "Fold1")
+        data = DataConfig(root="/data", dataset="D")
+        share = Share(1.0, 0.0, 1)
+        gate = Gate(faulty, frozenset())
+        with pytest.raises(OwkdError, match=r"could not be examined.*\n.*data must be readable"):
+            list(examine({"model": paper}, data, evaluate=fake_evaluate, share=share, device="cpu", gate=gate))
 
 
 def test_a_refusal_is_a_message() -> None:
