@@ -28,6 +28,7 @@ from owkd.models.wse import Role, WseNet
 from owkd.training.prepare import build_network
 
 COMMAND = "python -m benchmarks.bench_step"
+PASSES = 4  # of a student's backbones: two networks, a plain and a saliency pass each
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,30 @@ def plain_convnext(sizes: Sizes) -> Steps:
     return done
 
 
+def linear_layers(sizes: Sizes, bf16: bool = False) -> Steps:
+    """The floor: the matrix products of the blocks' linear layers in a step's four passes, and nothing else.
+
+    A block has two such layers; each takes one product forward and two backward, of the same three shapes.
+    """
+    torch.set_num_threads(sizes.threads)
+    blocks = [
+        (torch.rand(sizes.batch * side**2, channels), torch.rand(channels, 4 * channels), depth)
+        for (channels, side), depth in zip(_shapes(sizes).stages, architecture(sizes.student).depths, strict=True)
+    ]
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    done = Steps()
+    for _ in range(sizes.steps):
+        watch = _Watch(sizes.device)
+        for narrow, weight, depth in blocks:
+            x, w = (tensor.to(sizes.device, dtype) for tensor in (narrow, weight))
+            for _ in range(PASSES * 2 * depth):
+                y = x @ w
+                x.T @ y, y @ w.T
+        watch.mark("products")
+        done.parts.append(watch.parts)
+    return done
+
+
 def _shapes(sizes: Sizes) -> Shapes:
     shape = architecture(sizes.student)
     sides = (sizes.image_size // (shape.patch * 2**stage) for stage in range(4))
@@ -216,9 +241,11 @@ def measured(sizes: Sizes, file: Path) -> dict[str, tuple[Steps, int]]:
         "reference": (published, (sizes,)),
         "ours, live teacher": (ours, (sizes, None)),
         "plain ConvNeXt": (plain_convnext, (sizes,)),
+        "products": (linear_layers, (sizes,)),
     }
     if sizes.device == "cuda" or measure.has_fast_bfloat16():
         runs["ours, stored targets, bf16"] = (ours, (sizes, file, True))
+        runs["products, bf16"] = (linear_layers, (sizes, True))
     done = {name: measure.in_new_process(run, *arguments) for name, (run, arguments) in runs.items()}
     again, peak = measure.in_new_process(ours, sizes, file)
     first, first_peak = done["ours, stored targets"]
@@ -232,7 +259,11 @@ def report(sizes: Sizes) -> str:
     with tempfile.TemporaryDirectory() as folder:
         results = measured(sizes, Path(folder) / "targets.pt")
     slow, slow_peak = results["reference"]
-    limit = statistics.median(results.pop("plain ConvNeXt")[0].seconds[1:])
+    limits: dict[str, float] = {
+        name: statistics.median(results.pop(name)[0].seconds[1:])
+        for name in ("plain ConvNeXt", "products", "products, bf16")
+        if name in results
+    }
     rows = []
     for name, (steps, peak) in results.items():
         seconds = statistics.median(steps.seconds if name == "reference" else steps.seconds[1:])
@@ -246,16 +277,26 @@ def report(sizes: Sizes) -> str:
         for name in names
     ]
     fast = statistics.median(results["ours, stored targets"][0].seconds)
-    practical = (
-        f"Forward and backward of one plain ConvNeXt ({sizes.student}, same batch) take {measure.duration(limit)}. "
-        f"A student makes four such passes, two networks twice: {4 * limit / fast:.0%} of our step's time."
-    )
+    practical = _limits(sizes, limits, fast, statistics.median(slow.seconds))
     notes = [_intro(sizes), measure.table(columns, rows), practical, measure.table(["part", *results], shares)]
     if "ours, stored targets, bf16" not in results:
         notes.append("bf16: not measured, this processor has no instructions for it (neither AMX nor AVX-512 BF16).")
     if sizes.device != "cuda":
         notes.append("GPU: not run, there is none here; `--device cuda` is the command.")
     return "\n\n".join(notes)
+
+
+def _limits(sizes: Sizes, limits: dict[str, float], fast: float, slow: float) -> str:
+    """What bounds a step, in words: seconds by name, then of our step and of the reference's."""
+    plain, products = limits["plain ConvNeXt"], limits["products"]
+    text = (
+        f"Forward and backward of one plain ConvNeXt ({sizes.student}, same batch) take {measure.duration(plain)}. A "
+        f"student makes {PASSES} such passes, two networks twice: {PASSES * plain / fast:.0%} of our step's time. The "
+        f"matrix products of their linear layers alone take {measure.duration(products)}, {products / fast:.0%} of it: "
+        f"no step in float32 could be more than {slow / products:.1f} times as fast as the reference"
+    )
+    half = limits.get("products, bf16")
+    return text + ("." if half is None else f". In bfloat16 they take {measure.duration(half)}.")
 
 
 def _intro(sizes: Sizes) -> str:
