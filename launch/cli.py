@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted 
 """
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,8 @@ import typer
 from rich.markup import escape
 from typer.models import CommandInfo
 
-from launch.commands import cluster, data, models, published, runs, teacher
-from launch.console import errors
+from launch.commands import cluster, configuration, data, models, published, runs, teacher
+from launch.console import console, errors
 from owkd.errors import OwkdError, UserError
 
 app = typer.Typer(
@@ -22,6 +23,20 @@ app = typer.Typer(
     help="Distil person re-identification ensembles into light students, and search for the weights that do it best.",
     epilog="Start with: owkd demo",
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        console.print(f"owkd {version('owkd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    tell_version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -38,6 +53,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(cluster.app, name="cluster")
 for command in (
+    configuration.config,
     models.distill,
     runs.plan,
     runs.search,

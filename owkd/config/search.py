@@ -153,7 +153,7 @@ class ObjectiveConfig(Node):
 class ResourcesConfig(Node):
     """What one trial takes of a machine."""
 
-    cpu: PositiveFloat = 1.0
+    cpu: PositiveFloat = Field(default=1.0, description="CPUs, which are the trial's threads too")
     gpu: NonNegativeFloat | Literal["auto"] = Field(
         default="auto", description="share of a GPU; auto: what one trial needs, measured before the first"
     )
@@ -162,7 +162,7 @@ class ResourcesConfig(Node):
 class SearchConfig(Node):
     """The search over everything that `space` names."""
 
-    trials: PositiveInt = 20
+    trials: PositiveInt = Field(default=20, description="in all; the published setting is the first of them")
     seeds: tuple[int, ...] | None = Field(
         default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
     )
@@ -176,10 +176,18 @@ class SearchConfig(Node):
     warm_start: Path | None = Field(default=None, description="an earlier run whose finished trials teach the sampler")
     sampler: SamplerConfig = SamplerConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
-    objectives: tuple[ObjectiveConfig, ...] = Field(default=(ObjectiveConfig(),), min_length=1)
+    objectives: tuple[ObjectiveConfig, ...] = Field(
+        default=(ObjectiveConfig(),),
+        min_length=1,
+        description=f"what a trial is judged by: {', '.join((*MAXIMISED, *MINIMISED))}; reduction: best, last, or "
+        "mean of last N",
+    )
     constraints: tuple[str, ...] = Field(default=(), description="such as `latency_ms <= 5`; others are infeasible")
     resources: ResourcesConfig = ResourcesConfig()
-    space: dict[str, SpaceEntry] = Field(default_factory=dict)
+    space: dict[str, SpaceEntry] = Field(
+        default_factory=dict,
+        description="what is searched, by dotted field, such as distill.logit: {type: float, low: 0.001, high: 1}",
+    )
 
     @field_validator("constraints")
     @classmethod
@@ -218,8 +226,8 @@ class SearchConfig(Node):
 class RetrainConfig(Node):
     """The final stage."""
 
-    top_k: PositiveInt = 3
-    seeds: PositiveInt = 3
+    top_k: PositiveInt = Field(default=3, description="best configurations that are trained in full")
+    seeds: PositiveInt = Field(default=3, description="models of each, and of both baselines, on each fold")
     epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
     folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
 

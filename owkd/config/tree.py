@@ -24,9 +24,9 @@ FOLD_PLACEHOLDER = "{fold}"
 class DataConfig(Node):
     """Where the images are: `<root>/<dataset>/<fold>/{train,validation,test}/allcam/<identity>/<image>`."""
 
-    root: Path
-    dataset: str
-    folds: tuple[str, ...] = Field(default=("Fold1",), min_length=1)
+    root: Path = Field(description="folder that holds the data set's folder")
+    dataset: str = Field(description="its name")
+    folds: tuple[str, ...] = Field(default=("Fold1",), min_length=1, description="a trial trains on each of them")
     image_size: PositiveInt = Field(default=224, description="side of the square network input, pixels")
     cache: Path | None = Field(default=None, description="folder for decoded images; beside the data when unset")
 
@@ -118,19 +118,21 @@ class StudentConfig(Start):
 
 
 class TrainConfig(Node):
-    """How a student is trained."""
+    """How a student is trained: Adam, with rates and weight decays of the backbones and of GCE-Net (`gce_`)."""
 
     epochs: PositiveInt = 30
-    batch_size: Annotated[int, Field(ge=2)] = 8
+    batch_size: Annotated[int, Field(ge=2)] = Field(default=8, description="images a step")
     images_per_identity: PositiveInt = Field(default=2, description="K of the P x K sampler; 1 is a plain shuffle")
     validation_batch_size: PositiveInt = Field(default=64, description="images embedded at a time; memory, not results")
     learning_rate: PositiveFloat = 1e-4
     gce_learning_rate: PositiveFloat = 1e-3
-    stage_weight_learning_rate: PositiveFloat = 1e-4
+    stage_weight_learning_rate: PositiveFloat = Field(
+        default=1e-4, description="of the head that learns the stage weights"
+    )
     weight_decay: NonNegativeFloat = 1e-5
     gce_weight_decay: NonNegativeFloat = 1e-3
     triplet_margin: NonNegativeFloat = 1.0
-    seed: int = 0
+    seed: int = Field(default=0, description="of weights and batches")
     precision: Precision = Field(
         default="fp32", description="bf16: autocast on a GPU, and on a CPU with AMX or AVX512-BF16; others compute fp32"
     )
@@ -170,12 +172,12 @@ class StageWeights(Node):
 class DistillConfig(Node):
     """Coefficients of the distillation losses; 0 switches a term off (and its computation too)."""
 
-    gram: NonNegativeFloat = 1e-4
-    spectrum: NonNegativeFloat = 1e-4
-    gce_gram: NonNegativeFloat = 1e-4
-    gce_spectrum: NonNegativeFloat = 1e-4
-    logit: NonNegativeFloat = 1e-2
-    temperature: PositiveFloat = 1.0
+    gram: NonNegativeFloat = Field(default=1e-4, description="flow matrices between both backbones, four stages")
+    spectrum: NonNegativeFloat = Field(default=1e-4, description="Fourier amplitudes of the same")
+    gce_gram: NonNegativeFloat = Field(default=1e-4, description="flow matrices between the blocks of GCE-Net")
+    gce_spectrum: NonNegativeFloat = Field(default=1e-4, description="Fourier amplitudes of the same")
+    logit: NonNegativeFloat = Field(default=1e-2, description="cross-entropy against the teacher's softmax")
+    temperature: PositiveFloat = Field(default=1.0, description="of that softmax and the student's")
     teacher_weights: TeacherWeights = TeacherWeights()
     stage_weights: Literal["learned"] | StageWeights = Field(
         default="learned", description="learned from the teacher's features (published), or four fixed numbers"
@@ -193,7 +195,7 @@ NO_DISTILLATION = DistillConfig(gram=0, spectrum=0, gce_gram=0, gce_spectrum=0, 
 class Config(Node):
     """The root."""
 
-    name: str = Field(default="search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run")
     data: DataConfig
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
