@@ -129,8 +129,7 @@ class Study:
             if earlier:
                 self._study.set_user_attr("earlier", list(earlier))
             self._study.enqueue_trial(self._published.params)
-        metrics = [goal.metric for goal in config.search.objectives]
-        self._earlier = frozen(self._study.user_attrs.get("earlier", ()), metrics, config.search.space)
+        self._earlier = frozen(self._study.user_attrs.get("earlier", ()), config.search)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
     @property

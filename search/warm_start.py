@@ -16,13 +16,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from owkd.config import Config
+from owkd.config import Config, SearchConfig
 from owkd.errors import ConfigError, UserError
 from search.folder import RunFolder
 from search.objectives import violations
 from search.runs import open_run
 from search.samplers import WARM_CMAES
-from search.space import Space, distributions, nearest_point
+from search.space import distributions, nearest_point
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,18 @@ def read_earlier(config: Config) -> Earlier | None:
     return Earlier(points, f"warm start: {len(points)} trials of {run}, which searched {', '.join(shared)}{rest}")
 
 
-def frozen(points: Sequence[Mapping[str, Any]], metrics: Sequence[str], space: Space) -> list[FrozenTrial]:
+def frozen(points: Sequence[Mapping[str, Any]], search: SearchConfig) -> list[FrozenTrial]:
     """The points as complete trials of Optuna; a parameter that the space of now cannot express is left out."""
-    known = distributions(space)
+    known = distributions(search.space)
     found = []
     for point in points:
         params = {name: value for name, value in point["params"].items() if name in known and _fits(known[name], value)}
         trial = create_trial(
             params=params,
             distributions={name: known[name] for name in params},
-            values=[point["values"][metric] for metric in metrics],
+            values=[point["values"][goal.metric] for goal in search.objectives],
+            # without them, a sampler would take the trial for one that misses every constraint
+            constraints=violations(search, point["values"]),
         )
         found.append(trial)
     return found
