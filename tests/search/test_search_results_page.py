@@ -22,7 +22,8 @@ from search.share import Share
 from search.study import Study
 from search.trainable import Message, work
 
-PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TRIALS = 4
 
 
@@ -71,6 +72,15 @@ def test_the_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ((state, trials, hours),) = cost.fetchall()
     assert (state, trials) == ("complete", TRIALS)
     assert hours == pytest.approx(TRIALS * 4 * 0.25 / 3600)
+
+
+def test_the_readmes_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a run of another name, whose space has another loss."""
+    monkeypatch.chdir(home)
+    (text,) = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    rows = duckdb.sql(text.replace("runs/demo", "runs/sysu-search").replace("distill.logit", "distill.gram")).fetchall()
+    assert sorted(row[0] for row in rows) == list(range(TRIALS))
+    assert rows[0][2] == max(row[2] for row in rows)
 
 
 def test_the_python_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
