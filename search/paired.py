@@ -64,6 +64,8 @@ class Paired:
             why = "one pair" if self.pairs == 1 else f"{self.pairs} pairs without any spread between them"
             return f"{lead}; {why}: no test is possible."
         lead += f" ({LEVEL:.0%} interval {points(self.low)} to {points(self.high)})".replace("%", " %")
+        if self.adjusted > 1 - LEVEL and size < 0.05:
+            return f"{lead}; {self.pairs} pairs show no difference ({p_text(self.adjusted)})."
         if self.adjusted > 1 - LEVEL:
             return f"{lead}; with {self.pairs} pairs this could be chance ({p_text(self.adjusted)})."
         return f"{lead}; over {self.pairs} pairs, chance alone is unlikely to do this ({p_text(self.adjusted)})."

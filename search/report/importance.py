@@ -32,6 +32,7 @@ def importances(data: RunData) -> dict[str, float]:
     if len(rows) < FEWEST or not names:
         return {}
     most = data.config.search.objectives[0].direction == "max"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize" if most else "minimize")
     distributions = {name: _distribution(data.config, name, [param(row, name) for row in rows]) for name in names}
     for row in rows:

@@ -104,7 +104,7 @@ def test_p_values_are_adjusted_within_a_metric() -> None:
         (
             0.0001,
             0.99,
-            "equal to that of X (95 % interval -7.3 to +7.3); with 3 pairs this could be chance (p = 0.99).",
+            "equal to that of X (95 % interval -7.3 to +7.3); 3 pairs show no difference (p = 0.99).",
         ),
     ],
 )
