@@ -68,7 +68,7 @@ def missing() -> str:
     if absent:
         packages = " ".join(dict.fromkeys(TOOLS[tool] for tool in absent))
         return (
-            f"every host must have {', '.join(TOOLS)}, but {', '.join(absent)} is not installed; do run: "
+            f"every host must have {', '.join(TOOLS)}, but this machine lacks {', '.join(absent)}; do run: "
             f"apt-get update && apt-get install -y {packages}"
         )
     probe = f"{PREFIX}-probe"

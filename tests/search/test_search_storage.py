@@ -56,6 +56,7 @@ def put(folder: Path, **files: str) -> None:
 def test_an_address_is_a_path_or_a_uri(text: str, remote: bool, name: str, below: str) -> None:
     address = Address.of(text)
     assert (address.remote, address.name, str(address / "x")) == (remote, name, below)
+    assert (address / "x" / "y").above == address / "x"
     assert Address.of(address) is address
 
 
