@@ -314,7 +314,8 @@ def main() -> None:
     base = QUICK if arguments.quick else Sizes()
     sizes = replace(base, threads=arguments.threads, device=arguments.device)
     command = measure.command(COMMAND, arguments) + (" --device cuda" if arguments.device == "cuda" else "")
-    measure.publish("bench_step", report(sizes), command, arguments.threads, arguments.record)
+    name = "bench_step, one thread" if arguments.threads == 1 else "bench_step"
+    measure.publish(name, report(sizes), command, arguments.threads, arguments.record)
 
 
 if __name__ == "__main__":
