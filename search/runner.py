@@ -199,7 +199,8 @@ def _draw(desk: SearchDesk, share: Share, work: Work, console: Console, gate: Ga
     if work.look is None:
         return
     complete = [view.number for view in desk.study.views() if view.state == "complete"]
-    problems = draw_panels(desk.folder, desk.config, complete, look=work.look, share=share, gate=gate)
+    with console.status("Drawing how the best trials rank"):
+        problems = draw_panels(desk.folder, desk.config, complete, look=work.look, share=share, gate=gate)
     for name, why in problems.items():
         console.print(f"{name}: no pictures, {why}", soft_wrap=True)
 
