@@ -71,6 +71,8 @@ def missing() -> str:
             f"every host must have {', '.join(TOOLS)}, but this machine lacks {', '.join(absent)}; do run: "
             f"apt-get update && apt-get install -y {packages}"
         )
+    if hidden := next((place for place in ("/tmp", "/mnt", "/run") if ENVIRONMENT.is_relative_to(place)), None):
+        return f"the project must lie outside {hidden}, of which every host has its own, but is in {ENVIRONMENT}"
     probe = f"{PREFIX}-probe"
     for command in (
         ["ip", "netns", "add", probe],
