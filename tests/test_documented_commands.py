@@ -83,7 +83,7 @@ def typed_here(page: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("raw")
-@pytest.mark.parametrize("page", filter(typed_here, PAGES))
+@pytest.mark.parametrize("page", [*filter(typed_here, PAGES)])
 def test_the_commands_of_a_page_run(page: str, place: Path) -> None:
     if page == "docs/data.md":
         (place / "thermal" / "SYSU-MM01_thermal").rename(place / "away")  # it is what `prepare` makes

@@ -45,7 +45,8 @@ attempts.DOUBT_S = 0.5
 
 @contextmanager
 def connect():
-    with ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=10**8):
+    quiet = dict(include_dashboard=False, log_to_driver=False)
+    with ray.init(address="local", num_cpus=2, num_gpus=1, object_store_memory=10**8, **quiet):
         yield
 
 settings = dict(resources={"cpu": 1, "gpu": 0.5}, give_up_margin=0.5, max_failures=2)

@@ -190,7 +190,7 @@ def test_whole_gpus_and_none_are_not_limited(monkeypatch: pytest.MonkeyPatch, sh
 @pytest.mark.gpu
 def test_a_held_trial_cannot_take_more_and_gives_all_of_it_back() -> None:
     """Two processes after each other on one GPU: the first runs out at its share, the second finds it all free."""
-    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False)
     try:
         first = ray.get(_grab.options(num_gpus=0.25).remote(0.5))
         second = ray.get(_grab.options(num_gpus=1).remote(0.5))
@@ -204,7 +204,7 @@ def test_a_held_trial_cannot_take_more_and_gives_all_of_it_back() -> None:
 @pytest.mark.gpu
 def test_two_trials_on_one_gpu_are_each_held_to_their_share() -> None:
     """At the same time: each gets what its share allows, and the one that asks for more does not take the other's."""
-    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False)
     try:
         pair = [_Neighbour.options(num_gpus=0.4).remote() for _ in range(2)]
         heard = [ray.get([trial.take.remote(part) for trial in pair]) for part in (0.25, 0.25, 0.05)]
