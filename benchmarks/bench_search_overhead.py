@@ -92,10 +92,10 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
     from benchmarks.bench_search_overhead import training as by_name  # workers cannot look into this __main__
     from launch.local import connection
     from owkd.config import parse_config
-    from search import runner
-    from search.desk import SearchDesk
-    from search.store import read_trials
-    from search.trainable import Message
+    from search import run_search as runner
+    from search.execution.worker import Message
+    from search.recorder import SearchDesk
+    from search.results.tables import read_trials
 
     found: list[Mark] = []
     ended = 0

@@ -96,11 +96,11 @@ def in_virtual_time(begin: Callable[[], Running | None], slots: int) -> None:
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, and Ray's scheduler as we lead it; no trial begins once the budget is used."""
-    from search.objectives import ranked
-    from search.schedulers import scheduler_for
-    from search.space import single
-    from search.study import Ending, Study
-    from search.trainable import Job, Message, final_state, parts_of, work
+    from search.execution.worker import Job, Message, final_state, parts_of, work
+    from search.schedulers.resumable import scheduler_for
+    from search.space.parameters import single
+    from search.study.study import Ending, Study
+    from search.trials.objective import ranked
 
     config = configuration(seed, sizes, sampler)
     scheduler = scheduler_for(config, sizes.epochs, [])
@@ -213,7 +213,7 @@ def rays_own(seed: int, sizes: Sizes, gaussian: bool = False) -> tuple[Any, Any]
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.optuna import OptunaSearch
 
-    from search.space import distributions, published_point
+    from search.space.parameters import distributions, published_point
 
     config = configuration(seed, sizes)
     searcher = OptunaSearch(
@@ -237,7 +237,7 @@ def curve_for_ray(params: Mapping[str, float], seed: int, epochs: int, nan_as: f
 
 def values_of(params: Mapping[str, float]) -> dict[str, Any]:
     """Optuna's parameters -> values by path."""
-    from search.space import resolve
+    from search.space.parameters import resolve
 
     return resolve(configuration(0, Sizes()).search.space, params)
 

@@ -17,13 +17,13 @@ from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, o
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, desk and engine."""
-    from search.desk import SearchDesk
-    from search.engine import run_jobs
-    from search.runs import create
-    from search.schedulers import scheduler_for
-    from search.share import Share
-    from search.study import Study
-    from search.trainable import Job, Message
+    from search.execution.resources import Share
+    from search.execution.tune import run_jobs
+    from search.execution.worker import Job, Message
+    from search.recorder import SearchDesk
+    from search.runs.manifest import create
+    from search.schedulers.resumable import scheduler_for
+    from search.study.study import Study
 
     class Budgeted(SearchDesk):
         """Begins no trial once the budget is used."""
@@ -109,7 +109,7 @@ def connected(slots: int) -> Iterator[None]:
     import ray
 
     from launch.local import _local
-    from search.engine import ENVIRONMENT
+    from search.execution.tune import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

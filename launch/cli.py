@@ -13,7 +13,7 @@ from rich.markup import escape
 from typer.models import CommandInfo
 
 from launch.commands import cluster, configuration, data, models, published, runs, teacher
-from launch.console import console, errors
+from launch.output.console import console, errors
 from owkd.errors import OwkdError, UserError
 
 app = typer.Typer(

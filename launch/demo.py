@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 from rich.rule import Rule
 
-from launch.console import console
-from launch.ending import tell_next
 from launch.local import run_resume, run_retrain, run_search
+from launch.output.console import console
+from launch.output.summary import tell_next
 from launch.train import teachers
 from owkd.config import load_config
 from owkd.data.synthetic import write_dataset

@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.console import console
-from launch.ending import tell_outcome, tell_summary
+from launch.output.console import console
+from launch.output.summary import tell_outcome, tell_summary
 from owkd.config import Config
 from owkd.errors import UserError
 
 if TYPE_CHECKING:
-    from search.gate import Gate
-    from search.runner import Connect
+    from search.execution.node_admission import Gate
+    from search.run_search import Connect
     from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -35,8 +35,8 @@ KNOCK_S = 5.0
 
 
 def run_search(config: Config, runs: Path | str, address: str | None = None) -> None:
-    """A new search at `runs/<name>`. Raises as `search.runner.search`, after saying how to go on."""
-    from search.runner import search
+    """A new search at `runs/<name>`. Raises as `search.run_search.search`, after saying how to go on."""
+    from search.run_search import search
     from search.storage.address import Address
 
     run = Address.of(runs) / config.name
@@ -45,9 +45,9 @@ def run_search(config: Config, runs: Path | str, address: str | None = None) -> 
 
 
 def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
-    """Goes on with a search, for `trials` more than were planned. Raises as `search.runner.resume`."""
-    from search.runner import resume
-    from search.runs import open_run
+    """Goes on with a search, for `trials` more than were planned. Raises as `search.run_search.resume`."""
+    from search.run_search import resume
+    from search.runs.manifest import open_run
 
     _sweep()  # a run that is done starts no Ray, but its last driver may have left one
     folder, config, _ = open_run(run, drive=True)
@@ -57,9 +57,9 @@ def run_resume(run: Path | str, trials: int | None = None, address: str | None =
 
 
 def run_retrain(run: Path | str, address: str | None = None) -> None:
-    """The final stage of a run, and its table. Raises as `search.retrain.retrain`."""
-    from search.retrain import retrain
-    from search.runs import open_run
+    """The final stage of a run, and its table. Raises as `search.retrain.stage.retrain`."""
+    from search.retrain.stage import retrain
+    from search.runs.manifest import open_run
 
     _sweep()
     folder, config, _ = open_run(run, drive=True)
@@ -81,7 +81,7 @@ def _sound(address: str | None, config: Config, run: Address) -> Connect:
 
 @contextmanager
 def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
-    from launch.preflight import admit
+    from launch.doctor.preflight import admit
 
     with _attached(address):
         yield admit(config, run)
@@ -89,7 +89,7 @@ def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
 
 @contextmanager
 def _saying_how_to_resume(run: Address | Path | str, command: str = "resume") -> Iterator[None]:
-    from search.runs import exists
+    from search.runs.manifest import exists
 
     try:
         yield

@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
-from launch.console import console
+from launch.output.console import console
 from owkd.errors import OwkdError, UserError
-from search.following import followed
+from search.runs.sync import followed
 
 RELOAD_S = 5
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from launch.console import console, epoch_lines
+from launch.output.console import console, epoch_lines
 from owkd.config import FOLD_PLACEHOLDER, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
@@ -59,8 +59,8 @@ def trial_again(run: str, number: int, out: Path | None) -> None:
 
     Raises `OwkdError` when they are not, `UserError` when there is no such trial.
     """
-    from search.folder import trial_name
     from search.rerun import rerun
+    from search.runs.layout import trial_name
     from search.storage.address import Address
 
     place = out or Path("reruns") / Address.of(run).name / trial_name(number)

@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.states import STATES, State
+from search.trials.states import STATES, State
 
 HEARTBEAT_S = 60.0
 """where there is no terminal, a job's epoch is told when nothing else was for so long"""

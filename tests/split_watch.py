@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from owkd.config import Config
-from search.examination import evaluate_model
-from search.trainable import train_student
+from search.execution.worker import train_student
+from search.retrain.test_evaluation import evaluate_model
 
 EVENTS = ("open", "os.listdir", "os.scandir")
 TEST_SPLIT = re.compile(r"Fold\d+[/-]test(?![a-z])")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, Runs
-from launch.console import console
+from launch.output.console import console
 from owkd.config import load_config
 
 app = typer.Typer(no_args_is_help=True, help="Start a Ray cluster, search on it, take it down.")
@@ -21,7 +21,7 @@ def init(
     file: ClusterPath = DEFAULT,
 ) -> None:
     """Write a file to start from; every line that waits for an edit says so."""
-    from launch.cluster_file import write_template
+    from launch.cluster.file import write_template
 
     write_template(kind, file)
     console.print(f"written: {file}; edit it, then: owkd cluster check {file}", soft_wrap=True)
@@ -30,7 +30,7 @@ def init(
 @app.command()
 def check(file: ClusterPath = DEFAULT) -> None:
     """Name every line that is still the template's, and what Ray would refuse."""
-    from launch.cluster import check
+    from launch.cluster.up import check
 
     check(file)
 
@@ -38,8 +38,8 @@ def check(file: ClusterPath = DEFAULT) -> None:
 @app.command()
 def up(file: ClusterPath = DEFAULT) -> None:
     """Start the cluster, or bring a running one up to date; on machines of one's own, wait for a worker."""
-    from launch.cluster import up
-    from launch.jobs import await_workers
+    from launch.cluster.jobs import await_workers
+    from launch.cluster.up import up
 
     up(file)
     await_workers(file)
@@ -56,7 +56,7 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", help="Do not show the log.")] = False,
 ) -> None:
     """Run an owkd command on the head, where it survives a closed terminal, and show its log. Ctrl-C only detaches."""
-    from launch.jobs import COMMANDS, submit
+    from launch.cluster.jobs import COMMANDS, submit
 
     words = [word for word in arguments if word != "--"]
     given = bool(words) and words[0] not in COMMANDS
@@ -70,7 +70,7 @@ def status(
     job: Annotated[str | None, typer.Option(help="Which job to follow; the newest when unset.")] = None,
 ) -> None:
     """List nodes, jobs and how far they are; or come back to a job with --follow."""
-    from launch.jobs import attach, status
+    from launch.cluster.jobs import attach, status
 
     if follow or job:
         attach(file, job)
@@ -84,7 +84,7 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take the cluster down; what lies on shared or object storage stays."""
-    from launch.cluster import down
+    from launch.cluster.up import down
 
     if not yes:
         typer.confirm(f"Take down the cluster of {file}, with every job on it?", abort=True)
@@ -99,6 +99,6 @@ def doctor(
     runs: Runs = "runs",
 ) -> None:
     """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock."""
-    from launch.doctor import run_doctor
+    from launch.doctor.table import run_doctor
 
     run_doctor(load_config(config) if config else None, address, runs)

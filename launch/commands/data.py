@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from launch.console import console
+from launch.output.console import console
 
 app = typer.Typer(no_args_is_help=True, help="Make, prepare and check data sets.")
 
@@ -33,7 +33,7 @@ def data_prepare(
     seed: Annotated[int, typer.Option(help="Which people are in which fold hangs on it.")] = 0,
 ) -> None:
     """Bring SYSU-MM01's infrared images into two folds. The authors' own split is not published: this one is ours."""
-    from launch.datasets import prepare
+    from launch.output.datasets import prepare
 
     prepare(raw, folder, seed)
 
@@ -43,6 +43,6 @@ def data_check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set (it holds Fold1), or a folder of some.")],
 ) -> None:
     """Count people and images per split, and find what would spoil a result: then the exit code is 2."""
-    from launch.datasets import check
+    from launch.output.datasets import check
 
     check(folder)

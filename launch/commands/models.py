@@ -50,7 +50,7 @@ def evaluate(
     ] = "standard",
 ) -> None:
     """Judge a checkpoint on one split of a data set: mAP, CMC and mINP."""
-    from launch.tables import print_evaluation
+    from launch.output.tables import print_evaluation
 
     print_evaluation(checkpoint, dataset, fold, split, protocol)
 
@@ -64,7 +64,7 @@ def export(
     ] = "published",
 ) -> None:
     """Write a checkpoint for use elsewhere: as ONNX, checked against PyTorch, or as the published code loads it."""
-    from launch.checkpoints import export_as_onnx, export_files
+    from launch.published.checkpoints import export_as_onnx, export_files
 
     if format == "onnx":
         export_as_onnx(checkpoint, out)
@@ -78,6 +78,6 @@ def embed(
     out: Annotated[Path, typer.Option(help="Parquet file to write: path, identity, embedding.")],
 ) -> None:
     """Write the embedding of every image in a folder, one row an image."""
-    from launch.embedding import embed_folder
+    from owkd.evaluation.embedding_table import embed_folder
 
     embed_folder(checkpoint, folder, out)

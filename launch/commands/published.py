@@ -80,7 +80,7 @@ def run_as_published(
     out: Out = None,
 ) -> None:
     """The published command line: train, validate and test on every fold; goes on where it was stopped."""
-    from launch.published import Request, run_published
+    from launch.published.run import Request, run_published
 
     run_published(
         Request(

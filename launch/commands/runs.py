@@ -32,7 +32,7 @@ def plan(
     format: Annotated[Literal["page", "json"], typer.Option(help="How to print it.")] = "page",
 ) -> None:
     """Name every mistake at once, or preview the search: its space, time, cost and disk. Starts nothing."""
-    from launch.plan import print_plan
+    from launch.output.plan import print_plan
 
     print_plan(read_config(config, set_ or ()), runs, measure=measure, form=format)
 
@@ -63,7 +63,7 @@ def trials(
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
 ) -> None:
     """List every trial of a run with its state, best first. Works while the search runs."""
-    from launch.tables import print_trials
+    from launch.output.tables import print_trials
 
     print_trials(run, format)
 
@@ -73,7 +73,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
 ) -> None:
     """Write one HTML file that tells what a run has found. Needs no network; works while the search runs."""
-    from launch.console import console
+    from launch.output.console import console
     from search.report import write_report
 
     console.print(f"written: {write_report(run, out)}", soft_wrap=True)

@@ -32,6 +32,6 @@ def teacher_import(
     image_size: Annotated[int, typer.Option(help="Side of the images that it was trained on, pixels.")] = 224,
 ) -> None:
     """Take over a teacher from the three files of the published code. Nothing in them is run."""
-    from launch.checkpoints import import_files
+    from launch.published.checkpoints import import_files
 
     import_files({"original": original, "attention": attention, "gce": gce}, out, image_size)

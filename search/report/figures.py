@@ -12,8 +12,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from search.report.gather import STAGE_WEIGHTS, RunData, param, short
-from search.report.words import state_in_words
-from search.store import METRIC, Row
+from search.report.text import state_in_words
+from search.results.tables import METRIC, Row
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GRAY = (
     "#0072B2",

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from owkd.config import Config
-from search.driving import is_driven
-from search.folder import RunFolder, trial_name
-from search.listing import list_trials
-from search.panels import CURVES, PICTURES
-from search.runs import open_run
-from search.space import columns
+from search.results.listing import list_trials
+from search.results.tables import PARAM, Row, read_epochs, read_table
+from search.runs.layout import RunFolder, trial_name
+from search.runs.lock import is_driven
+from search.runs.manifest import open_run
+from search.space.parameters import columns
 from search.storage.address import Address
-from search.store import PARAM, Row, read_epochs, read_table
+from search.tensorboard.panels import CURVES, PICTURES
 
 EPOCH_COLUMNS = ("trial", "fold", "seed", "epoch", "step", "objective", "duration_s")
 STAGE_WEIGHTS = tuple(f"stage_weight/{stage}" for stage in range(1, 5))

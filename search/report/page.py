@@ -14,13 +14,14 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from owkd.files import written_whole
-from search.comparison import CHAMPION
-from search.paired import points
-from search.report import figures, words
+from search.report import figures
+from search.report import text as words
 from search.report.gather import RunData, gather, param
 from search.report.importance import FEWEST, comparable, importances
+from search.results.tables import Row
+from search.retrain.comparison import CHAMPION
+from search.retrain.significance import points
 from search.storage.address import Address
-from search.store import Row
 
 TOP_TRIALS = 10
 FIGURE = {"displaylogo": False, "responsive": True, "displayModeBar": False}

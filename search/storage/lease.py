@@ -22,7 +22,7 @@ from pathlib import Path
 
 from owkd.errors import OwkdError, UserError
 from owkd.files import written_whole
-from search.storage.place import Place, patiently
+from search.storage.object_store import Place, patiently
 
 NAME = ".driver.json"
 NEW = "new"

@@ -23,7 +23,7 @@ from owkd.errors import OwkdError
 from owkd.files import written_whole
 from search.storage import lease
 from search.storage.address import Address
-from search.storage.place import Place, Stat, patiently
+from search.storage.object_store import Place, Stat, patiently
 
 JOURNAL = "study.journal"
 GROWING = "tensorboard/"

@@ -15,7 +15,7 @@ from pathlib import Path
 from chaos.driver import prepare
 from chaos.killing import Moment, known_epochs, members, start, wait_for, wait_until_gone
 from chaos.whole import violations
-from search.store import read_trials
+from search.results.tables import read_trials
 
 TRIALS = 12
 EPOCH_S = 0.15

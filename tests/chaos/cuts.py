@@ -28,14 +28,14 @@ from chaos.driver import load, prepare, run_of
 from chaos.training import chained_run
 from chaos.whole import violations
 from owkd.config import Config
-from search.desk import SearchDesk
-from search.driving import driving
-from search.folder import trial_name
-from search.inputs import anchored
-from search.runs import create, open_run
-from search.schedulers import scheduler_for
-from search.study import Study
-from search.trainable import Job, Message, work
+from search.execution.worker import Job, Message, work
+from search.recorder import SearchDesk
+from search.runs.inputs import anchored
+from search.runs.layout import trial_name
+from search.runs.lock import driving
+from search.runs.manifest import create, open_run
+from search.schedulers.resumable import scheduler_for
+from search.study.study import Study
 
 TRIALS = 5
 FATES = {1: "diverge", 2: "bad", 3: "out of memory"}

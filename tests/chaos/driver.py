@@ -13,11 +13,11 @@ from typing import Any
 
 from fake_training import fake_check, fake_config, make_plan
 
-import search.runner
+import search.run_search
 from chaos.training import chained_run
 from launch.cli import run_command
 from owkd.config import Config, load_config
-from search.runner import Work
+from search.run_search import Work
 
 WORK = Work(chained_run, fake_check)
 UP = "at a time"
@@ -53,7 +53,7 @@ def load(folder: Path) -> Config:
 
 def drive(folder: Path) -> int:
     """Begins the search, or goes on with it -> exit status."""
-    search.runner.OWKD = WORK
+    search.run_search.OWKD = WORK
     run = run_of(folder)
     if (run / "run.yaml").is_file():
         return run_command(["resume", str(run)])

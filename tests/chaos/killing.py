@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from chaos.driver import UP, run_of
-from search.driving import is_driven
-from search.folder import RunFolder
-from search.store import read_epochs, read_trials
+from search.results.tables import read_epochs, read_trials
+from search.runs.layout import RunFolder
+from search.runs.lock import is_driven
 
 TESTS = Path(__file__).parents[1]
 PATIENCE_S = 120.0

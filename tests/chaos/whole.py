@@ -17,12 +17,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from chaos.driver import run_of
 from chaos.training import alone
 from owkd.config import Config
-from search.driving import is_driven
-from search.folder import RunFolder, trial_name
-from search.runs import open_run
-from search.space import single
-from search.store import read_epochs, read_trials
-from search.study import Study
+from search.results.tables import read_epochs, read_trials
+from search.runs.layout import RunFolder, trial_name
+from search.runs.lock import is_driven
+from search.runs.manifest import open_run
+from search.space.parameters import single
+from search.study.study import Study
 
 OPTUNA_STATE = {
     "complete": TrialState.COMPLETE,

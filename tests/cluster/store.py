@@ -12,8 +12,8 @@ from hosts import ENVIRONMENT, Host
 from pyarrow.fs import FileSystem
 
 from owkd.errors import UserError
-from search.runs import open_run
-from search.store import read_epochs, read_trials
+from search.results.tables import read_epochs, read_trials
+from search.runs.manifest import open_run
 
 PORT = 5000
 BUCKET = "owkd"

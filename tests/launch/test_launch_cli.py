@@ -9,7 +9,7 @@ import yaml
 from small_training import small_config
 
 from launch.cli import run_command
-from launch.console import errors
+from launch.output.console import errors
 from owkd.data.synthetic import write_dataset
 
 Change = Callable[[dict[str, Any], Path], None]

@@ -11,7 +11,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from launch.cli import run_command
-from launch.cluster_file import EDIT, Kind, check_cluster_file, read_cluster_file, template, unedited
+from launch.cluster.file import EDIT, Kind, check_cluster_file, read_cluster_file, template, unedited
 from owkd.errors import ConfigError, UserError
 
 KINDS: list[Kind] = ["aws", "local", "kuberay"]

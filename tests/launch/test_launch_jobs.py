@@ -9,9 +9,9 @@ import pytest
 import yaml
 from small_training import small_config
 
-from launch import jobs
 from launch.cli import run_command
-from launch.cluster_file import template
+from launch.cluster import jobs
+from launch.cluster.file import template
 from owkd.errors import ConfigError, OwkdError, UserError
 
 Files = tuple[Path, Path]

@@ -15,7 +15,7 @@ import yaml
 from kubernetes.client import models
 from pydantic import ValidationError
 
-from launch.cluster_file import template
+from launch.cluster.file import template
 
 CLUSTER, JOB = yaml.safe_load_all(template("kuberay"))
 

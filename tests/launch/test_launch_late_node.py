@@ -12,12 +12,12 @@ from s3_server import objects
 from s3_server import s3 as s3
 from small_training import small_config
 
-from launch import node_facts
-from launch.node_facts import FAILED
-from launch.preflight import examine_here, late_look, question_about
+from launch.doctor import node_facts
+from launch.doctor.node_facts import FAILED
+from launch.doctor.preflight import examine_here, late_look, question_about
 from owkd.errors import UserError
 from search.storage.address import Address
-from search.storage.place import Place
+from search.storage.object_store import Place
 
 ROOT = Path(__file__).parents[2]
 

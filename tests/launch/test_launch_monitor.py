@@ -16,11 +16,11 @@ from PIL import Image
 
 from launch.cli import run_command
 from owkd.config import parse_config
-from search.board import Board, Scalars
-from search.events import EventFile
-from search.folder import RunFolder, trial_name
-from search.overview import Ended, Overview
-from search.runs import create
+from search.runs.layout import RunFolder, trial_name
+from search.runs.manifest import create
+from search.tensorboard.event_file import EventFile
+from search.tensorboard.summary import Ended, Overview
+from search.tensorboard.trials import Board, Scalars
 
 TRIALS = 6
 

@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 from small_training import small_config
 
-from launch import doctor, local, node_facts, preflight
+from launch import local
 from launch.cli import run_command
-from launch.faults import Fault, Node, faults_of
-from launch.node_facts import FAILED, Facts
-from launch.preflight import Report, examine_here, question_about, refuse_faults
+from launch.doctor import node_facts, preflight
+from launch.doctor import table as doctor
+from launch.doctor.node_checks import Fault, Node, faults_of
+from launch.doctor.node_facts import FAILED, Facts
+from launch.doctor.preflight import Report, examine_here, question_about, refuse_faults
 from owkd.errors import UserError
-from search.folder import RunFolder
+from search.runs.layout import RunFolder
 from search.storage.address import Address
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +162,7 @@ def test_a_search_is_refused_before_it_leaves_anything(
 ON_RAY = """
 import sys
 from search.storage.address import Address
-from launch import preflight
+from launch.doctor import preflight
 from launch.local import _local
 with _local(cpus=1):
     runs = Address.of(sys.argv[1])

@@ -13,9 +13,9 @@ import torch
 from evaluation.slow_evaluation import evaluate
 from PIL import Image
 
-from launch import published
 from launch.cli import run_command
-from launch.published import Request, configured
+from launch.published import run as published
+from launch.published.run import Request, configured
 from owkd.data.synthetic import write_dataset
 from owkd.models.checkpoint import load_model
 

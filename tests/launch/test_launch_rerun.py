@@ -11,13 +11,13 @@ import pytest
 from small_training import small_config
 
 from launch.cli import run_command
-from search.desk import SearchDesk
-from search.inputs import check_inputs
+from search.execution.worker import Message, train_student, work
+from search.recorder import SearchDesk
 from search.rerun import NOT_COMPARED
-from search.runs import create
-from search.store import read_epochs
-from search.study import Study
-from search.trainable import Message, train_student, work
+from search.results.tables import read_epochs
+from search.runs.inputs import check_inputs
+from search.runs.manifest import create
+from search.study.study import Study
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},
@@ -149,6 +149,6 @@ def test_what_cannot_be_rerun_is_refused(
 def test_a_teacher_that_is_not_the_runs_is_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.inputs._sha256", lambda path: "another")
+    monkeypatch.setattr("search.runs.inputs._sha256", lambda path: "another")
     assert run_command(["distill", f"{run}#1", "--out", str(tmp_path)]) == 2
     assert "but these changed: teacher.Fold1" in " ".join(capsys.readouterr().err.split())

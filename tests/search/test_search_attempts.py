@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from search.attempts import DOUBT_S, LOOK_S, PATIENCE_S, Attempts
-from search.share import Share
-from search.trainable import Job, Message, Part
+from search.execution.resources import Share
+from search.execution.retries import DOUBT_S, LOOK_S, PATIENCE_S, Attempts
+from search.execution.worker import Job, Message, Part
 
 
 def job(number: int, gpu: float | None = None) -> Job:

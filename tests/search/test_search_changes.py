@@ -16,10 +16,10 @@ from rich.console import Console
 from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import ConfigError, UserError
-from search.changes import compare
-from search.runner import Work, resume
-from search.runs import create, open_run
-from search.study import Ending, Study
+from search.run_search import Work, resume
+from search.runs.integrity import compare
+from search.runs.manifest import create, open_run
+from search.study.study import Ending, Study
 
 WORK = Work(fake_run, fake_check)
 
@@ -143,7 +143,7 @@ def test_a_renamed_run_is_the_same_run(run: Path) -> None:
 
 def test_the_command_line_insists(run: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     edit(run, "config/train/epochs", 9)
-    monkeypatch.setattr("search.runner.OWKD", WORK)
+    monkeypatch.setattr("search.run_search.OWKD", WORK)
     assert run_command(["resume", str(run)]) == 2
     assert "config.train.epochs: 4 -> 9" in "".join(capsys.readouterr().err.splitlines())
     assert run_command(["resume", str(run), "--force"]) == 0

@@ -22,10 +22,10 @@ from chaos.killing import Driver, known_epochs, members, start, wait_until_gone
 from chaos.whole import violations
 from rich.console import Console
 
-from search.listing import list_trials
-from search.runner import resume
-from search.runs import open_run
-from search.study import Study
+from search.results.listing import list_trials
+from search.run_search import resume
+from search.runs.manifest import open_run
+from search.study.study import Study
 
 TRIALS = 5
 FATES = {1: "diverge", 3: "bad"}

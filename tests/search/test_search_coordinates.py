@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from owkd.config import parse_config
-from search.coordinates import Coordinates, break_stick, join_stick
-from search.space import resolve
+from search.space.parameters import resolve
+from search.space.simplex import Coordinates, break_stick, join_stick
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

@@ -9,11 +9,11 @@ import pytest
 from fake_training import fake_config, fake_run, make_plan
 
 from owkd.config import parse_config
-from search.desk import SearchDesk
-from search.runs import create
-from search.store import read_epochs, read_trials
-from search.study import Study
-from search.trainable import Job, Message, Part, work
+from search.execution.worker import Job, Message, Part, work
+from search.recorder import SearchDesk
+from search.results.tables import read_epochs, read_trials
+from search.runs.manifest import create
+from search.study.study import Study
 
 
 def open_desk(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchDesk:

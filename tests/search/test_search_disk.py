@@ -12,7 +12,7 @@ from owkd.config import Fixed, with_values
 from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
-from search.disk import disk_bound
+from search.planning.disk import disk_bound
 
 SEARCH = {"scheduler": {"name": "none"}}
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}

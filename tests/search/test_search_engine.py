@@ -6,8 +6,8 @@ import pytest
 
 from owkd.config import parse_config
 from owkd.errors import ConfigError
-from search import share
-from search.share import share_of_cluster
+from search.execution import resources as share
+from search.execution.resources import share_of_cluster
 
 
 def config_of(**changes):

@@ -15,7 +15,7 @@ import pytest
 from fake_training import make_plan
 from optuna.trial import TrialState
 
-from search.store import read_epochs, read_trials
+from search.results.tables import read_epochs, read_trials
 
 START = """
 import sys, threading, time
@@ -25,9 +25,9 @@ import ray
 from rich.console import Console
 from fake_training import fake_check, fake_config, fake_run
 from owkd.config import parse_config
-from search import attempts
-from search.runner import Work, search
-from search.store import read_epochs, read_trials
+from search.execution import retries as attempts
+from search.run_search import Work, search
+from search.results.tables import read_epochs, read_trials
 
 tmp = Path(sys.argv[1])
 run = tmp / "runs" / "fake"

@@ -11,8 +11,8 @@ import yaml
 
 from owkd.config import parse_config
 from owkd.errors import UserError
-from search.driving import driving, is_driven
-from search.runs import create, open_run
+from search.runs.lock import driving, is_driven
+from search.runs.manifest import create, open_run
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, conf
 def test_a_killed_driver_holds_nothing(tmp_path: Path, config) -> None:
     folder = create(tmp_path / "a", config, {})
     script = (
-        "import os, pathlib; from search.driving import driving; from search.folder import RunFolder\n"
+        "import os, pathlib; from search.runs.lock import driving; from search.runs.layout import RunFolder\n"
         f"with driving(RunFolder(pathlib.Path({str(folder.root)!r}))): os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9

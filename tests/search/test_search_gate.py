@@ -14,11 +14,11 @@ from ray import cloudpickle
 
 from owkd.config import DataConfig
 from owkd.errors import OwkdError
-from search.examination import Paper, examine
-from search.gate import UNFIT, Gate, enter, refusal, request
-from search.share import Share
-from search.store import read_epochs, read_trials
-from search.trainable import Message
+from search.execution.node_admission import UNFIT, Gate, enter, refusal, request
+from search.execution.resources import Share
+from search.execution.worker import Message
+from search.results.tables import read_epochs, read_trials
+from search.retrain.test_evaluation import Paper, examine
 
 TRIALS = 24
 """enough that some are left when both late nodes have joined, on a busy machine too"""
@@ -32,8 +32,8 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 from fake_training import fake_check, fake_config, fake_run
 from owkd.config import parse_config
-from search.gate import Gate
-from search.runner import Work, search
+from search.execution.node_admission import Gate
+from search.run_search import Work, search
 
 tmp, TRIALS = Path(sys.argv[1]), int(sys.argv[2])
 size = dict(object_store_memory=10**8)
@@ -55,7 +55,7 @@ def train(config, report=None, *, fold, directory, seed=None):
     return fake_run(config, report, fold=fold, directory=directory, seed=seed)
 
 def look():
-    # As `launch.faults.faults_here`.
+    # As `launch.doctor.node_checks.faults_here`.
     note("looked.log")
     return "data must be readable; do put it there" if "broken" in here()["Resources"] else ""
 

@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig, parse_config
-from search.gaussian import ONE_IN, GaussianSampler, expected_ends, known_ends
+from search.samplers.gp import ONE_IN, GaussianSampler, expected_ends, known_ends
 
 GRAM = FloatDistribution(1e-6, 1e-2, log=True)
 

@@ -14,7 +14,7 @@ from owkd.errors import ConfigError
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
-from search.inputs import anchored, check_inputs, differences
+from search.runs.inputs import anchored, check_inputs, differences
 
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}
 

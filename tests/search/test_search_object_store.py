@@ -25,15 +25,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import UserError
-from search.desk import SearchDesk
-from search.driving import driving, is_driven
-from search.following import followed
-from search.listing import list_trials
-from search.runs import create, open_run
+from search.execution.worker import work
+from search.recorder import SearchDesk
+from search.results.listing import list_trials
+from search.runs.lock import driving, is_driven
+from search.runs.manifest import create, open_run
+from search.runs.sync import followed
 from search.storage.address import Address
-from search.storage.place import Place
-from search.study import Study
-from search.trainable import work
+from search.storage.object_store import Place
+from search.study.study import Study
 
 TRIALS = 4
 DRIVER = """
@@ -45,8 +45,8 @@ from rich.console import Console
 from fake_training import fake_check, fake_config, fake_evaluate, fake_run
 from launch.local import _local
 from owkd.config import parse_config
-from search.retrain import FinalWork, retrain
-from search.runner import Work, resume, search
+from search.retrain.stage import FinalWork, retrain
+from search.run_search import Work, resume, search
 from search.storage import lease, mirror
 
 lease.LEASE_S, lease.BEAT_S, lease.SETTLE_S = 3.0, 0.5, 0.2

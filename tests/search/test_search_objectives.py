@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from owkd.config import parse_config
-from search.objectives import Judge, front_of, judge_curve, ranked, violations
+from search.trials.objective import Judge, front_of, judge_curve, ranked, violations
 
 
 def search_of(**search):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from search.overview import Ended, Overview
+from search.tensorboard.summary import Ended, Overview
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 
 from owkd.config import Config, parse_config
-from search import packing, preparation
-from search.packing import CONTEXT_BYTES, hold_to_share, largest_trial, memory_fraction, share_for
-from search.share import Share
+from search.execution import gpu_packing as packing
+from search.execution import stage as preparation
+from search.execution.gpu_packing import CONTEXT_BYTES, hold_to_share, largest_trial, memory_fraction, share_for
+from search.execution.resources import Share
 
 GB = 2**30
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from search.comparison import Comparison, ComparisonRow, Spread
-from search.paired import Paired, adjusted, holm, p_text, paired_test
+from search.retrain.comparison import Comparison, ComparisonRow, Spread
+from search.retrain.significance import Paired, adjusted, holm, p_text, paired_test
 
 PAIRS = [("Fold1", 0), ("Fold1", 1), ("Fold2", 0)]
 

@@ -14,11 +14,11 @@ from owkd.config import Reading, SamplerConfig, SchedulerConfig, SearchConfig, p
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
-from search import plan as planning
-from search.halving import expected_steps, halving_steps
-from search.plan import make_plan, mistakes
-from search.space import single
-from search.wording import objectives_in_words, range_of, sampler_in_words, scheduler_in_words
+from search.planning import plan as planning
+from search.planning.plan import make_plan, mistakes
+from search.planning.wording import objectives_in_words, range_of, sampler_in_words, scheduler_in_words
+from search.schedulers.asha_savings import expected_steps, halving_steps
+from search.space.parameters import single
 
 __all__ = ["root"]
 

@@ -17,10 +17,10 @@ from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.run import run
-from search.folder import RunFolder, trial_name
-from search.runner import search
-from search.space import single
-from search.store import read_epochs
+from search.results.tables import read_epochs
+from search.run_search import search
+from search.runs.layout import RunFolder, trial_name
+from search.space.parameters import single
 
 
 def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_path: Path, connect) -> None:

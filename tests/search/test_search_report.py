@@ -15,18 +15,18 @@ from PIL import Image
 
 from launch.cli import run_command
 from owkd.config import parse_config
-from search.comparison import Comparison, ComparisonRow, Spread
-from search.folder import RunFolder, trial_name
-from search.paired import Paired
-from search.panels import CURVES
 from search.report import write_report
 from search.report.figures import pareto, ranking
 from search.report.gather import gather
 from search.report.importance import importances
-from search.report.words import cost, failures, headline, status
-from search.retrain_tables import COMPARISON_FIELDS, MODEL_FIELDS
-from search.runs import create
-from search.store import write_table
+from search.report.text import cost, failures, headline, status
+from search.results.tables import write_table
+from search.retrain.comparison import Comparison, ComparisonRow, Spread
+from search.retrain.significance import Paired
+from search.retrain.tables import COMPARISON_FIELDS, MODEL_FIELDS
+from search.runs.layout import RunFolder, trial_name
+from search.runs.manifest import create
+from search.tensorboard.panels import CURVES
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},

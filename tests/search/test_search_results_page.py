@@ -15,12 +15,12 @@ from fake_training import fake_config, fake_evaluate, fake_run
 from rich.console import Console
 
 from owkd.config import parse_config
-from search.desk import SearchDesk
-from search.retrain import FinalWork, retrain
-from search.runs import create
-from search.share import Share
-from search.study import Study
-from search.trainable import Message, work
+from search.execution.resources import Share
+from search.execution.worker import Message, work
+from search.recorder import SearchDesk
+from search.retrain.stage import FinalWork, retrain
+from search.runs.manifest import create
+from search.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -56,8 +56,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inline_jobs(desk)
     desk.board.close_all()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.retrain.run_jobs", inline_jobs)
-        patch.setattr("search.retrain.examine", inline_examination)
+        patch.setattr("search.retrain.stage.run_jobs", inline_jobs)
+        patch.setattr("search.retrain.stage.examine", inline_examination)
         final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     return home

@@ -20,14 +20,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
-from search.comparison import Spread
-from search.contenders import contenders, models_of
-from search.paired import CAVEAT
-from search.retrain import FinalWork, retrain
-from search.runner import Work, search
-from search.runs import create
-from search.study import TrialView
-from search.trainable import Message, work
+from search.execution.worker import Message, work
+from search.retrain.candidates import contenders, models_of
+from search.retrain.comparison import Spread
+from search.retrain.significance import CAVEAT
+from search.retrain.stage import FinalWork, retrain
+from search.run_search import Work, search
+from search.runs.manifest import create
+from search.study.study import TrialView
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")
@@ -241,7 +241,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
             work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
             desk.stopped(job.key, sent[-1])
 
-    monkeypatch.setattr("search.retrain.run_jobs", run_jobs)
+    monkeypatch.setattr("search.retrain.stage.run_jobs", run_jobs)
 
 
 @pytest.mark.usefixtures("inline")

@@ -19,13 +19,13 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import parse_config
-from search.contenders import contenders
-from search.desk import SearchDesk
-from search.retrain import FinalWork, retrain
-from search.runs import create, open_run
-from search.share import Share
-from search.study import Study
-from search.trainable import Message, work
+from search.execution.resources import Share
+from search.execution.worker import Message, work
+from search.recorder import SearchDesk
+from search.retrain.candidates import contenders
+from search.retrain.stage import FinalWork, retrain
+from search.runs.manifest import create, open_run
+from search.study.study import Study
 
 EPOCHS = 4
 MODELS = 1 + 2
@@ -37,7 +37,7 @@ from pathlib import Path
 from rich.console import Console
 from fake_training import fake_evaluate, fake_run
 from launch.local import _local
-from search.retrain import FinalWork, retrain
+from search.retrain.stage import FinalWork, retrain
 
 retrain(Path(sys.argv[1]), connect=partial(_local, cpus=2), console=Console(), work=FinalWork(fake_run, fake_evaluate))
 """
@@ -130,8 +130,8 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         history[0]["val/mAP"] = 0.999
         path.write_text(json.dumps(history))
 
-    monkeypatch.setattr("search.retrain.run_jobs", inline_jobs)
-    monkeypatch.setattr("search.retrain.examine", inline_examination)
+    monkeypatch.setattr("search.retrain.stage.run_jobs", inline_jobs)
+    monkeypatch.setattr("search.retrain.stage.examine", inline_examination)
     final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     _, config, _ = open_run(run)

@@ -18,13 +18,13 @@ from tensorboard.plugins.hparams import metadata
 
 from owkd.config import parse_config
 from owkd.errors import ConfigError, OwkdError, UserError
-from search.driving import driving
-from search.folder import RunFolder
-from search.listing import list_trials
-from search.runner import Work, resume, search
-from search.runs import open_run
-from search.store import read_epochs, read_trials
-from search.study import Study
+from search.results.listing import list_trials
+from search.results.tables import read_epochs, read_trials
+from search.run_search import Work, resume, search
+from search.runs.layout import RunFolder
+from search.runs.lock import driving
+from search.runs.manifest import open_run
+from search.study.study import Study
 
 TRIALS = 14
 FATES = {
@@ -303,7 +303,7 @@ def test_a_space_that_names_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_what_the_desk_raises_ends_the_search(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk, for one, is no failure of the trial that happened to report."""
-    from search.store import Store
+    from search.results.tables import Store
 
     def full(*_: object) -> bool:
         raise OSError("No space left on device")

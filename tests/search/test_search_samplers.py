@@ -11,10 +11,10 @@ import pytest
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from owkd.config import parse_config
-from search.gaussian import ONE_IN, GaussianSampler
-from search.samplers import GP_TRIALS, _CmaEs, sampler_for, sampler_name, startup_trials
-from search.space import distributions
-from search.study import Ending, Study
+from search.samplers.gp import ONE_IN, GaussianSampler
+from search.samplers.selection import GP_TRIALS, _CmaEs, sampler_for, sampler_name, startup_trials
+from search.space.parameters import distributions
+from search.study.study import Ending, Study
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from owkd.config import parse_config
-from search.schedulers import Brackets, Informed, scheduler_for
+from search.schedulers.resumable import Brackets, Informed, scheduler_for
 
 
 def config_of(**changes):

@@ -12,12 +12,12 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
 from owkd.config import parse_config
-from search.desk import SearchDesk
-from search.listing import list_trials
-from search.objectives import Judgement
-from search.runs import create
-from search.study import Ending, Study
-from search.trainable import work
+from search.execution.worker import work
+from search.recorder import SearchDesk
+from search.results.listing import list_trials
+from search.runs.manifest import create
+from search.study.study import Ending, Study
+from search.trials.objective import Judgement
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owkd.config import parse_config, with_values
-from search.space import columns, describe, distributions, flatten, published_point, resolve, suggest
+from search.space.parameters import columns, describe, distributions, flatten, published_point, resolve, suggest
 
 TEACHERS = "distill.teacher_weights"
 STAGES = "distill.stage_weights"

@@ -16,8 +16,8 @@ from owkd.errors import OwkdError, UserError
 from search.storage import lease, mirror
 from search.storage.address import Address
 from search.storage.mirror import Mirror
-from search.storage.place import Place, Stat
-from search.storage.workplace import local_copy, workplace
+from search.storage.object_store import Place, Stat
+from search.storage.worker_scratch import local_copy, workplace
 
 
 @pytest.fixture(autouse=True)
@@ -354,7 +354,7 @@ def test_what_a_killed_worker_left_is_swept(address: Address, tmp_path: Path, mo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = """
 import os
-from search.storage.workplace import scratch
+from search.storage.worker_scratch import scratch
 with scratch() as folder:
     print(folder, flush=True)
     os.kill(os.getpid(), 9)

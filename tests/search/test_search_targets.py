@@ -23,8 +23,8 @@ from owkd.training import target_building
 from owkd.training.prepare import open_fold
 from owkd.training.target_building import Site, targets_for
 from owkd.training.targets import StoredTargets, plan_targets
-from search import targets
-from search.targets import build_targets, wanted
+from search.execution import teacher_targets as targets
+from search.execution.teacher_targets import build_targets, wanted
 
 SPACE = {"distill.gram": {"type": "float", "low": 1e-5, "high": 1e-3}}
 

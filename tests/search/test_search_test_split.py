@@ -18,10 +18,10 @@ from split_watch import unwatch, watch, watched_evaluate, watched_train
 from owkd.config import Config, Reading
 from owkd.data.synthetic import DATASET, write_dataset
 from owkd.training.teacher import train_teacher
-from search.plan import make_plan, mistakes
+from search.planning.plan import make_plan, mistakes
 from search.rerun import rerun
-from search.retrain import FinalWork, retrain
-from search.runner import Work, search
+from search.retrain.stage import FinalWork, retrain
+from search.run_search import Work, search
 
 ROOT = Path(__file__).parents[2]
 FINAL = FinalWork(watched_train, watched_evaluate)
@@ -121,7 +121,7 @@ def test_only_the_examination_names_the_split() -> None:
         keys = {id(key) for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
         words = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value == "test")
         found |= {name for word in words if id(word) not in keys}
-    assert found == {"search/examination.py"}
+    assert found == {"search/retrain/test_evaluation.py"}
 
 
 def test_who_may_read_any_split_is_known() -> None:
@@ -133,10 +133,10 @@ def test_who_may_read_any_split_is_known() -> None:
             if isinstance(node, ast.ImportFrom) and wanted & {alias.name for alias in node.names}:
                 users.add(name)
     assert users == {
-        "launch/published.py",  # `owkd run`: train, validate, test, as published
-        "launch/tables.py",  # `owkd evaluate`
+        "launch/published/run.py",  # `owkd run`: train, validate, test, as published
+        "launch/output/tables.py",  # `owkd evaluate`
         "owkd/data/check.py",  # `owkd data check`: looks for people who are in two splits
         "owkd/data/folds.py",  # makes splits
-        "search/examination.py",
-        "search/retrain.py",  # hands it to the examination
+        "search/retrain/test_evaluation.py",
+        "search/retrain/stage.py",  # hands it to the examination
     }

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from search import trial_files
-from search.trial_files import TrialFiles
+from search.results import parquet as trial_files
+from search.results.parquet import TrialFiles
 
 SCHEMA = pa.schema([("trial", pa.int64()), ("epoch", pa.int64())])
 EXPECTED = [(trial, epoch) for trial in range(6) for epoch in range(3)]

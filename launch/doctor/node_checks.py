@@ -1,0 +1,133 @@
+"""What is wrong with a node: its own answer held against the driver's, with a remedy for each fault.
+
+Like `node_facts`, Ray carries this module's source to nodes with another owkd, or with none: it imports nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from launch.doctor.node_facts import FAILED, Facts, Question, look
+
+CLOCK_SKEW_S = 5.0
+FREE_DISK_BYTES = 2 * 2**30
+"""Ray spills objects and keeps logs on it; below, a trial fails in ways that are hard to read"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node and what it said."""
+
+    address: str
+    facts: Facts | None
+    """None: no answer"""
+    silence: str = ""
+    """why there is no answer"""
+    skew_s: float = 0.0
+    """its clock minus the driver's"""
+    gpus: int = 0
+    """as Ray counts them"""
+    storage_seen: bool = True
+    """whether the driver sees what the node wrote"""
+
+    @property
+    def name(self) -> str:
+        """How a person finds it."""
+        return f"{self.facts['host']} ({self.address})" if self.facts else self.address
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What keeps a node from serving."""
+
+    node: str
+    column: str
+    """of the table of nodes, that it belongs to"""
+    text: str
+    """rule, value and remedy"""
+
+
+def faults_of(expected: Facts, node: Node) -> Iterator[Fault]:
+    """What is wrong with a node, held against the driver's own answer."""
+    if node.facts is None:
+        text = f"the node must answer, but {node.silence}; do look at its Ray logs, or take it out (ray stop)"
+        yield Fault(node.name, "answer", text)
+        return
+    for package, wanted in expected["versions"].items():
+        got = node.facts["versions"].get(package, "not installed")
+        if got != wanted:
+            yield Fault(
+                node.name,
+                package,
+                f"{package} must be {wanted} as on the driver, but got {got}; do install it there and start its Ray "
+                "again: owkd cluster up does both",
+            )
+    yield from _hardware_faults(node, node.facts)
+    for name, wanted in expected["files"].items():
+        yield from _file_fault(node, name, wanted, node.facts["files"].get(name, FAILED + "it was not looked at"))
+    yield from _storage_fault(node, node.facts)
+
+
+def faults_here(question: Question, expected: Facts) -> str:
+    """On a worker of Ray: what is wrong with its node, for people; empty when nothing is. Clocks are not compared."""
+    import ray
+
+    gpus = len(ray.get_gpu_ids())
+    facts = look({**question, "gpus": gpus > 0})
+    node = Node(ray.util.get_node_ip_address(), facts, gpus=gpus)
+    return "; and ".join(f"{fault.node}: {fault.text}" for fault in faults_of(expected, node))
+
+
+def _storage_fault(node: Node, facts: Facts) -> Iterator[Fault]:
+    got = facts["files"].get("storage", "")
+    if got.startswith(FAILED) or not node.storage_seen:
+        reason = got.removeprefix(FAILED) if got.startswith(FAILED) else "the driver does not see its file"
+        yield Fault(
+            node.name,
+            "storage",
+            f"the place of runs must be one that every node reads and writes, but {reason}; do mount the folder there, "
+            "see to the store's network and credentials there, or name another with --runs",
+        )
+
+
+def _hardware_faults(node: Node, facts: Facts) -> Iterator[Fault]:
+    if len(facts["gpus"]) < node.gpus:
+        reason = f": {facts['gpu_error']}" if facts["gpu_error"] else ""
+        yield Fault(
+            node.name,
+            "GPUs",
+            f"torch must see the {node.gpus} GPUs that Ray counts, but sees {len(facts['gpus'])}{reason}; do install "
+            f"an NVIDIA driver that serves CUDA {facts['versions'].get('cuda', 'none')}",
+        )
+    for folder, free in facts["disk_free"].items():
+        if free < FREE_DISK_BYTES:
+            yield Fault(
+                node.name,
+                "disk",
+                f"{folder} must have {FREE_DISK_BYTES / 2**30:.0f} GiB free, but has {free / 2**30:.1f}; do make room",
+            )
+    if abs(node.skew_s) > CLOCK_SKEW_S:
+        yield Fault(
+            node.name,
+            "clock",
+            f"the clock must agree with the driver's within {CLOCK_SKEW_S:.0f} s, but is off by {node.skew_s:+.1f} s; "
+            "do run a time service (chrony, systemd-timesyncd)",
+        )
+
+
+def _file_fault(node: Node, name: str, wanted: str, got: str) -> Iterator[Fault]:
+    kind = name.partition(" ")[0]
+    if got.startswith(FAILED):
+        yield Fault(
+            node.name,
+            kind,
+            f"{name} must be readable, but {got.removeprefix(FAILED)}; do put it under the same path there",
+        )
+    elif got != wanted:
+        yield Fault(
+            node.name,
+            kind,
+            f"{name} must be the driver's ({wanted[:12]}), but got {got[:12]}; do copy it again, keeping times "
+            "(rsync -a), or share one folder",
+        )

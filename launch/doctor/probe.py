@@ -1,0 +1,61 @@
+"""Whether driver and nodes see each other's files where runs will lie: a folder, or a store that pyarrow.fs knows."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from launch.doctor import node_facts
+from launch.doctor.node_facts import FAILED, Facts, Storage
+from owkd.errors import UserError
+from search.storage.address import Address
+from search.storage.object_store import Place
+
+
+@contextmanager
+def marked(runs: Address | None) -> Iterator[Storage | None]:
+    """A folder in the place of runs with a word of the driver's in it, removed at the end. Raises `UserError`."""
+    if runs is None:
+        yield None
+        return
+    place = runs if runs.remote else _existing(runs)
+    folder, word = place / f".owkd-doctor-{secrets.token_hex(6)}", secrets.token_hex(16)
+    try:
+        if not folder.remote:
+            folder.path.mkdir()
+        Place.at(folder).write("driver", word.encode())
+    except OSError as error:
+        raise UserError(
+            f"the place of runs must be writable, but got {place} on {socket.gethostname()} "
+            f"({error.strerror or error}); do change --runs{', or see to its credentials' if runs.remote else ''}"
+        ) from error
+    try:
+        yield str(folder), "driver", word
+    finally:
+        with suppress(OSError):
+            Place.at(folder).remove("")
+
+
+def answered(storage: Storage | None, facts: Facts) -> bool:
+    """Whether the driver sees the file that a node says it wrote."""
+    if storage is None:
+        return True
+    name = facts["files"].get("storage", FAILED)
+    if name.startswith(FAILED):
+        return False
+    place = Place.at(Address.of(storage[0]))
+    deadline = time.monotonic() + node_facts.STORAGE_WAIT_S
+    while not (seen := place.has(name)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return seen
+
+
+def _existing(runs: Address) -> Address:
+    """The folder that runs will be made in."""
+    path = runs.path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return Address(str(path))

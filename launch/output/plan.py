@@ -1,0 +1,150 @@
+"""The page of `owkd plan`: what a search would do, how long it takes, how much room; or its mistakes."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from launch.output.console import console
+from owkd.config import Reading
+from owkd.errors import ConfigError
+from search.planning.plan import Plan, make_plan, mistakes
+from search.planning.wording import objectives_in_words, sampler_in_words, scheduler_in_words
+from search.space.parameters import describe
+
+
+def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
+    """Prints the plan as a page or as JSON. Raises `ConfigError` naming every mistake at once."""
+    found = mistakes(reading, runs)
+    if found:
+        raise ConfigError(found, reading.source)
+    plan = make_plan(reading.whole(), runs, measure=measure)
+    if form == "json":
+        json.dump(plan.to_dict(), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return
+    for part in page(plan):
+        console.print(part)
+
+
+def page(plan: Plan) -> Iterator[RenderableType]:
+    """The parts of the page; readable at 80 columns."""
+    yield Text(f"Plan of {plan.run}: no mistake found, nothing started", style="bold")
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(no_wrap=True, style="cyan")
+    lines.add_column(overflow="fold")
+    for label, text in (*_work_lines(plan), *_cost_lines(plan)):
+        lines.add_row(label, text)
+    yield lines
+    yield _space_table(plan)
+    yield Text("Three draws from it, as a random search would make them", style="bold")
+    draws = Table.grid(padding=(0, 1))
+    for number, values in enumerate(plan.draws, start=1):
+        draws.add_row(str(number), describe(values))
+    yield draws
+    for note in plan.notes:
+        yield Text(f"Note: {note}", style="yellow")
+
+
+def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    config = plan.config
+    data, search = config.data, config.search
+    for fold in plan.folds:
+        yield (
+            f"data {fold.fold}",
+            f"{fold.images:,} images of {fold.people} people to train on, {fold.validation_images:,} to validate with; "
+            f"{data.dataset}, {data.image_size} px",
+        )
+    yield "teacher", f"{config.teacher.checkpoint}"
+    parts = len(data.folds) * len(search.seeds or (0,))
+    which = f"{', '.join(data.folds)}; seed {', '.join(map(str, search.seeds or (config.train.seed,)))}"
+    yield (
+        "search",
+        f"{search.trials} trials x {_many(parts, 'part')} ({which}) x {plan.epochs.trial // parts} epochs = "
+        f"{plan.epochs.search:,} epochs; trial 0 is the published setting",
+    )
+    yield "objective", objectives_in_words(config)
+    yield "sampler", sampler_in_words(search)
+    yield "scheduler", scheduler_in_words(search.scheduler)
+    retrain = config.retrain
+    folds = len(retrain.folds or data.folds)
+    yield (
+        "final stage",
+        f"{retrain.top_k} best + 2 baselines, x {_many(folds, 'fold')} x {_many(retrain.seeds, 'seed')} x "
+        f"{retrain.epochs or config.train.epochs} epochs = {plan.epochs.retrain:,} epochs",
+    )
+
+
+def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "here", plan.share.describe() if plan.share else f"no trial fits: {plan.no_share}"
+    epoch = plan.epoch
+    if epoch is None:
+        yield "an epoch", "not measured (--no-measure)"
+    else:
+        validation = _duration(epoch.validation_images * epoch.image_s)
+        yield (
+            "an epoch",
+            f"{_duration(epoch.seconds)} on {epoch.device}: {epoch.steps} steps of {1000 * epoch.step_s:.3g} ms "
+            f"(median of {epoch.measured}{'' if epoch.stored else ', teacher included'}), validation {validation}; "
+            "measured with nothing beside it",
+        )
+    name = plan.config.search.scheduler.name
+    yield "time", f"search, at most: {_cost(plan, plan.epochs.search)}"
+    expected = plan.epochs.expected
+    if expected is None:
+        yield "", f"what {name} saves of it is not estimated"
+    elif expected < plan.epochs.search:
+        yield (
+            "",
+            f"search, with {name} about: {_cost(plan, expected)}; an estimate, for trials in random order that keep "
+            "their ranks",
+        )
+    yield "", f"final stage: {_cost(plan, plan.epochs.retrain)}"
+    if plan.targets_s:
+        yield "", f"before the first trial, the teacher's targets once: {_duration(plan.targets_s)}"
+    room = plan.room
+    yield (
+        "disk",
+        f"at most {_size(room.run)} for the run: checkpoints {_size(room.checkpoints.search)} in the search and "
+        f"{_size(room.checkpoints.retrain)} in the final stage, tables, events and pictures {_size(room.tables)}; "
+        + ("the store does not say how much is free" if room.free is None else f"{_size(room.free)} are free"),
+    )
+    targets = f", teacher's targets {_size(room.targets)}" if room.targets else ""
+    yield "", f"shared by all searches on the data: decoded images {_size(room.images)}{targets}"
+
+
+def _space_table(plan: Plan) -> Table:
+    table = Table(title="Searched", title_justify="left", title_style="bold")
+    for name in ("field", "kind", "range", "published"):
+        table.add_column(name, overflow="fold", no_wrap=name == "field")
+    for entry in plan.space:
+        table.add_row(entry.name, entry.kind, entry.range, entry.published)
+    return table
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _cost(plan: Plan, epochs: float) -> str:
+    hours, spent = plan.hours(epochs), plan.device_hours(epochs)
+    if hours is None or spent is None:
+        return f"{epochs:,.0f} epochs"
+    return f"{_duration(3600 * hours)}, {spent[0]:.3g} {spent[1]} ({epochs:,.0f} epochs)"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"

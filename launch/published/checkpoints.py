@@ -1,0 +1,58 @@
+"""Checkpoints of the published code, in and out, and what a user should know of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from launch.output.console import console
+from owkd.errors import UserError
+from owkd.models.published_files import export_published, import_teacher
+
+
+def import_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
+    """Imports a teacher and says what was found and what was passed over. Raises as `import_teacher`."""
+    imported = import_teacher(files, out, image_size)
+    for network, names in imported.ignored.items():
+        if names:
+            console.print(f"{network}: ignored {', '.join(names)}", soft_wrap=True)
+    info = imported.info
+    depths = ", ".join(map(str, info.shape.depths))
+    console.print(
+        f"teacher of {info.num_classes} identities, preset {imported.preset or 'none'} (depths {depths})",
+        soft_wrap=True,
+    )
+    console.print(f"written: {out}", soft_wrap=True)
+
+
+def export_files(checkpoint: Path, out: Path) -> None:
+    """Exports a checkpoint and names the files. Raises as `export_published`."""
+    exported = export_published(checkpoint, out)
+    for file in exported.files:
+        console.print(f"written: {file}", soft_wrap=True)
+    if exported.head_initialised:
+        console.print(
+            "the checkpoint holds no stage-weight head (fixed weights): optimal_weights.pth is all zeros, which weighs "
+            "the stages equally",
+            soft_wrap=True,
+        )
+
+
+def export_as_onnx(checkpoint: Path, out: Path) -> None:
+    """Exports a checkpoint and says how near it is to PyTorch. Raises as `export_onnx`."""
+    from owkd.export import export_onnx
+
+    if out.is_dir():
+        raise UserError(
+            f"--out must name a file for --format onnx, but {out} is a folder; do give {out / 'student.onnx'}"
+        )
+    exported = export_onnx(checkpoint, out)
+    side = exported.image_size
+    console.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    console.print(f"input   images (batch, 3, {side}, {side}) float32, RGB in [0, 1]", soft_wrap=True)
+    console.print(
+        f"output  embeddings (batch, {exported.embedding_size}) float32; compare them by L2 distance", soft_wrap=True
+    )
+    console.print(
+        f"checked with ONNX Runtime: largest difference to PyTorch {exported.largest_difference:.1e}, where the "
+        f"largest entry is {exported.largest_entry:.2g}",
+        soft_wrap=True,
+    )

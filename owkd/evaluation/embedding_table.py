@@ -1,0 +1,72 @@
+"""Embeddings of any folder of images, as a table.
+
+Shapes: n images, S image size, D embedding size.
+"""
+
+import os
+import tempfile
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from launch.output.console import console
+from owkd.data.images import load_images
+from owkd.data.index import IMAGE_SUFFIXES, Split, identity_number
+from owkd.device import pick_device
+from owkd.errors import DataError
+from owkd.evaluation.embed import embed_images
+from owkd.files import written_whole
+from owkd.models.checkpoint import load_model
+
+SCHEMA = pa.schema([("path", pa.string()), ("identity", pa.int64()), ("embedding", pa.list_(pa.float32()))])
+
+
+def embed_folder(checkpoint: Path, folder: Path, out: Path) -> None:
+    """Embeds every image under `folder` and writes `out`: one row an image, in the order of the paths.
+
+    Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
+    by, or null; `embedding`. The file appears whole. Decoded images lie beside it meanwhile, (n, S, S, 3) bytes.
+    Raises `DataError` for a folder without images or with damaged ones, and `CheckpointError`.
+    """
+    paths = find_images(folder)
+    model, info = load_model(checkpoint)
+    device = pick_device("auto")
+    split = Split(folder, paths, np.zeros(len(paths), dtype=np.int64))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as cache:
+        pixels = load_images(split, info.image_size, Path(cache))
+        embeddings = embed_images(model.to(device).embed, pixels, device)
+        del pixels
+    with written_whole(out) as temporary:
+        pq.write_table(_table(folder, paths, embeddings), temporary)
+    console.print(f"{len(paths)} embeddings of {embeddings.shape[1]} numbers: {out}", soft_wrap=True)
+
+
+def find_images(folder: Path) -> tuple[str, ...]:
+    """Paths of all images under `folder`, relative to it, sorted; hidden files and folders are passed over.
+
+    Raises `DataError` when there is none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"FOLDER must be a folder of images, but got {folder}; do give one that exists")
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    shown = (path for path in below if not any(part.startswith(".") for part in path.parts))
+    paths = tuple(sorted(path.as_posix() for path in shown if (folder / path).is_file()))
+    if not paths:
+        raise DataError(f"a folder must hold images ({', '.join(sorted(IMAGE_SUFFIXES))}), but {folder} has none")
+    return paths
+
+
+def _table(folder: Path, paths: tuple[str, ...], embeddings: torch.Tensor) -> pa.Table:
+    """embeddings (n, D)"""
+    home = PurePosixPath(folder.resolve().as_posix())
+    columns = [
+        # A name may hold bytes that are no UTF-8; a table cannot.
+        pa.array([os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths], pa.string()),
+        pa.array([identity_number((home / path).parent.name) for path in paths], pa.int64()),
+        pa.array(list(embeddings.cpu().numpy()), pa.list_(pa.float32())),
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

@@ -1,0 +1,106 @@
+"""A node that joined after the search began: looked at by the first worker there, before it trains anything.
+
+The look is taken in the very process that would train, so that nothing comes between. A node that cannot serve gets
+its job back unharmed and no further ones; mended, with its Ray started again, it is a new node and is looked at anew.
+
+Ray carries this module's source to the workers, so that a node with another owkd, or with none, can say so: it imports
+nothing of ours at its top.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+UNFIT = "unfit"
+"""state of the message that sends a job back: its node cannot serve"""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How a node is looked at, and which need no look."""
+
+    look: bytes
+    """pickled, because a node may lack what it names: called there, it returns what is wrong, or nothing"""
+    known: frozenset[str]
+    """ids of nodes that were looked at before the search began"""
+
+
+@contextmanager
+def carried() -> Iterator[None]:
+    """While a search runs, its workers get this module by its source."""
+    import ray
+
+    module = sys.modules[__name__]
+    ray.cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def request(bundle: Mapping[str, float], left_out: str) -> Any:
+    """What one attempt takes of a machine, on any node but those that cannot serve (ids with commas between)."""
+    from ray import tune
+
+    if not left_out:
+        return tune.PlacementGroupFactory([dict(bundle)])
+    elsewhere = {"ray.io/node-id": f"!in({left_out})"}
+    return tune.PlacementGroupFactory([dict(bundle)], bundle_label_selector=[elsewhere])
+
+
+def enter(gate: Gate | None) -> None:
+    """In a task that is no trial: raises `OwkdError` on a node that joined later and cannot serve."""
+    import ray
+
+    if gate is None or ray.get_runtime_context().get_node_id() in gate.known:
+        return
+    if fault := pickle.loads(gate.look)():
+        from owkd.errors import OwkdError
+
+        raise OwkdError(fault)
+
+
+def work_behind_gate(payload: Mapping[str, Any], look: bytes, known: Collection[str], train: bytes) -> None:
+    """`work_for_ray` inside a Ray Tune trial, on a node that can serve; one that cannot says so and tries nothing.
+
+    `look` and `known` are those of a `Gate`, `train` a pickled `search.execution.worker.Train`.
+    """
+    import ray
+    from ray import tune
+
+    if ray.get_runtime_context().get_node_id() not in {*known, *payload["proven"].split(",")}:
+        fault = pickle.loads(look)()
+        if fault:
+            tune.report(refusal(payload["key"], fault))
+            return
+    from search.execution.worker import work_for_ray
+
+    work_for_ray(payload, pickle.loads(train))
+
+
+def refusal(key: str, fault: str) -> dict[str, Any]:
+    """A message (`search.execution.worker.Message`), from a node that may not have its class."""
+    return {
+        "key": key,
+        "state": UNFIT,
+        "step": 0,
+        "objective": float("nan"),
+        "fold": "",
+        "seed": 0,
+        "epoch": 0,
+        "metrics": (),
+        "replayed": False,
+        "sent_at": time.time(),
+        "host": socket.gethostname(),
+        "judged": (),
+        "best_step": 0,
+        "error_type": "UnfitNode",
+        "error_text": fault,
+    }

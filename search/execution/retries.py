@@ -1,0 +1,234 @@
+"""Attempts at jobs: how many are out, and what follows when one fails.
+
+| what happened                                     | counts against `search.max_failures` | what follows            |
+|---------------------------------------------------|--------------------------------------|-------------------------|
+| an exception; a worker that died on a living node | yes                                  | again, or it is over    |
+| a node that was lost or preempted                 | no                                   | again, wherever it fits |
+| a node that joined late and cannot serve          | no                                   | again, not on that node |
+| GPU memory exhausted on a share of a GPU          | no                                   | once on twice the share |
+
+Every attempt is a trial of its own to Ray Tune, which restarts nothing by itself. Jobs are asked of the desk only
+when a slot is free for them on the nodes that live at that moment: a node that joins gets jobs, and no proposal is
+drawn long before it can run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from search.execution.node_admission import UNFIT
+from search.execution.resources import Share
+from search.execution.worker import Job, Message
+
+DOUBT_S = 30.0
+"""a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""
+LOOK_S = 2.0
+"""between looks at the cluster's nodes"""
+PATIENCE_S = 30.0
+"""without any worker at work before people are told that the search waits"""
+
+
+class Desk(Protocol):
+    """Hands out jobs and hears about them."""
+
+    def next_job(self) -> Job | None:
+        """The next job; None when there is none at the moment. When no job is out, that is the end."""
+        ...
+
+    def started(self, key: str, gpu: float = 0.0) -> None:
+        """A worker starts (or restarts) a job on this share of a GPU."""
+        ...
+
+    def heard(self, message: Message) -> None:
+        """A message of a job, `crashed` ones included."""
+        ...
+
+    def stopped(self, key: str, last: Message) -> None:
+        """A job is over; the state of its last message is `running` when the scheduler stopped it."""
+        ...
+
+    def lost(self, key: str, error_text: str) -> None:
+        """A job is over because it failed more often than allowed."""
+        ...
+
+    def interrupted(self, key: str, why: str) -> None:
+        """A job lost its worker through no fault of its own, and will be started again."""
+        ...
+
+    def waiting(self, why: str) -> None:
+        """Jobs are there, but no worker has been at work for a while."""
+        ...
+
+
+class Nodes(Protocol):
+    """The cluster as it is now."""
+
+    def slots(self, without: Collection[str] = ()) -> int:
+        """How many jobs fit at a time, `without` some nodes."""
+        ...
+
+    def living(self) -> Collection[str]:
+        """Ids of the nodes that live."""
+        ...
+
+    def of_worker(self, worker: str) -> str | None:
+        """Id of the node that a worker runs or ran on, by the worker's actor id."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """A worker that died, on a node of which Ray does not yet say whether it lives."""
+
+    job: Job
+    node: str | None
+    error_text: str
+    until: float
+
+
+class Attempts:
+    """The jobs that are out, those that go out again, and those of which nobody knows yet."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        share: Share,
+        max_failures: int,
+        nodes: Nodes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.over = False
+        """the desk had no job left when none was out"""
+        self.left_out: set[str] = set()
+        """ids of nodes that cannot serve"""
+        self.proven: set[str] = set()
+        """ids of nodes on which something trained"""
+        self._desk = desk
+        self._share = share
+        self._max_failures = max_failures
+        self._nodes = nodes
+        self._clock = clock
+        self._out: dict[str, Job] = {}
+        self._workers: dict[str, str] = {}
+        self._again: deque[Job] = deque()
+        self._doubts: list[_Doubt] = []
+        self._failures: Counter[str] = Counter()
+        self._slots = nodes.slots()
+        self._looked = self._idle_since = clock()
+        self._said = ""
+
+    def next(self) -> Job | None:
+        """The job that goes out now; None when there is none, or no room for it."""
+        self.settle()
+        if self._taken() >= self._slots:
+            return None
+        job = self._again.popleft() if self._again else self._new()
+        if job is None:
+            self.over = not self._out and not self._doubts
+            return None
+        self._out[job.key] = job
+        return job
+
+    def settle(self) -> None:
+        """Looks at the cluster from time to time, and acts on what is certain by now."""
+        now = self._clock()
+        if now - self._looked >= LOOK_S:
+            self._looked = now
+            self._slots = self._nodes.slots(self.left_out)
+            doubts, self._doubts = self._doubts, []
+            for doubt in doubts:
+                self._decide(doubt)
+        if not self._workers and now - self._idle_since >= PATIENCE_S:
+            one = self._share.describe_one()
+            why = "none is free" if self._slots else f"no node holds a trial ({one}) now"
+            if why != self._said:
+                self._said = why
+                self._desk.waiting(why)
+
+    def started(self, key: str, worker: str) -> None:
+        """A worker (its actor id) takes up a job."""
+        self._workers[key] = worker
+        self._said = ""
+        self._desk.started(key, self._out[key].gpu or self._share.gpu)
+
+    def proved(self, key: str) -> None:
+        """A job was heard to train: its node serves."""
+        node = self._nodes.of_worker(self._workers[key])
+        if node is not None:
+            self.proven.add(node)
+
+    def ended(self, key: str, last: Message | None) -> None:
+        """A worker is through with a job, by itself or because the scheduler stopped it."""
+        worker = self._workers.get(key)
+        job = self._leave(key)
+        if last is None:
+            self._failed(job, "the worker ended without a word")
+        elif last.state == UNFIT:
+            self._leave_out(job, worker, last.error_text or "")
+        elif last.state == "out_of_memory" and 0 < self._share.gpu < 1 and job.gpu is None:
+            self._again.append(replace(job, gpu=min(1.0, 2 * self._share.gpu)))
+        else:
+            self._failures.pop(key, None)
+            self._desk.stopped(key, last)
+
+    def failed(self, key: str, error_text: str) -> None:
+        """A job raised an exception."""
+        self._failed(self._leave(key), error_text)
+
+    def fell(self, key: str, error_text: str, *, preempted: bool = False) -> None:
+        """The worker of a job died: with its node, or on its own."""
+        worker = self._workers.get(key)
+        node = self._nodes.of_worker(worker) if worker else None
+        job = self._leave(key)
+        if preempted:
+            self._lost_node(job)
+        else:
+            self._decide(_Doubt(job, node, error_text, self._clock() + DOUBT_S))
+
+    def _decide(self, doubt: _Doubt) -> None:
+        if doubt.node is not None and doubt.node not in self._nodes.living():
+            self._lost_node(doubt.job)
+        elif self._clock() >= doubt.until or doubt.node is None:
+            self._failed(doubt.job, doubt.error_text)
+        else:
+            self._doubts.append(doubt)
+
+    def _leave_out(self, job: Job, worker: str | None, why: str) -> None:
+        node = self._nodes.of_worker(worker) if worker else None
+        if node is not None:
+            self.left_out.add(node)
+            self._slots = self._nodes.slots(self.left_out)
+        self._desk.interrupted(job.key, f"its node is left out until it is mended and its Ray started again: {why}")
+        self._again.append(job)
+
+    def _lost_node(self, job: Job) -> None:
+        self._desk.interrupted(job.key, "its node is gone")
+        self._again.append(job)
+
+    def _failed(self, job: Job, error_text: str) -> None:
+        self._failures[job.key] += 1
+        if self._failures[job.key] > self._max_failures:
+            del self._failures[job.key]
+            self._desk.lost(job.key, error_text)
+        else:
+            self._again.append(job)
+
+    def _leave(self, key: str) -> Job:
+        if self._workers.pop(key, None) and not self._workers:
+            self._idle_since = self._clock()
+        return self._out.pop(key)
+
+    def _new(self) -> Job | None:
+        job = self._desk.next_job()
+        if job is None or job.gpu is None or 0 < self._share.gpu < job.gpu <= 1:
+            return job
+        return replace(job, gpu=None)  # an earlier driver's share says nothing new here
+
+    def _taken(self) -> int:
+        """Slots of the jobs that are out: one that was given a larger share of a GPU takes several."""
+        share = self._share.gpu
+        return sum(max(1, round(job.gpu / share)) if job.gpu and share else 1 for job in self._out.values())

@@ -1,0 +1,253 @@
+"""Ray Tune, reduced to what it is good at here: placing jobs on machines, stopping them, carrying messages.
+
+Nothing of Tune's own memory is used: no restore, no retries, no checkpoints, no loggers. A `Desk` decides what runs
+next and hears what happens; it lives in the driver, and Tune calls it from one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from search.execution.node_admission import Gate, carried, request, work_behind_gate
+from search.execution.resources import LiveNodes, Share
+from search.execution.retries import Attempts, Desk
+from search.execution.worker import Message, Train, work_for_ray
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors are ours to show
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C raises KeyboardInterrupt, as everywhere else
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots are never read
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # how many are out at a time is ours to say
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def run_jobs(
+    desk: Desk,
+    *,
+    train: Train,
+    share: Share,
+    scheduler: TrialScheduler | None,
+    max_failures: int,
+    scratch: Path,
+    gate: Gate | None = None,
+) -> None:
+    """Runs jobs until the desk has no more. Ray must be connected. `gate`: how nodes that join later are looked at.
+
+    What the desk raises ends the run and is raised here. Ctrl-C raises `KeyboardInterrupt` at once; jobs under way
+    end with their driver's connection.
+    """
+    os.environ.update(ENVIRONMENT)
+    attempts = Attempts(desk, share, max_failures, LiveNodes(share))
+    ears = _Ears(desk, attempts)
+    tuner = tune.Tuner(
+        tune.with_resources(_trainable(train, gate), _request),
+        tune_config=tune.TuneConfig(
+            search_alg=_Hand(attempts, share, ears),
+            scheduler=scheduler or FIFOScheduler(),
+            num_samples=-1,
+            # A fresh process costs seconds of imports. On a GPU it is worth them: it gives all memory back.
+            reuse_actors=share.gpu == 0,
+            trial_name_creator=_job_key,
+            trial_dirname_creator=_job_key,
+        ),
+        run_config=tune.RunConfig(
+            name="jobs",
+            storage_path=str(scratch),
+            callbacks=[ears],
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    with _quiet_tune(), carried():
+        try:
+            tuner.fit()
+        except Exception:
+            if ears.failure is None:
+                raise
+    if ears.failure is not None:
+        raise ears.failure
+
+
+def _trainable(train: Train, gate: Gate | None) -> Any:
+    """What runs in a worker."""
+    if gate is None:
+        return tune.with_parameters(work_for_ray, train=train)
+    later = ray.cloudpickle.dumps(train)  # on a node that lacks what it names, only the gate can be opened
+    return tune.with_parameters(work_behind_gate, look=gate.look, known=gate.known, train=later)
+
+
+class _Hand(Searcher):
+    """Tune's way of asking for the next job. How many are out at a time is decided by `Attempts`."""
+
+    def __init__(self, attempts: Attempts, share: Share, ears: _Ears) -> None:
+        super().__init__()
+        self._attempts = attempts
+        self._share = share
+        self._ears = ears
+
+    def suggest(self, trial_id: str) -> Any:
+        if self._ears.failure is not None:
+            return Searcher.FINISHED
+        with self._ears.kept():
+            job = self._attempts.next()
+        if job is None:
+            return Searcher.FINISHED if self._attempts.over else None
+        # The job as one text: Tune copies, flattens and keeps every value that it can see.
+        return {
+            "key": job.key,
+            "job": json.dumps(asdict(job)),
+            "cpu": self._share.cpu,
+            "gpu": job.gpu or self._share.gpu,
+            "proven": ",".join(sorted(self._attempts.proven)),
+            "left_out": ",".join(sorted(self._attempts.left_out)),
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """`_Ears` hears it, which is also told the report on which a scheduler stopped the trial."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing of a searcher needs to outlive it."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing of a searcher needs to outlive it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("the study is what a search resumes from")
+
+    def __reduce__(self) -> Any:
+        return (_forgotten, ())
+
+
+class _Ears(tune.Callback):
+    """Tune's way of telling what happens."""
+
+    def __init__(self, desk: Desk, attempts: Attempts) -> None:
+        self._desk = desk
+        self._attempts = attempts
+        self._last: dict[str, Message] = {}
+        self._finished: list[Any] = []
+        self.failure: BaseException | None = None
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        with self.kept():
+            worker = trial.temporary_state.ray_actor
+            self._attempts.started(trial.config["key"], worker._actor_id.hex())
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        with self.kept():
+            message = Message.of(result)
+            if message.epoch and message.key not in self._last:
+                self._attempts.proved(message.key)
+            self._last[message.key] = message
+            self._desk.heard(message)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        with self.kept():
+            key = trial.config["key"]
+            self._finished.append(trial)
+            self._attempts.ended(key, self._last.pop(key, None))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        with self.kept():
+            key = trial.config["key"]
+            self._finished.append(trial)
+            self._last.pop(key, None)
+            error = _error(trial)
+            if isinstance(error, RayActorError) and not error.actor_init_failed:
+                self._attempts.fell(key, _error_text(trial), preempted=error.preempted)
+            else:
+                self._attempts.failed(key, _error_text(trial))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        with self.kept():
+            self._attempts.settle()
+        for trial in self._finished:
+            trials.remove(trial)
+            _empty(trial)
+        self._finished.clear()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps what the desk raises: Tune would take it for a failure of the trial and go on."""
+        try:
+            yield
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
+
+    def get_state(self) -> None:
+        """Nothing of it needs to outlive the driver."""
+
+    def __reduce__(self) -> Any:
+        return (_forgotten, ())
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train", "ray.air")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _request(payload: Mapping[str, Any]) -> tune.PlacementGroupFactory:
+    """What one attempt takes of a machine."""
+    bundle = {"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}
+    asked: tune.PlacementGroupFactory = request(bundle, payload["left_out"])
+    return asked
+
+
+def _empty(trial: Any) -> None:
+    """Drops what Tune would keep of a trial that is over: it has no use for it, and a search has thousands."""
+    trial.config.clear()
+    trial.evaluated_params = {}
+    trial.experiment_tag = ""
+    trial.run_metadata.last_result = {}
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}
+
+
+def _error(trial: Any) -> BaseException | None:
+    """What ended a trial; this process wrote it down a moment ago."""
+    path = trial.pickled_error_file
+    found = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+    return found if isinstance(found, BaseException) else None
+
+
+def _error_text(trial: Any) -> str:
+    path = trial.error_file
+    text = Path(path).read_text(encoding="utf-8", errors="replace").strip() if path and Path(path).exists() else ""
+    return text or "the worker died"
+
+
+def _forgotten() -> None:
+    """What a snapshot of Tune's holds in place of our desk, which only the driver has: snapshots are never read."""
+
+
+def _job_key(trial: Any) -> str:
+    return str(trial.config["key"]).replace("/", "-")

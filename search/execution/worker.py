@@ -1,0 +1,284 @@
+"""One job on one worker: a student trained part after part (a fold and a seed), every epoch told to the driver.
+
+A trial of the search and a model of the final stage are both jobs. What a job may do wrong is told apart here,
+where it happens: a loss that is not finite, a GPU without memory and input that does not fit end the job with a
+state of their own; anything else is told too and then raised, so that Ray starts the job again from its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from owkd.config import Config, parse_config
+from owkd.errors import DivergedError, UserError
+from search.storage.worker_scratch import workplace
+from search.trials.objective import Judge, Judgement
+from search.trials.states import State
+
+if TYPE_CHECKING:
+    from owkd.training.run import Epoch, Run
+
+ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed", "unfit"]
+"""`crashed` is not the end: the job is started again as often as `search.max_failures` allows; neither is `unfit`: its
+node cannot serve (`search.execution.node_admission`), and it goes elsewhere"""
+
+GIB = 2**30
+ERROR_TEXT_LIMIT = 4000
+"""characters; the end of a traceback says most"""
+
+
+class Train(Protocol):
+    """Trains one student on one fold, as `owkd.training.run.run` does."""
+
+    def __call__(
+        self,
+        config: Config,
+        report: Callable[[Epoch], None] | None = None,
+        *,
+        fold: str,
+        directory: Path,
+        seed: int | None = None,
+    ) -> Run: ...
+
+
+class Part(NamedTuple):
+    """One training of a job."""
+
+    fold: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        """Where its checkpoints are, below its job's directory."""
+        return root / f"seed-{self.seed}" / self.fold
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told to do: plain values, so that any Ray can carry it."""
+
+    key: str
+    """unique within a run; what the driver knows the job by"""
+    config: dict[str, Any]
+    parts: tuple[Part, ...]
+    """trained one after the other; the objective is their mean"""
+    directory: str
+    """path, or URI where the run lies in a store"""
+    gpu: float | None = None
+    """the share of a GPU that this job needs where the usual one was too small"""
+
+
+def parts_of(config: Config) -> tuple[Part, ...]:
+    """What one trial trains: every fold with the first seed, then every fold with the next."""
+    seeds = config.search.seeds or (config.train.seed,)
+    return tuple(Part(fold, seed) for seed in seeds for fold in config.data.folds)
+
+
+def final_state(state: ReportState) -> State:
+    """The state of a job that is over, by its last message: one that still ran was stopped by the scheduler."""
+    match state:
+        case "running":
+            return "pruned"
+        case "crashed" | "unfit":
+            return "error"
+        case _:
+            return state
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the driver hears: one epoch, or how the job came to an end."""
+
+    key: str
+    state: ReportState
+    step: int
+    """epochs since the start of the job, over all parts; of a failure: the epoch that failed"""
+    objective: float
+    """what the scheduler compares: the mean of the parts behind it and this epoch of the current part; NaN for a
+    failure"""
+    fold: str
+    seed: int
+    epoch: int
+    """1-based, within this part; 0 for a failure"""
+    metrics: tuple[tuple[str, float], ...]
+    """pairs, because Ray keeps statistics of every number at the top level for every trial"""
+    replayed: bool
+    sent_at: float
+    """seconds since the Unix epoch, on the worker"""
+    host: str
+    judged: tuple[tuple[str, float], ...] = ()
+    """what the job is worth if it ends here, by metric"""
+    best_step: int = 0
+    """of the epoch that it is judged by"""
+    error_type: str | None = None
+    error_text: str | None = None
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """None for a failure."""
+        return Judgement(self.objective, dict(self.judged), self.best_step) if self.judged else None
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Message:
+        """Takes a message out of what Ray added to it."""
+        return cls(**{name: result[name] for name in cls.__dataclass_fields__})
+
+
+def train_student(
+    config: Config,
+    report: Callable[[Epoch], None] | None = None,
+    *,
+    fold: str,
+    directory: Path,
+    seed: int | None = None,
+) -> Run:
+    """`owkd.training.run.run` on as many CPU threads as the trial was given."""
+    import torch
+
+    from owkd.training.run import run
+    from search.execution.gpu_packing import hold_to_share
+
+    torch.set_num_threads(max(1, int(config.search.resources.cpu)))
+    hold_to_share()
+    return run(config, report, fold=fold, directory=directory, seed=seed)
+
+
+def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], None]) -> None:
+    """Does one job (`Job` as a mapping) and sends a message after every epoch."""
+    job = Job(**{**payload, "parts": tuple(Part(*part) for part in payload["parts"])})
+    teller = _Teller(job, parse_config(job.config), send)
+    try:
+        for part in job.parts:
+            teller.enter(part)
+            with workplace(job.directory, part.folder(Path())) as place:
+                report = teller.after(place.save)
+                train(teller.config, report, fold=part.fold, directory=place.folder, seed=part.seed)
+            teller.leave()
+    except DivergedError as error:
+        teller.failed("diverged", error)
+    except UserError as error:  # the same input would be refused again
+        teller.failed("error", error)
+    except Exception as error:
+        if _is_out_of_memory(error):
+            teller.failed("out_of_memory", error, _gpu_memory())
+            return
+        teller.failed("crashed", error)
+        raise
+
+
+def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
+    """`work` inside a Ray Tune trial, with the job as JSON text in `payload["job"]`."""
+    import ray
+    from ray import tune
+
+    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    work(json.loads(payload["job"]), train=train, send=lambda message: tune.report(asdict(message)))
+
+
+class _Teller:
+    """Counts epochs over parts and turns them into messages."""
+
+    def __init__(self, job: Job, config: Config, send: Callable[[Message], None]) -> None:
+        self.job = job
+        self.config = config
+        self.judge = Judge(config.search)
+        self.total = len(job.parts) * config.train.epochs
+        self.part = job.parts[0]
+        self.before = 0
+        self.step = 0
+        self.host = socket.gethostname()
+        self.send = send
+
+    def enter(self, part: Part) -> None:
+        self.part = part
+
+    def after(self, save: Callable[[], None]) -> Callable[[Epoch], None]:
+        """Tells of an epoch once `save` has put it where any machine finds it."""
+
+        def report(epoch: Epoch) -> None:
+            save()
+            self.epoch(epoch)
+
+        return report
+
+    def leave(self) -> None:
+        self.before += self.config.train.epochs
+
+    def epoch(self, epoch: Epoch) -> None:
+        broken = [name for name in self.judge.names if not math.isfinite(epoch.metrics[name])]
+        if broken:  # Optuna takes no such number, and a scheduler would let the trial go on for ever
+            raise DivergedError(f"{', '.join(broken)} must be finite, but is not in epoch {epoch.epoch}")
+        judgement = self.judge.add(self.part, epoch.metrics)
+        self.step = self.before + epoch.epoch
+        self.send(
+            Message(
+                key=self.job.key,
+                state="complete" if self.step == self.total else "running",
+                step=self.step,
+                objective=judgement.decides,
+                fold=epoch.fold,
+                seed=epoch.seed,
+                epoch=epoch.epoch,
+                metrics=tuple((name, float(number)) for name, number in epoch.metrics.items()),
+                replayed=epoch.replayed,
+                sent_at=time.time(),
+                host=self.host,
+                judged=tuple(judgement.values.items()),
+                best_step=judgement.step,
+            )
+        )
+
+    def failed(self, state: ReportState, error: Exception, note: str = "") -> None:
+        text = (str(error) if isinstance(error, UserError | DivergedError) else _text(error)) + note
+        self.send(
+            Message(
+                key=self.job.key,
+                state=state,
+                step=self.step + 1,
+                objective=math.nan,
+                fold=self.part.fold,
+                seed=self.part.seed,
+                epoch=0,
+                metrics=(),
+                replayed=False,
+                sent_at=time.time(),
+                host=self.host,
+                error_type=type(error).__name__,
+                error_text=text[-ERROR_TEXT_LIMIT:],
+            )
+        )
+
+
+def _text(error: Exception) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def _gpu_memory() -> str:
+    """The last line of an out-of-memory text: what this process took of its GPU, and what it may take."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    fraction = torch.cuda.get_per_process_memory_fraction()
+    peak = torch.cuda.max_memory_allocated()
+    return (
+        f"\nGPU memory exhausted: peak {peak / GIB:.2f} GiB, limit {fraction * total / GIB:.2f} GiB "
+        f"({fraction:.0%} of {total / GIB:.2f} GiB)"
+    )

@@ -1,0 +1,96 @@
+"""What a configuration asks of the search, in words and at most a line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from owkd.config import (
+    SIMPLEXES,
+    Choice,
+    Config,
+    Fixed,
+    FloatRange,
+    IntRange,
+    SchedulerConfig,
+    SearchConfig,
+    Simplex,
+    SpaceEntry,
+)
+from search.samplers.gp import ONE_IN
+from search.samplers.selection import STARTUP_TRIALS, sampler_name, startup_trials
+
+
+def kind_of(entry: SpaceEntry) -> str:
+    """`float, log`, `int, step 2`, `categorical`, `simplex`, `fixed`."""
+    if isinstance(entry, FloatRange | IntRange):
+        return entry.type + (", log" if entry.log else "") + (f", step {entry.step:g}" if entry.step else "")
+    return entry.type
+
+
+def range_of(name: str, entry: SpaceEntry) -> str:
+    """What may be drawn for the field of that name."""
+    match entry:
+        case FloatRange() | IntRange():
+            text = f"{entry.low:g} to {entry.high:g}"
+        case Choice():
+            text = " | ".join(str(choice) for choice in entry.choices)
+        case Fixed():
+            text = str(entry.value)
+        case Simplex():
+            text = f"{len(SIMPLEXES[name])} weights, sum {len(SIMPLEXES[name])}"
+    conditions = (f"{parent} is {' or '.join(map(str, values))}" for parent, values in entry.when.items())
+    return ", if ".join((text, *conditions))
+
+
+def value_in_words(value: Any) -> str:
+    """A value of a field: weights as `1.00/1.00/1.00`."""
+    if isinstance(value, dict):
+        return "/".join(f"{weight:.2f}" for weight in value.values())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def sampler_in_words(search: SearchConfig) -> str:
+    """What proposes trials."""
+    sampler, name = search.sampler, sampler_name(search, 0)
+    first = f"{startup_trials(search, name)} random trials first" if name in STARTUP_TRIALS else ""
+    match name:
+        case "tpe":
+            joint = "parameters jointly" if sampler.multivariate else "each parameter alone"
+            liar = ", running trials counted as poor" if sampler.constant_liar else ""
+            text = f"{first}, then the best of {sampler.candidates} draws of a Parzen model of {joint}{liar}"
+        case "gp":
+            text = f"{first}, then what a Gaussian process expects most of, and one in {ONE_IN} at random"
+        case "cmaes":
+            text = f"{first}, then an evolution strategy that adapts its covariance"
+        case "nsga2":
+            text = f"generations of {sampler.population} trials, the better ones crossed and mutated"
+        case _:
+            text = "independent random draws"
+    return f"{name}: {text}; seed {sampler.seed}"
+
+
+def scheduler_in_words(scheduler: SchedulerConfig) -> str:
+    """What stops trials."""
+    grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
+    match scheduler.name:
+        case "asha":
+            text = f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far goes on"
+        case "hyperband":
+            text = f"as asha, in several brackets whose first look comes after {grace} epochs or later"
+        case "median":
+            others = f"{scheduler.min_trials} or more others"
+            text = f"after {grace} epochs, a trial stops whose best one is below the median of the means of {others}"
+        case "none":
+            text = "every trial trains to its end"
+    return f"{scheduler.name}: {text}"
+
+
+def objectives_in_words(config: Config) -> str:
+    """What a trial is judged by."""
+    shown = []
+    for objective in config.search.objectives:
+        changes = objective.metric.startswith("val/")
+        reduction = f" ({objective.reduction if objective.reduction != 'best' else 'best epoch'})" if changes else ""
+        shown.append(f"{objective.direction} {objective.metric}{reduction}")
+    bounds = f", subject to {', '.join(config.search.constraints)}" if config.search.constraints else ""
+    return ", ".join(shown) + bounds

@@ -1,0 +1,159 @@
+"""What a run comes to, in sentences and small tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from search.report.gather import RunData
+from search.results.tables import Row
+from search.trials.states import FAILED
+
+WORDS = {"out_of_memory": "out of memory"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Time that a search took, in hours of one trial's slot."""
+
+    hours: float
+    gpu_hours: float | None
+    """None where no trial used a GPU"""
+    saved_hours: float
+    """what the pruned trials would have taken on top, at their own pace"""
+
+
+def headline(data: RunData) -> list[str]:
+    """The verdict: of the final stage where there is one, of the search otherwise."""
+    if data.comparison is not None:
+        return [*data.comparison["verdict"], *data.comparison["notes"]]
+    best, published = data.best, next((row for row in data.trials if row["published"]), None)
+    if best is None:
+        return ["No trial is complete yet: there is nothing to say."]
+    words = [f"The best complete trial so far is trial {best['trial']} with {data.metric} {best['objective']:.4f}."]
+    if best["published"]:
+        words.append("That is the published setting: no other trial is better.")
+    elif published is not None and published["objective"] is not None:
+        lead = 100 * abs(best["objective"] - published["objective"])
+        words.append(
+            f"The published setting (trial 0, {state_in_words(published['state'])}) reached "
+            f"{published['objective']:.4f}: {lead:.1f} points apart, on the validation split that the search optimised."
+        )
+    words.append(
+        f"The final stage has not run; the test split is closed. Go on with: owkd retrain {data.folder.address}"
+    )
+    return words
+
+
+def status(data: RunData) -> str:
+    """`16 of 20 trials are over: 9 complete, 7 pruned; 2 running`."""
+    counts = Counter(row["state"] for row in data.trials)
+    waiting = {name: counts.pop(name) for name in ("running", "interrupted") if name in counts}
+    over = ", ".join(f"{count} {state_in_words(state)}" for state, count in counts.most_common())
+    ahead = "".join(f"; {count} {name}" for name, count in waiting.items())
+    total = max(data.config.search.trials, len(data.trials))
+    return f"{sum(counts.values())} of {total} trials are over" + (f": {over}" if over else "") + ahead
+
+
+def state_in_words(state: str) -> str:
+    """A state as people say it."""
+    return WORDS.get(state, state)
+
+
+def cost(data: RunData) -> Cost:
+    """What the search took, and what pruning saved."""
+    hours = sum(row["duration_s"] or 0.0 for row in data.trials) / 3600
+    shares = [(row.get("gpu_share") or 0.0, row["duration_s"] or 0.0) for row in data.trials]
+    gpu = sum(share * seconds for share, seconds in shares) / 3600
+    saved = 0.0
+    for row in data.trials:
+        done = data.epochs.get(row["trial"], ())
+        if row["state"] == "pruned" and done:
+            saved += (full_length(data, row) - len(done)) * fmean(epoch["duration_s"] or 0.0 for epoch in done)
+    return Cost(hours, gpu or None, saved / 3600)
+
+
+def full_length(data: RunData, row: Row) -> int:
+    """Epochs of a trial that is not stopped, over all folds and seeds."""
+    config = data.config
+    epochs = int(row.get("param.train.epochs") or config.train.epochs)
+    return epochs * len(config.data.folds) * len(config.search.seeds or (0,))
+
+
+def cost_in_words(data: RunData) -> str:
+    """One sentence on time."""
+    spent = cost(data)
+    whole = spent.hours + spent.saved_hours
+    share = f" ({100 * spent.saved_hours / whole:.0f} % of what every trial in full would have taken)" if whole else ""
+    gpu = f", {hours_in_words(spent.gpu_hours)} of them on a GPU" if spent.gpu_hours is not None else ""
+    return (
+        f"The trials took {hours_in_words(spent.hours)}{gpu}. Stopping poor trials early saved about "
+        f"{hours_in_words(spent.saved_hours)}{share}."
+    )
+
+
+def hours_in_words(hours: float | None) -> str:
+    """`12.3 hours`, `4.5 minutes`, `38 seconds`."""
+    hours = hours or 0.0
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    return f"{hours * 60:.1f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} seconds"
+
+
+def failures(data: RunData) -> list[dict[str, Any]]:
+    """Trials that failed or diverged, by cause: how many, which, and the last line of what was said."""
+    causes: dict[tuple[str, str], list[Row]] = {}
+    for row in data.trials:
+        if row["state"] in (*FAILED, "diverged"):
+            causes.setdefault((row["state"], row["error_type"] or ""), []).append(row)
+    return [
+        {
+            "state": state_in_words(state),
+            "error": error,
+            "count": len(rows),
+            "trials": ", ".join(str(row["trial"]) for row in sorted(rows, key=lambda row: int(row["trial"]))[:20])
+            + (", ..." if len(rows) > 20 else ""),
+            "text": _last_line(rows[0]["error_text"]),
+        }
+        for (state, error), rows in sorted(causes.items(), key=lambda item: -len(item[1]))
+    ]
+
+
+def contenders(data: RunData) -> list[dict[str, Any]]:
+    """The final stage's models by configuration: mean and spread on the test split, the champion first."""
+    groups: dict[str, list[Row]] = {}
+    for row in data.models:
+        groups.setdefault(row["configuration"], []).append(row)
+    rows = [
+        {
+            "name": _named(name, models),
+            "champion": bool(models[0]["champion"]),
+            "map": _spread([row["test/mAP"] for row in models]),
+            "rank1": _spread([row["test/rank-1"] for row in models]),
+            "parameters": next((f"{row['parameters'] / 1e6:.2f} M" for row in models if row["parameters"]), ""),
+            "models": len(models),
+        }
+        for name, models in groups.items()
+    ]
+    return sorted(rows, key=lambda row: not row["champion"])
+
+
+def _named(name: str, models: Sequence[Row]) -> str:
+    if models[0]["champion"]:
+        return f"champion ({name})"
+    return name
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    return f"{fmean(known):.4f} ± {stdev(known):.4f}" if len(known) > 1 else f"{known[0]:.4f}"
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1].strip() if lines else ""

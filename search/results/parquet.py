@@ -1,0 +1,154 @@
+"""One table of a run as a folder of Parquet files: a file for each trial under way, and parts of many that are over.
+
+    trial-00412.parquet    rows of one trial, rewritten whole as it gets on
+    part-00006.parquet     rows of many trials that are over, which do not change any more
+
+Trials that are over are moved into a part: first the part appears whole, then their own files go. A reader in between
+would see them twice; `TrialFiles.read` takes every trial from one file only, and what a kill left in between is put
+right when the run is opened again (`mend`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from owkd.files import written_whole
+from search.runs.layout import trial_name
+from search.runs.manifest import SCHEMA_VERSION
+
+Row = dict[str, Any]
+
+MANY_PARTS = 16
+"""so many parts become one"""
+READ_ATTEMPTS = 100
+"""of a reader whose files are moved into a part under its eyes"""
+
+
+class TrialFiles:
+    """The files of one table; every row has a column `trial`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._moved: set[int] = set()
+
+    def mend(self) -> None:
+        """Puts right what a kill left: no trial is in two files afterwards. Only for the run's driver."""
+        self._moved = set()
+        for part in reversed(self._parts()):
+            held = set(_trials(read_table(part)))
+            if held <= self._moved:
+                part.unlink()
+            self._moved |= held
+        for number in self._moved:
+            self._own(number).unlink(missing_ok=True)
+
+    def write(self, number: int, schema: pa.Schema, rows: Sequence[Row]) -> None:
+        """Writes all rows of one trial in place of those that are there."""
+        write_table(self._own(number), schema, rows)
+        if number in self._moved:
+            self._take_out(number)
+
+    def rows(self, number: int) -> list[Row]:
+        """The rows of one trial; none where it has none."""
+        if number in self._moved:
+            held = [read_table(part) for part in self._parts()]
+            return next(found for table in held if (found := _rows_of(table, {number}).to_pylist()))
+        own = self._own(number)
+        return read_table(own).to_pylist() if own.is_file() else []
+
+    def move(self, numbers: Collection[int]) -> None:
+        """Moves trials that are over into a part."""
+        own = {number: path for number in sorted(numbers) if (path := self._own(number)).is_file()}
+        if own:
+            self._write_part([read_table(path) for path in own.values()])
+            self._moved.update(own)
+            for path in own.values():
+                path.unlink()
+        if len(self._parts()) >= MANY_PARTS:
+            self.merge()
+
+    def merge(self) -> None:
+        """Makes one part of all."""
+        parts = self._parts()
+        if len(parts) > 1:
+            self._write_part([read_table(part) for part in parts])
+            for part in parts:
+                part.unlink()
+
+    def read(self) -> pa.Table | None:
+        """All rows in order of trials, also while the files are rewritten and moved; None where there is no file."""
+        for _ in range(READ_ATTEMPTS - 1):
+            try:
+                return self._read()
+            except FileNotFoundError:
+                continue
+        return self._read()
+
+    def _read(self) -> pa.Table | None:
+        tables: list[pa.Table] = []
+        seen: set[int] = set()
+        own = sorted(self.folder.glob("trial-*.parquet"))  # before the parts: what is moved meanwhile is in one of them
+        for path in [*reversed(self._parts()), *own]:
+            table = read_table(path)
+            held = set(_trials(table))
+            tables.append(_rows_of(table, held - seen) if held & seen else table)
+            seen |= held
+        if not tables:
+            return None
+        # A stable sort: rows of one trial stay in their own order.
+        whole = pa.concat_tables(tables, promote_options="default")
+        return whole.take(pc.sort_indices(whole["trial"]))
+
+    def _take_out(self, number: int) -> None:
+        self._moved.discard(number)
+        for part in self._parts():
+            table = read_table(part)
+            held = set(_trials(table))
+            if number in held:
+                _write(part, _rows_of(table, held - {number}))
+
+    def _write_part(self, tables: Sequence[pa.Table]) -> None:
+        last = self._parts()[-1:]
+        index = int(last[0].stem.removeprefix("part-")) + 1 if last else 0
+        whole = pa.concat_tables(tables, promote_options="default")
+        _write(self.folder / f"part-{index:05d}.parquet", whole.take(pc.sort_indices(whole["trial"])))
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def _own(self, number: int) -> Path:
+        return self.folder / f"{trial_name(number)}.parquet"
+
+
+def write_table(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> None:
+    """Writes a whole Parquet file in place of the one that is there."""
+    _write(path, pa.Table.from_pylist(list(rows), schema=schema))
+
+
+def read_table(path: Path) -> pa.Table:
+    """Reads a file that may be replaced at any moment.
+
+    `pq.read_table` opens a file twice, once for its footer and once for its pages, which may then be of two files.
+    """
+    with pq.ParquetFile(path) as file:
+        return file.read()
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with written_whole(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)}), temporary)
+
+
+def _trials(table: pa.Table) -> list[int]:
+    found: list[int] = pc.unique(table["trial"]).to_pylist()
+    return found
+
+
+def _rows_of(table: pa.Table, numbers: Collection[int]) -> pa.Table:
+    return table.filter(pc.is_in(table["trial"], pa.array(sorted(numbers), table["trial"].type)))

@@ -1,0 +1,115 @@
+"""The final stage as Parquet, for readers who were not there.
+
+results/retrain/models.parquet        one row a retrained model, and one a teacher and fold
+results/retrain/comparison.parquet    one row a baseline and test metric: the champion's lead and how sure it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from search.results.tables import Row, write_table
+from search.retrain.candidates import Contender, Model, Record
+from search.retrain.significance import ADJUSTMENT, METHOD, Paired
+
+METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
+TEST_METRICS = ("mAP", "rank-1", "mINP")
+
+MODEL_FIELDS: dict[str, pa.DataType] = {
+    "configuration": pa.string(),
+    "role": pa.string(),
+    "champion": pa.bool_(),
+    "trial": pa.int64(),
+    "fold": pa.string(),
+    "seed": pa.int64(),
+    "state": pa.string(),
+    "best_epoch": pa.int64(),
+    "duration_s": pa.float64(),
+    **{name: pa.float64() for name in METRICS},
+    **{f"test/{name}": pa.float64() for name in TEST_METRICS},
+    "parameters": pa.int64(),
+    "checkpoint": pa.string(),
+    "error_type": pa.string(),
+    "error_text": pa.string(),
+}
+"""`checkpoint` is relative to the run's folder; a teacher has no seed, no checkpoint of the run's and no validation"""
+
+COMPARISON_FIELDS: dict[str, pa.DataType] = {
+    "champion": pa.string(),
+    "baseline": pa.string(),
+    "metric": pa.string(),
+    "pairs": pa.int64(),
+    "champion_mean": pa.float64(),
+    "baseline_mean": pa.float64(),
+    "difference": pa.float64(),
+    "interval_low": pa.float64(),
+    "interval_high": pa.float64(),
+    "p_value": pa.float64(),
+    "p_value_adjusted": pa.float64(),
+    "method": pa.string(),
+    "adjustment": pa.string(),
+}
+"""means are over the pairs; interval and p-values are null where no test is possible"""
+
+
+def model_row(model: Model, record: Record, *, champion: bool, checkpoint: str | None) -> Row:
+    """One retrained model."""
+    return {
+        "configuration": model.contender.name,
+        "role": model.contender.role,
+        "champion": champion,
+        "trial": model.contender.trial,
+        "fold": model.fold,
+        "seed": model.seed,
+        "state": record.state,
+        "best_epoch": record.epoch,
+        "duration_s": record.duration_s,
+        **{name: record.validation.get(name) for name in METRICS},
+        **_test_columns(record),
+        "checkpoint": checkpoint,
+        "error_type": record.error_type,
+        "error_text": record.error_text,
+    }
+
+
+def teacher_row(name: str, fold: str, record: Record) -> Row:
+    """The teacher of one fold."""
+    row = {"configuration": name, "role": name, "champion": False, "fold": fold, "state": "complete"}
+    return row | _test_columns(record)
+
+
+def write_models(results: Path, rows: Sequence[Row]) -> None:
+    """Writes models.parquet in place of the one that is there."""
+    write_table(results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), rows)
+
+
+def write_comparison(results: Path, champion: Contender, tests: Sequence[Paired]) -> None:
+    """Writes comparison.parquet in place of the one that is there."""
+    rows = [
+        {
+            "champion": champion.name,
+            "baseline": test.baseline,
+            "metric": f"test/{test.metric}",
+            "pairs": test.pairs,
+            "champion_mean": test.champion,
+            "baseline_mean": test.other,
+            "difference": test.difference,
+            "interval_low": test.low,
+            "interval_high": test.high,
+            "p_value": test.p_value,
+            "p_value_adjusted": test.adjusted,
+            "method": METHOD,
+            "adjustment": ADJUSTMENT,
+        }
+        for test in tests
+    ]
+    write_table(results / "retrain" / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), rows)
+
+
+def _test_columns(record: Record) -> Row:
+    test = record.test
+    columns: Row = {f"test/{name}": test.get(name) for name in TEST_METRICS}
+    return columns | {"parameters": int(test["parameters"]) if test else None}

@@ -1,0 +1,98 @@
+"""The test split: opened here and nowhere else, once, for models that are chosen already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from owkd.config import Config, DataConfig
+from owkd.errors import OwkdError
+from search.execution.node_admission import Gate, enter
+from search.execution.resources import Share
+from search.storage.worker_scratch import local_copy
+
+SPLIT = "test"
+
+Evaluate = Callable[..., dict[str, float]]
+"""As `owkd.evaluation.evaluate.evaluate`"""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One checkpoint to examine."""
+
+    checkpoint: str
+    """path, or URI where the run lies in a store"""
+    fold: str
+
+
+def evaluate_model(
+    checkpoint: Path, data: DataConfig, *, fold: str, split: str, protocol: str = "standard", device: str = "auto"
+) -> dict[str, float]:
+    """`owkd.evaluation.evaluate.evaluate`, loaded where it is needed."""
+    from owkd.evaluation.evaluate import evaluate
+
+    found: dict[str, float] = evaluate(
+        checkpoint,
+        data,
+        fold=fold,
+        split=split,  # type: ignore[arg-type]
+        protocol=protocol,  # type: ignore[arg-type]
+        device=device,  # type: ignore[arg-type]
+    )
+    return found
+
+
+def missing_test_splits(config: Config) -> list[Path]:
+    """Folders that the final stage will need and that are not there; a look at names, which opens nothing."""
+    folds = config.retrain.folds or config.data.folds
+    places = [config.data.root / config.data.dataset / fold / SPLIT for fold in folds]
+    return [place for place in places if not place.is_dir()]
+
+
+def examine(
+    papers: Mapping[str, Paper],
+    data: DataConfig,
+    *,
+    evaluate: Evaluate,
+    share: Share,
+    device: str,
+    gate: Gate | None = None,
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
+
+    Whoever writes each of them down at once opens the split for no model twice. Raises `OwkdError` at the end, naming
+    the checkpoints that could not be examined.
+    """
+    task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
+    plain = data.model_dump(mode="json")
+    pending = {
+        task.remote(evaluate, paper.checkpoint, plain, paper.fold, device, gate): key for key, paper in papers.items()
+    }
+    problems = []
+    while pending:
+        (reference,), _ = ray.wait(list(pending), num_returns=1)
+        key = pending.pop(reference)
+        try:
+            metrics: dict[str, float] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            problems.append(f"{key}: {str(error).strip().splitlines()[-1]}")
+        else:
+            yield key, metrics
+    if problems:
+        raise OwkdError("these models could not be examined on the test split:\n" + "\n".join(problems))
+
+
+def _examine_one(
+    evaluate: Evaluate, checkpoint: str, data: Mapping[str, Any], fold: str, device: str, gate: Gate | None
+) -> dict[str, float]:
+    enter(gate)
+    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with local_copy(checkpoint) as file:
+        return evaluate(file, DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)

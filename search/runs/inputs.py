@@ -1,0 +1,151 @@
+"""What a search stands on: the folds and the teachers, looked at before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from owkd.config import Config, StudentConfig, with_values
+from owkd.errors import ConfigError, UserError
+from search.runs.integrity import compare
+from search.space.parameters import students
+
+
+def check_inputs(config: Config) -> dict[str, Any]:
+    """Opens training and validation split of every fold, and every teacher -> their fingerprints.
+
+    Raises `ConfigError` naming everything that is missing, damaged or does not fit.
+    """
+    prints, problems = look_at_inputs(config)
+    if problems:
+        raise ConfigError(problems, "what the search stands on")
+    return prints
+
+
+def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """What a search stands on -> fingerprints, and all that is wrong with it.
+
+    The student's start is tried, which fetches ImageNet weights where they are asked for and absent. Images are decoded
+    here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Sections
+    in `unknown` have mistakes of their own, and what hangs on them is passed over.
+    """
+    from owkd.models.checkpoint import read_info
+
+    prints: dict[str, Any] = {"data": {}, "teacher": {}}
+    problems: list[str] = []
+    if "student" not in unknown:
+        with _collected(problems):
+            _try_student(config)
+    for fold in config.fold_names():
+        identities: tuple[int, ...] | None = None
+        if "data" not in unknown:
+            with _collected(problems):
+                prints["data"][fold], identities = _open_fold(config, fold)
+        if "teacher" not in unknown:
+            with _collected(problems):
+                if "student" in unknown:
+                    read_info(config.teacher.checkpoint_for(fold))
+                else:
+                    prints["teacher"][fold] = _open_teacher(config, fold, identities)
+    return prints, list(dict.fromkeys(problems))
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        problems.extend(error.problems)
+    except UserError as error:
+        problems.append(str(error))
+
+
+def _try_student(config: Config) -> None:
+    """One of each start that a trial may have; depths matter where weights are fetched for them."""
+    from owkd.training.prepare import first_network
+
+    starts: dict[object, StudentConfig] = {}
+    for student in students(config).values():
+        fetched = (student.init_file, student.depths) if student.init == "imagenet" else None
+        starts.setdefault((student.preset, fetched), student)
+    for student in starts.values():
+        first_network(student, 2, config.data.image_size, "student", seed=0)
+
+
+def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ...]]:
+    """-> fingerprints by split, and the identities that are trained on. Raises `DataError`."""
+    import numpy as np
+
+    from owkd.data.images import load_images
+    from owkd.data.index import SplitName, read_split
+
+    data = config.data
+    learned: tuple[SplitName, ...] = ("train", "validation")
+    train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
+    for split in (train, validation):
+        load_images(split, data.image_size, data.cache)
+    found = {"train": train.fingerprint, "validation": validation.fingerprint}
+    return found, tuple(int(identity) for identity in np.unique(train.identities))
+
+
+def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None) -> str:
+    """-> the file's digest. Where the identities are unknown, it need only be readable. Raises `CheckpointError`."""
+    from owkd.models.checkpoint import load_teacher, read_info
+    from owkd.models.presets import architecture
+
+    path = config.teacher.checkpoint_for(fold)
+    if identities is None:
+        read_info(path)
+    else:
+        shape = architecture(config.student.preset, config.student.depths)
+        load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+    taught = read_info(path).shape
+    problems = []
+    for proposal, student in students(config).items():
+        shape = architecture(student.preset, student.depths)
+        if student != config.student and (shape.dims, shape.patch) != (taught.dims, taught.patch):
+            problems.append(
+                f"{path} cannot teach every student: its channels must equal theirs, but are {taught.dims} (stem "
+                f"{taught.patch}), and {proposal} with {shape.dims} (stem {shape.patch}); do drop that choice"
+            )
+    if problems:
+        raise ConfigError(problems)
+    return _sha256(path)
+
+
+def anchored(config: Config, name: str, trials: int | None = None) -> Config:
+    """The configuration as workers in any folder can use it: absolute paths, the run's name, the asked trials.
+
+    Raises `ConfigError`.
+    """
+    if not config.search.space:
+        raise ConfigError(
+            ["search.space must name at least one field; do add one, or train a single student with `owkd distill`"]
+        )
+    values: dict[str, Any] = {"name": name, "data.root": str(config.data.root.absolute())}
+    if config.student.init_file is not None:
+        values["student.init_file"] = str(config.student.init_file.absolute())
+    if config.data.cache is not None:
+        values["data.cache"] = str(config.data.cache.absolute())
+    if config.teacher.targets.folder is not None:
+        values["teacher.targets.folder"] = str(config.teacher.targets.folder.absolute())
+    if config.teacher.checkpoint is not None:
+        values["teacher.checkpoint"] = str(Path(config.teacher.checkpoint).absolute())
+    if config.search.warm_start is not None:
+        values["search.warm_start"] = str(config.search.warm_start.absolute())
+    if trials is not None:
+        values["search.trials"] = trials
+    return with_values(config, values)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Dotted paths at which two trees of plain values differ."""
+    return [change.where for change in compare(before, now)]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

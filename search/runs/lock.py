@@ -1,0 +1,101 @@
+"""Who may write in a run: one driver at a time, that begins by sweeping what a killed one left half-written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from owkd.errors import UserError
+from search.runs.layout import RunFolder
+from search.storage import lease
+
+TEMPORARY = ".*.tmp"
+"""names that `owkd.files.written_whole` gives to what is not whole yet"""
+
+
+@contextmanager
+def driving(folder: RunFolder) -> Iterator[None]:
+    """Holds the run for this process, so that two drivers never write to one run.
+
+    The lock is the kernel's: it goes with the process, however that ends. In a store a lease stands beside it, and
+    what is written goes there. What a killed driver left half-written is removed on entry, and Ray's scratch folder on
+    exit.
+
+    Raises `UserError` when another process drives this run.
+    """
+    folder.root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"a run must have one driver, but another process drives {folder.address}; do wait for it or stop it"
+            ) from None
+        with folder.mirror.driven() if folder.mirror is not None else nullcontext():
+            remove_leftovers(folder)
+            try:
+                yield
+            finally:
+                shutil.rmtree(folder.scratch, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def is_driven(folder: RunFolder) -> bool:
+    """Whether a process drives this run at the moment, as far as this machine or the run's store can tell."""
+    if is_locked(folder):
+        return True
+    found = lease.read_lease(folder.mirror.place) if folder.mirror is not None else None
+    return found is not None and found.alive
+
+
+def is_locked(folder: RunFolder) -> bool:
+    """Whether a process of this machine drives this run, or its working copy."""
+    try:
+        handle = os.open(folder.lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def remove_leftovers(folder: RunFolder) -> None:
+    """Removes what an earlier driver was writing when it died; only for the holder of the run."""
+    shutil.rmtree(folder.scratch, ignore_errors=True)
+    for draft in folder.root.parent.glob(".*.tmp"):  # of a driver that died while it made this run
+        if draft.stem.rpartition(".")[0] == f".{folder.root.name}":
+            shutil.rmtree(draft, ignore_errors=True)
+    # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
+    folder.journal.with_name(folder.journal.name + ".lock").unlink(missing_ok=True)
+    _cut_torn_line(folder.journal)
+    for partial in folder.root.rglob(TEMPORARY):
+        partial.unlink(missing_ok=True)
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Lines are whole or they are the last one: only what follows the last line's end is removed."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - (1 << 20))
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                start += found + 1
+                break
+            end = start
+        else:
+            start = 0
+        file.truncate(start)

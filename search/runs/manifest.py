@@ -1,0 +1,189 @@
+"""Runs: how one is made, found and opened, and what its run.yaml says."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from owkd.config import Config, parse_config
+from owkd.errors import ConfigError, UserError
+from owkd.files import written_whole
+from search.runs.layout import RunFolder
+from search.runs.lock import is_locked
+from search.storage import lease
+from search.storage.address import Address
+from search.storage.mirror import Mirror
+from search.storage.object_store import Place
+
+SCHEMA_VERSION = 1
+PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
+
+
+def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
+    """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken.
+
+    A run in a store begins as a working copy; `driving` brings it there.
+    """
+    address = Address.of(run)
+    refuse_existing(address)
+    root = _cleared(address.copy("driver")) if address.remote else address.path
+    draft = RunFolder(root.with_name(f".{root.name}.{os.getpid()}.tmp"))
+    try:
+        draft.root.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"a run needs a folder that can be made, but got {root} ({error.strerror}); do change --runs"
+        ) from error
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "seed": {"train": config.train.seed, "sampler": config.search.sampler.seed},
+        "fingerprints": dict(fingerprints),
+        "config": config.to_dict(),
+    }
+    try:
+        _write_manifest(draft, manifest)
+        if address.remote:
+            lease.remember(draft.root, lease.Lease(driver=lease.NEW))
+        draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
+    except BaseException as error:
+        shutil.rmtree(draft.root, ignore_errors=True)
+        if isinstance(error, OSError):
+            refuse_existing(address)  # somebody else may have made it in the meantime
+        raise
+    return _at(address, "driver")
+
+
+def amend(
+    folder: RunFolder, manifest: Mapping[str, Any], fingerprints: Mapping[str, Any], changes: Sequence[str]
+) -> None:
+    """Writes into run.yaml that a run goes on although it was changed: what it stands on now, and since when."""
+    entry = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "changes": list(changes)}
+    current = {"versions": {"python": platform.python_version(), **versions()}, "fingerprints": dict(fingerprints)}
+    _write_manifest(folder, {**manifest, **current, "forced": [*manifest.get("forced", []), entry]})
+
+
+def refuse_existing(run: Address | Path | str) -> None:
+    """Raises `UserError` when there is anything at `run`, or when it cannot be reached."""
+    address = Address.of(run)
+    if not address.remote:
+        taken = address.path.exists() or address.path.is_symlink()
+    else:
+        with _reached(address):
+            taken = bool(Place.at(address).files())
+    if taken:
+        raise UserError(
+            f"a new run must have a name of its own, but {address} exists; do give another --name, or go on with it: "
+            f"owkd resume {address}"
+        )
+
+
+def exists(run: Address | Path | str) -> bool:
+    """Whether this machine knows of a run there, without asking a store."""
+    return _at(Address.of(run), "driver").manifest.is_file()
+
+
+def open_run(
+    run: Address | Path | str, *, drive: bool = False, only: Sequence[str] = ()
+) -> tuple[RunFolder, Config, dict[str, Any]]:
+    """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`.
+
+    Of a run in a store, `drive` opens the driver's working copy, for `driving` to bring up to date; without it, files
+    are fetched for reading: all that drivers write, or what lies in the folders that `only` names.
+    """
+    address = Address.of(run)
+    folder = _at(address, "driver")
+    if folder.mirror is not None:
+        with _reached(address):
+            if drive:
+                folder.mirror.fetch(folder.manifest.name)
+            else:
+                folder = _for_reading(folder, address, only)
+    try:
+        manifest = yaml.safe_load(folder.manifest.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"a run must hold run.yaml, but {address} has none; do give the folder of a run") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
+        raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; do restore it")
+    return folder, _stored_config(manifest, folder.manifest), manifest
+
+
+def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
+    try:
+        return parse_config(manifest["config"], source=str(path))
+    except ConfigError as error:
+        recorded = manifest.get("versions")
+        made_by = recorded.get("owkd") if isinstance(recorded, Mapping) else None
+        if made_by == version("owkd"):
+            raise
+        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; do go on with the former"
+        raise ConfigError([*error.problems, hint], error.source) from error
+
+
+def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    with written_whole(folder.manifest) as temporary:
+        temporary.write_text(yaml.safe_dump(dict(manifest), sort_keys=False), encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers, without importing any of it."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _at(address: Address, whose: Literal["driver", "reader"]) -> RunFolder:
+    if not address.remote:
+        return RunFolder(address.path.absolute())  # workers run in folders of their own
+    copy = address.copy(whose)
+    return RunFolder(copy, Mirror(address, copy))
+
+
+def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> RunFolder:
+    """The driver's working copy where it is on this machine and the newest; else what the store holds."""
+    assert driver.mirror is not None
+    if is_locked(driver):
+        return driver
+    found = lease.read_lease(driver.mirror.place)
+    if found is not None and found.driver == lease.last_of(driver.root):
+        return driver
+    reader = _at(address, "reader")
+    assert reader.mirror is not None
+    reader.mirror.fetch(reader.manifest.name)
+    reader.mirror.pull(*only)
+    return reader
+
+
+def _cleared(copy: Path) -> Path:
+    """Makes room for a new working copy where one of a run that is gone from its store may lie."""
+    if is_locked(RunFolder(copy)):
+        raise UserError(f"a run must have one driver, but another process drives {copy}; do wait for it or stop it")
+    shutil.rmtree(copy, ignore_errors=True)
+    return copy
+
+
+@contextmanager
+def _reached(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"a run's address must be within reach, but {address} is not: {error}; do see to bucket, endpoint and "
+            "credentials"
+        ) from error

@@ -1,0 +1,121 @@
+"""Where a worker trains: in the run's own folder, or, where that is in a store, in a folder that follows it.
+
+For a store: what is there is fetched at the start, and what an epoch wrote is sent before the epoch is told. So
+whoever is told of an epoch can rely on it, on any machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from search.storage.address import Address
+from search.storage.mirror import CHECKPOINTS
+from search.storage.object_store import Place, patiently
+
+PREFIX = "owkd-scratch-"
+
+
+@dataclass
+class Workplace:
+    """A local folder to train in."""
+
+    folder: Path
+    place: Place | None = None
+    """what it follows; None for the run's own folder"""
+    _sent: dict[str, int] = field(default_factory=dict)
+    """time of change by file, nanoseconds"""
+
+    def fetch(self) -> None:
+        """Brings the checkpoints that are there. Raises `OSError`."""
+        if self.place is None:
+            return
+        for name in CHECKPOINTS:
+            if self.place.has(name):
+                self.place.download(name, self.folder / name)
+                self._sent[name] = (self.folder / name).stat().st_mtime_ns
+
+    def save(self) -> None:
+        """Sends what changed, in the order in which it was written: a state is never ahead of its best model.
+
+        Raises `OSError` when the store stays away.
+        """
+        if self.place is None:
+            return
+        for path in sorted(self.folder.glob("*"), key=lambda path: path.stat().st_mtime_ns):
+            changed = path.stat().st_mtime_ns
+            if path.name in CHECKPOINTS and self._sent.get(path.name) != changed:
+                patiently(lambda path=path: self._send(path))  # type: ignore[misc]  # bound to this turn's path
+                self._sent[path.name] = changed
+
+    def _send(self, path: Path) -> None:
+        assert self.place is not None
+        with path.open("rb") as file:
+            self.place.upload(file, path.name, path.stat().st_size)
+
+
+@contextmanager
+def workplace(directory: str, below: PurePath) -> Iterator[Workplace]:
+    """The place of one training: `below` a job's directory, which is a path or a URI."""
+    address = Address.of(directory) / Path(below)
+    if not address.remote:
+        yield Workplace(address.path)
+        return
+    with scratch() as folder:
+        place = Workplace(folder, Place.at(address))
+        patiently(place.fetch)
+        yield place
+
+
+@contextmanager
+def local_copy(file: str) -> Iterator[Path]:
+    """A file by path or URI, as a local file for as long as the block lasts."""
+    address = Address.of(file)
+    if not address.remote:
+        yield address.path
+        return
+    with scratch() as folder:
+        whole = Place.at(address)
+        above = Place(whole.filesystem, whole.root.rpartition("/")[0])
+        patiently(lambda: above.download(address.name, folder / address.name))
+        yield folder / address.name
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder on this machine's disk, removed at the end; what killed workers left is removed at the start."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        _remove_unheld(left)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.is_dir():  # else another worker took it for a leftover, in the moment before it was held
+            break
+        os.close(handle)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_unheld(folder: Path) -> None:
+    """Removes a folder whose worker is gone: the kernel lets go of a lock when its process ends."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # its worker lives
+        return
+    finally:
+        os.close(handle)

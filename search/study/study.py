@@ -1,0 +1,335 @@
+"""The Optuna study on disk: the one truth about which trials exist and how each ended.
+
+| our state       | Optuna                                                                        |
+|-----------------|-------------------------------------------------------------------------------|
+| `running`       | RUNNING: under way, or interrupted and handed out again first when reopened   |
+| `complete`      | COMPLETE, with a value for each objective (`search.objectives`)               |
+| `pruned`        | PRUNED, with every intermediate value, the last report's included             |
+| `diverged`      | PRUNED with NaN at that step, and infeasible: for TPE worse than all others   |
+| `out_of_memory` | FAIL                                                                          |
+| `error`         | FAIL, with the error's type and text as user attributes                       |
+
+Only the driver opens it. Why a diverged trial is infeasible as well: TPE ranks pruned trials by how far they came,
+so that NaN at a late step would count for more than a sound trial that was stopped early. With several objectives
+every pruned trial is infeasible by a hair: TPE has no other order for them there (it asks for a single direction and
+raises), and so they come after all complete trials and before those that break a constraint.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import check_distribution_compatibility
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from owkd.config import Config
+from search.samplers.selection import sampler_for
+from search.space.parameters import distributions, published_point, suggest
+from search.study.warm_start import frozen
+from search.trials.objective import Judgement, judge_curve, plain, violations
+from search.trials.states import State
+
+StoppedBy = Literal["scheduler", "give_up"]
+"""what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
+
+BY_A_HAIR = 1e-6
+"""how far a pruned trial misses feasibility where there are several objectives, over its last step"""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run: a new one, or one that was interrupted."""
+
+    number: int
+    values: dict[str, Any]
+    """by dotted configuration path"""
+    published: bool
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended."""
+
+    state: State
+    step: int = 0
+    """the step that diverged; only then"""
+    error_type: str | None = None
+    error_text: str | None = None
+    stopped_by: StoppedBy | None = None
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """A trial as the study knows it."""
+
+    number: int
+    state: State
+    attempt: int
+    """how often it was started; 0: handed out, but not started yet"""
+    published: bool
+    nearest: bool
+    """Optuna's parameters are only the nearest that it can express; `values` are what ran"""
+    values: dict[str, Any]
+    curve: dict[int, float]
+    """what the scheduler compares, by step"""
+    objective: float | None
+    """the first of the objectives"""
+    best_step: int | None
+    """of the epoch that the trial is judged by"""
+    started_at: datetime | None
+    ended_at: datetime | None
+    host: str | None
+    error_type: str | None
+    error_text: str | None
+    stopped_by: StoppedBy | None = None
+    gpu_share: float | None = None
+    """of the last attempt; 0 on a CPU, None before the first"""
+    objectives: dict[str, float] = field(default_factory=dict)
+    """what the trial is worth so far: objectives, and what constraints name"""
+    feasible: bool = True
+    """whether no constraint is broken; before the end of a trial, only costs can break one"""
+
+    @property
+    def last_step(self) -> int:
+        return max(self.curve, default=0)
+
+
+class Study:
+    """Ask/tell on a journal that survives its driver."""
+
+    def __init__(self, journal: Path, name: str, config: Config, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.config = config
+        self._earlier: list[FrozenTrial] = []
+        self._storage = JournalStorage(JournalFileBackend(str(journal)))
+        # A journal holds one study. A run whose folder was renamed since goes on with it instead of beginning another.
+        name = next(iter(optuna.get_all_study_names(self._storage)), name)
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=name,
+            directions=["maximize" if goal.direction == "max" else "minimize" for goal in config.search.objectives],
+            sampler=self._sampler(0),
+            load_if_exists=True,
+        )
+        self._id = self._storage.get_study_id_from_name(name)
+        self._published = published_point(config)
+        if not self._study.get_trials(deepcopy=False):
+            self._study.set_user_attr("target", config.search.trials)
+            self.remember(config)
+            if earlier:
+                self._study.set_user_attr("earlier", list(earlier))
+            self._study.enqueue_trial(self._published.params)
+        self._earlier = frozen(self._study.user_attrs.get("earlier", ()), config.search)
+        self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
+
+    @property
+    def began_with(self) -> Mapping[str, Any] | None:
+        """The configuration that the trials until now were made of; None in a study of an earlier version."""
+        found: Mapping[str, Any] | None = self._study.user_attrs.get("config")
+        return found
+
+    def remember(self, config: Config) -> None:
+        """Takes a configuration as the one that trials are made of from now on."""
+        self._study.set_user_attr("config", config.to_dict())
+
+    def clashes(self) -> list[str]:
+        """Parameters that cannot stay in this study under the space of now, each with the reason."""
+        wanted = distributions(self.config.search.space)
+        found: dict[str, str] = {}
+        for trial in self._frozen():
+            for name in trial.distributions.keys() & wanted.keys():
+                try:
+                    check_distribution_compatibility(trial.distributions[name], wanted[name])
+                except ValueError:
+                    found[name] = f"{name}: {trial.distributions[name]} -> {wanted[name]}"
+        return [found[name] for name in sorted(found)]
+
+    @property
+    def target(self) -> int:
+        """How many trials there shall be, the published setting included."""
+        return int(self._study.user_attrs.get("target", self.config.search.trials))
+
+    def raise_target(self, more: int) -> None:
+        """Asks for `more` trials than were planned until now."""
+        self._study.set_user_attr("target", self.target + more)
+
+    def has_work(self) -> bool:
+        """Whether `next` would give a trial."""
+        return bool(self._interrupted) or self._asked() < self.target
+
+    def next(self) -> Proposal | None:
+        """The next trial to run: interrupted ones first, under their own numbers; None when there are enough."""
+        if self._interrupted:
+            number = self._interrupted.pop(0)
+            self._study.sampler = self._sampler(number)
+            trial = Trial(self._study, self._trial_id(number))
+        else:
+            asked = self._asked()
+            if asked >= self.target:
+                return None
+            # A sampler of its own for each number: proposals hang on the history alone, not on how often the
+            # search was resumed.
+            self._study.sampler = self._sampler(asked)
+            trial = self._study.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            values = suggest(trial, self.config.search.space)
+        published = trial.number == 0
+        if published:
+            values = self._published.values
+            trial.set_user_attr("published", True)
+            trial.set_user_attr("nearest", not self._published.exact)
+        trial.set_user_attr("values", values)
+        trial.set_user_attr("state", "running")
+        return Proposal(trial.number, values, published)
+
+    def started(self, number: int, gpu: float = 0.0) -> None:
+        """Counts another attempt at a trial, on this share of a GPU."""
+        view = self.view(number)
+        self._set(number, "attempt", view.attempt + 1)
+        if gpu != view.gpu_share:
+            self._set(number, "gpu_share", gpu)
+        if view.started_at is None:
+            self._set(number, "started_at", _now())
+
+    def report(
+        self, number: int, step: int, objective: float, host: str | None = None, judgement: Judgement | None = None
+    ) -> bool:
+        """Records one step -> whether it is news: an epoch that is told again changes nothing.
+
+        `objective` is what the scheduler compares. Where it is all that is known, the trial is judged by it too.
+        """
+        trial = self._frozen_trial(number)
+        if host and trial.user_attrs.get("host") != host:
+            self._set(number, "host", host)
+        if step in trial.intermediate_values:
+            return False
+        if judgement is None:
+            curve = {**trial.intermediate_values, step: objective}
+            judgement = judge_curve(self.config.search, [curve[at] for at in sorted(curve)])
+        self._set(number, "judged", {"step": judgement.step, "values": plain(judgement.values)})
+        self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
+        return True
+
+    def finish(self, number: int, ending: Ending) -> TrialView:
+        """Tells Optuna how a trial ended, once and for all."""
+        view = self.view(number)
+        for key in ("error_type", "error_text", "stopped_by"):
+            value = getattr(ending, key)
+            if value is not None:
+                self._set(number, key, value)
+        self._set(number, "ended_at", _now())
+        self._set(number, "state", ending.state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # CMA-ES does not care for what a diverged trial breaks
+            self._tell(view, ending)
+        return self.view(number)
+
+    def view(self, number: int) -> TrialView:
+        """One trial."""
+        return self._view(self._frozen_trial(number))
+
+    def views(self) -> Iterator[TrialView]:
+        """All trials that were handed out, by number."""
+        return (self._view(trial) for trial in self._frozen() if trial.state != TrialState.WAITING)
+
+    def epochs(self, values: Mapping[str, Any]) -> int:
+        """Epochs of a trial on one part."""
+        return int(values.get("train.epochs", self.config.train.epochs))
+
+    def _view(self, trial: FrozenTrial) -> TrialView:
+        attrs = trial.user_attrs
+        values = attrs.get("values", {})
+        curve = {step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)}
+        judged = attrs.get("judged", {"step": None, "values": {}})
+        state: State = attrs.get("state", "error") if trial.state.is_finished() else "running"
+        missed = violations(self.config.search, judged["values"], at_the_end=state == "complete")
+        return TrialView(
+            number=trial.number,
+            state=state,
+            attempt=attrs.get("attempt", 0),
+            published=attrs.get("published", False),
+            nearest=attrs.get("nearest", False),
+            values=values,
+            curve=curve,
+            objective=judged["values"].get(self.config.search.leading_metric),
+            best_step=judged["step"],
+            started_at=_time(attrs.get("started_at")),
+            ended_at=_time(attrs.get("ended_at")) if trial.state.is_finished() else None,
+            host=attrs.get("host"),
+            stopped_by=attrs.get("stopped_by"),
+            gpu_share=attrs.get("gpu_share"),
+            error_type=attrs.get("error_type"),
+            error_text=attrs.get("error_text"),
+            objectives=judged["values"],
+            feasible=all(value <= 0 for value in missed.values()),
+        )
+
+    def _tell(self, view: TrialView, ending: Ending) -> None:
+        number = view.number
+        broken = violations(self.config.search, view.objectives, at_the_end=ending.state == "complete")
+        match ending.state:
+            case "complete":
+                self._constrain(number, broken)
+                self._study.tell(number, [view.objectives[goal.metric] for goal in self.config.search.objectives])
+            case "pruned":
+                if len(self.config.search.objectives) > 1:
+                    broken |= {"not stopped": BY_A_HAIR / max(1, view.last_step)}
+                self._constrain(number, broken)
+                self._study.tell(number, state=TrialState.PRUNED)
+            case "diverged":
+                self._mark_diverged(number, max(ending.step, view.last_step + 1))
+                self._study.tell(number, state=TrialState.PRUNED)
+            case "out_of_memory" | "error":
+                self._study.tell(number, state=TrialState.FAIL)
+            case "running":
+                raise AssertionError("a trial that runs has not ended")
+
+    def _constrain(self, number: int, missed: Mapping[str, float]) -> None:
+        """Tells Optuna by how much each constraint is missed; once, also after a kill in between."""
+        known = self._frozen_trial(number).constraints
+        trial = Trial(self._study, self._trial_id(number))
+        for name, value in missed.items():
+            if name not in known:
+                trial.set_constraint(name, value)
+
+    def _mark_diverged(self, number: int, step: int) -> None:
+        if not any(math.isnan(value) for value in self._frozen_trial(number).intermediate_values.values()):
+            self._storage.set_trial_intermediate_value(self._trial_id(number), step, math.nan)
+        self._constrain(number, {"finite": 1.0})
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _frozen_trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _sampler(self, number: int) -> BaseSampler:
+        return sampler_for(self.config.search, number, self._earlier)
+
+    def _asked(self) -> int:
+        return sum(trial.state != TrialState.WAITING for trial in self._frozen())
+
+    def _frozen(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,136 @@
+"""Pictures of the best trials, on the validation split: retrieval panel, CMC, precision and recall.
+
+    panels/<trial>/{retrieval,cmc,precision_recall}.png    as TensorBoard shows them beside the trial's curves
+    panels/<trial>/curves.json                             the numbers behind both curves
+
+They are drawn where trials run, from the checkpoints that are kept, when the search comes to an end; a trial is drawn
+once. A picture that cannot be drawn costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from owkd.config import Config, DataConfig
+from owkd.errors import UserError
+from owkd.files import written_whole
+from search.execution.node_admission import Gate, enter
+from search.execution.resources import Share
+from search.runs.layout import RunFolder, trial_name
+from search.storage.worker_scratch import local_copy
+from search.tensorboard.event_file import EventFile
+
+PICTURES = ("retrieval", "cmc", "precision_recall")
+CURVES = "curves.json"
+
+
+@dataclass(frozen=True)
+class View:
+    """How one model ranks the validation split."""
+
+    pictures: dict[str, bytes]
+    """PNG by name"""
+    curves: dict[str, Any]
+    """`mAP`, `cmc` (rank 1 on) and `precision` (at recall 0, 0.01, ..., 1), all in [0, 1]"""
+
+
+Look = Callable[[Path, DataConfig, str, str, str], View]
+"""checkpoint, data, fold, title, device -> view"""
+
+
+def draw_panels(
+    folder: RunFolder, config: Config, numbers: Iterable[int], *, look: Look, share: Share, gate: Gate | None = None
+) -> dict[str, str]:
+    """Draws the trials that have a kept checkpoint and no pictures yet -> why some could not be, by trial's name.
+
+    Ray must be connected: each trial is one task with a trial's share of a machine.
+    """
+    fold = config.data.folds[0]
+    task: Any = ray.remote(_look).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=1)
+    pending = {}
+    for name in map(trial_name, numbers):
+        checkpoint = first_checkpoint(folder, folder.checkpoints / name, fold)
+        if checkpoint is not None and not (folder.panels / name / CURVES).is_file():
+            title = f"{name}, {fold} validation: queries from worst to best"
+            data = config.data.model_dump(mode="json")
+            pending[name] = task.remote(look, folder.where(checkpoint), data, fold, title, config.train.device, gate)
+    problems = {}
+    for name, reference in pending.items():
+        try:
+            _keep(folder, name, ray.get(reference))
+        except (ray.exceptions.RayError, UserError) as error:
+            problems[name] = str(error).strip().splitlines()[-1]
+    return problems
+
+
+def first_checkpoint(folder: RunFolder, trial: Path, fold: str) -> Path | None:
+    """The kept model of a trial on a fold, that of its first seed where there are several."""
+    models = [path for path in folder.stored(trial) if path.parts[-2:] == (fold, "best.safetensors")]
+    return min(models, default=None)
+
+
+def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, device: str) -> View:
+    """Embeds the validation split of a fold with a checkpoint and draws what it ranks. Raises as its parts do."""
+    from owkd.data.images import load_images
+    from owkd.data.index import read_split
+    from owkd.device import pick_device
+    from owkd.evaluation.embed import embed_images
+    from owkd.evaluation.figures import cmc_figure, precision_recall_figure
+    from owkd.evaluation.panels import retrieval_figure, retrieve
+    from owkd.evaluation.protocol import evaluate_embeddings
+    from owkd.models.checkpoint import load_model
+
+    where = pick_device(device)  # type: ignore[arg-type]
+    model, info = load_model(checkpoint)
+    split = read_split(data.root, data.dataset, fold, "validation")
+    images = load_images(split, info.image_size, data.cache)
+    embeddings = embed_images(model.to(where).embed, images, where)
+    result = evaluate_embeddings(embeddings, split.identities, device=where)
+    name = title.split(",", maxsplit=1)[0]
+    figures = {
+        "retrieval": retrieval_figure(images, retrieve(embeddings, split.identities, result), title),
+        "cmc": cmc_figure({name: result}),
+        "precision_recall": precision_recall_figure({name: result}),
+    }
+    curves = {
+        "mAP": result.mean_average_precision,
+        "cmc": result.cmc.tolist(),
+        "precision": result.precision.tolist(),
+    }
+    return View({name: _png(figure) for name, figure in figures.items()}, curves)
+
+
+def _look(
+    look: Look, checkpoint: str, data: Mapping[str, Any], fold: str, title: str, device: str, gate: Gate | None
+) -> View:
+    enter(gate)
+    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with local_copy(checkpoint) as file:
+        return look(file, DataConfig.model_validate(data), fold, title, device)
+
+
+def _keep(folder: RunFolder, name: str, view: View) -> None:
+    place = folder.panels / name
+    events = EventFile(folder.tensorboard / name)
+    for tag, png in view.pictures.items():
+        with written_whole(place / f"{tag}.png") as temporary:
+            temporary.write_bytes(png)
+        events.picture(f"pictures/{tag}", png)
+    events.close()
+    with written_whole(place / CURVES) as temporary:  # last: it says that the trial is drawn
+        temporary.write_text(json.dumps(view.curves), encoding="utf-8")
+
+
+def _png(figure: Any) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,158 @@
+"""TensorBoard: one event file a trial, live from its first epoch, with its hyperparameters from its start.
+
+Scalars carry the names of the metrics; with several folds or seeds a name is led by them (`Fold1/val/mAP`,
+`Fold1/seed-1/val/mAP`) and its step is the epoch of that part. `objective` and `objective_best` run over all parts;
+the last value of `objective_best` is what the trial is judged by, and HParams shows last values.
+
+A trial that goes on after an interruption gets a fresh file with all of its epochs, read from the results: no epoch
+is in it twice, and a record that was cut off is gone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import (
+    DATA_TYPE_BOOL,
+    DATA_TYPE_FLOAT64,
+    DATA_TYPE_STRING,
+    STATUS_FAILURE,
+    STATUS_SUCCESS,
+    Experiment,
+    HParamInfo,
+    MetricInfo,
+    MetricName,
+)
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+from owkd.config import SIMPLEXES, Config, Simplex
+from search.execution.worker import Part, parts_of
+from search.runs.layout import trial_name
+from search.space.parameters import ColumnType, columns, distributions, flatten
+from search.tensorboard.event_file import EventFile
+from search.trials.states import State
+
+OBJECTIVE = "objective"
+BEST = "objective_best"
+
+DATA_TYPES: dict[ColumnType, Any] = {
+    "float": DATA_TYPE_FLOAT64,
+    "int": DATA_TYPE_FLOAT64,
+    "bool": DATA_TYPE_BOOL,
+    "text": DATA_TYPE_STRING,
+}
+
+
+@dataclass(frozen=True)
+class Scalars:
+    """What one epoch shows."""
+
+    fold: str
+    seed: int
+    epoch: int
+    step: int
+    objective: float
+    best: float
+    metrics: Mapping[str, float]
+    at: float
+    """seconds since the Unix epoch"""
+
+
+class Board:
+    """Event files of the trials that run."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder = folder
+        self._parts = parts_of(config)
+        self._types = columns(config)
+        self._experiment = _experiment(config, self._tags())
+        self._writers: dict[int, EventFile] = {}
+
+    def open(self, number: int, values: Mapping[str, Any], past: Iterable[Scalars] = ()) -> None:
+        """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
+        self._drop(number)
+        writer = self._writers[number] = EventFile(self._path(number))
+        start = SessionStartInfo(start_time_secs=time.time(), group_name=trial_name(number))
+        for name, value in flatten(self._types, values).items():
+            if isinstance(value, bool):
+                start.hparams[name].bool_value = value
+            elif isinstance(value, int | float):
+                start.hparams[name].number_value = value
+            elif value is not None:
+                start.hparams[name].string_value = value
+        writer.plugin(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
+        writer.plugin(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+        for scalars in past:
+            self._write(writer, scalars)
+        writer.flush()
+
+    def add(self, number: int, scalars: Scalars) -> None:
+        """Writes one epoch; a reader sees it at once."""
+        self._write(self._writers[number], scalars)
+        self._writers[number].flush()
+
+    def close(self, number: int, state: State) -> None:
+        """Ends a trial's file."""
+        status = STATUS_SUCCESS if state in ("complete", "pruned") else STATUS_FAILURE
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        self._writers[number].plugin(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+        self._writers.pop(number).close()
+
+    def close_all(self) -> None:
+        """Lets go of all files; trials that are not over get no end."""
+        while self._writers:
+            self._writers.popitem()[1].close()
+
+    def _write(self, writer: EventFile, scalars: Scalars) -> None:
+        lead = self._lead(Part(scalars.fold, scalars.seed))
+        writer.scalars({f"{lead}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
+        writer.scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
+
+    def _lead(self, part: Part) -> str:
+        """What a metric's name begins with: only what tells parts apart."""
+        fold = f"{part.fold}/" if len({other.fold for other in self._parts}) > 1 else ""
+        return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
+
+    def _tags(self) -> list[str]:
+        names = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "loss/total")
+        return [BEST, *(f"{self._lead(part)}{name}" for part in self._parts for name in names)]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / trial_name(number)
+
+    def _drop(self, number: int) -> None:
+        if number in self._writers:
+            self._writers.pop(number).close()
+        shutil.rmtree(self._path(number), ignore_errors=True)
+
+
+def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
+    infos = []
+    known = distributions(config.search.space)
+    for name, kind in columns(config).items():
+        info = HParamInfo(name=name, type=DATA_TYPES[kind])
+        section = name.rpartition(".")[0]
+        found = known.get(name)
+        if isinstance(config.search.space.get(section), Simplex):
+            info.domain_interval.min_value, info.domain_interval.max_value = 0.0, float(len(SIMPLEXES[section]))
+        elif isinstance(found, FloatDistribution | IntDistribution):
+            info.domain_interval.min_value, info.domain_interval.max_value = found.low, found.high
+        elif isinstance(found, CategoricalDistribution):
+            for choice in found.choices:
+                value = info.domain_discrete.values.add()
+                if kind == "bool":
+                    value.bool_value = bool(choice)
+                elif kind == "text":
+                    value.string_value = str(choice)
+                else:
+                    value.number_value = float(str(choice))
+        infos.append(info)
+    metrics = [MetricInfo(name=MetricName(tag=tag)) for tag in tags]
+    return Experiment(hparam_infos=infos, metric_infos=metrics, time_created_secs=time.time())

@@ -1,0 +1,130 @@
+"""What a trial is judged by: epochs -> one number for each objective, and trials -> an order.
+
+A trial trains parts: a fold with a seed each. The epochs of a part become one number as `reduction` says; a trial's
+number is the mean over its parts. Costs (latency, parameters, operations) are metrics like any other here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from owkd.config import SearchConfig, parse_constraint
+from owkd.training.reduction import Metrics, chosen, reduced
+
+if TYPE_CHECKING:
+    from search.study.study import TrialView
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a trial is worth if it ends at this epoch."""
+
+    decides: float
+    """what the scheduler compares: the mean of the parts behind it and of this epoch alone"""
+    values: dict[str, float]
+    """by metric: objectives, and what constraints name"""
+    step: int
+    """epochs over all parts up to the one that stands for the part under way"""
+
+
+class Judge:
+    """Takes a trial's epochs one after the other, part after part."""
+
+    def __init__(self, search: SearchConfig) -> None:
+        self._search = search
+        self.names = tuple(dict.fromkeys((*search.judged_metrics, search.deciding_metric)))
+        """metrics that it takes of an epoch"""
+        self._behind: list[dict[str, float]] = []
+        self._part: object = None
+        self._epochs: list[Metrics] = []
+        self._before = 0
+
+    def add(self, part: object, metrics: Metrics) -> Judgement:
+        """Judges by all epochs until now; another `part` than before closes the one before.
+
+        Raises `KeyError` for a metric that is not there.
+        """
+        if part != self._part:
+            if self._epochs:
+                self._behind.append(self._reduced())
+                self._before += len(self._epochs)
+            self._part, self._epochs = part, []
+        self._epochs.append({name: metrics[name] for name in self.names})
+        now = self._reduced()
+        parts = [*self._behind, now]
+        leading = [epoch[self._search.leading_metric] for epoch in self._epochs]
+        deciding = self._search.deciding_metric
+        return Judgement(
+            decides=fmean([*(found[deciding] for found in self._behind), metrics[deciding]]),
+            values={name: fmean(found[name] for found in parts) for name in self._search.judged_metrics},
+            step=self._before + chosen(self._search.reduction, leading) + 1,
+        )
+
+    def _reduced(self) -> dict[str, float]:
+        return reduced(self._search.reduction, self._search.leading_metric, self._epochs, self.names)
+
+
+def judge_curve(search: SearchConfig, values: Sequence[float]) -> Judgement:
+    """Judges by the leading metric alone, where nothing else is known. Takes one value or more."""
+    judge = Judge(search.model_copy(update={"objectives": search.objectives[:1], "constraints": ()}))
+    names = (search.deciding_metric, search.leading_metric)
+    found = [judge.add(None, dict.fromkeys(names, value)) for value in values]
+    return found[-1]
+
+
+def violations(search: SearchConfig, values: Metrics, *, at_the_end: bool = True) -> dict[str, float]:
+    """By constraint: how far it is missed; 0 or less holds. Before the end, only costs can be judged."""
+    found = {}
+    for text in search.constraints:
+        metric, comparison, bound = parse_constraint(text)
+        if metric in values and (at_the_end or metric in search.costs):
+            found[text] = values[metric] - bound if comparison == "<=" else bound - values[metric]
+    return found
+
+
+def ranked(search: SearchConfig, views: Iterable[TrialView]) -> list[TrialView]:
+    """Complete trials that keep every constraint, best first.
+
+    With one objective by its value; with several in Pareto fronts, each ordered by the first objective. Of equals the
+    earlier trial comes first.
+    """
+    found = [view for view in views if view.state == "complete" and view.feasible and view.objective is not None]
+    found.sort(key=lambda view: (-_gains(search, view)[0], view.number))
+    if len(search.objectives) == 1:
+        return found
+    order: list[TrialView] = []
+    while found:
+        front = front_of(search, found)
+        order.extend(view for view in found if view.number in front)
+        found = [view for view in found if view.number not in front]
+    return order
+
+
+def front_of(search: SearchConfig, views: Iterable[TrialView]) -> set[int]:
+    """Numbers of the trials that no other one beats or equals in every objective and beats in one."""
+    listed = list(views)
+    gains = np.array([_gains(search, view) for view in listed])
+    if not listed:
+        return set()
+    no_worse = (gains[:, None, :] >= gains[None, :, :]).all(axis=2)
+    better = (gains[:, None, :] > gains[None, :, :]).any(axis=2)
+    beaten = np.any(no_worse & better, axis=0)
+    return {view.number for view, lost in zip(listed, np.asarray(beaten), strict=True) if not lost}
+
+
+def _gains(search: SearchConfig, view: TrialView) -> tuple[float, ...]:
+    """Objectives as numbers of which more is better; the worst there is for one that was not measured."""
+    signs = (1.0 if objective.direction == "max" else -1.0 for objective in search.objectives)
+    values = (view.objective, *(view.objectives.get(objective.metric) for objective in search.objectives[1:]))
+    return tuple(-math.inf if value is None else sign * value for sign, value in zip(signs, values, strict=True))
+
+
+def plain(values: Mapping[str, float]) -> dict[str, float]:
+    """Judged values without those that are not finite: what a file of plain values can hold."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
