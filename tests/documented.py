@@ -33,18 +33,18 @@ class Row(NamedTuple):
 WORD_FOR_WORD = "tests/test_documented_commands.py"
 RUN_BY = (
     Row("docs/quickstart", "owkd ", "tests/test_quickstart.py", '["bash", "-euc", block]'),
-    Row("docs/storage", "owkd (trials|report) ", "tests/search/test_search_object_store.py", "run_command([command,"),
+    Row("docs/storage", "owkd (trials|report) ", "tests/search/storage/test_search_in_a_store.py", "run_command([command,"),
     Row(
-        "docs/storage", "owkd monitor ", "tests/search/test_search_object_store.py", 'followed(finished, "tensorboard"'
+        "docs/storage", "owkd monitor ", "tests/search/storage/test_search_in_a_store.py", 'followed(finished, "tensorboard"'
     ),
     Row(".*", "owkd .*s3://", "tests/cluster/test_cluster.py", "--runs '{cluster.store.runs}'"),
-    Row(".*", "owkd monitor ", "tests/launch/test_launch_monitor.py", "monitored(str(folder.root)"),
-    Row(".*", "owkd teacher import ", "tests/launch/test_launch_checkpoints.py", '["teacher", "import", '),
+    Row(".*", "owkd monitor ", "tests/launch/test_monitor.py", "monitored(str(folder.root)"),
+    Row(".*", "owkd teacher import ", "tests/launch/published/test_checkpoints.py", '["teacher", "import", '),
     Row(".*", "owkd doctor .*--address", "tests/cluster/test_cluster.py", 'submit(f"doctor --config search.yaml'),
-    Row(".*", "owkd cluster check kuberay", "tests/launch/test_launch_kuberay.py", "check"),
+    Row(".*", "owkd cluster check kuberay", "tests/launch/cluster/test_kuberay.py", "check"),
     Row(".*", "owkd cluster submit -- (search|doctor) ", "tests/cluster/test_cluster.py", "search search.yaml --runs"),
     Row(".*", "owkd cluster (up|submit|status|down)", "tests/cluster/test_cluster.py", "cluster up"),
-    Row("docs/faq", "optuna-dashboard ", "tests/search/test_search_dashboard.py", '"--storage-class", "JournalFile'),
+    Row("docs/faq", "optuna-dashboard ", "tests/search/study/test_dashboard.py", '"--storage-class", "JournalFile'),
     Row(".*", "owkd ", WORD_FOR_WORD, "commands(page)"),
     Row(".*", "make ([a-z-]+)", "Makefile", r"\1: $(INSTALLED)"),
     Row("CONTRIBUTING", r"\.ci/run", ".ci/run", "make test"),

@@ -23,7 +23,7 @@ from owkd.errors import UserError
 from search.runs.layout import RunFolder
 from search.storage.address import Address
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def facts(**changed: object) -> Facts:

@@ -22,7 +22,7 @@ from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create
 from search.study.study import Study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TRIALS = 4
 

@@ -97,7 +97,7 @@ cluster.shutdown()
 @pytest.mark.timeout(240)
 def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_path: Path) -> None:
     """No failure is allowed (`max_failures` 0), and none is counted."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.4"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(TRIALS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)

@@ -67,7 +67,7 @@ else:
 
 def start(tmp_path: Path, run: str, command: str, cache: str, epoch_s: float = 0.3) -> subprocess.Popen:
     """A driver in a process group of its own, on a machine that is told by its cache."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     paths = f"{tests}{os.pathsep}{tests.parent}"
     environment = {**os.environ, "PYTHONPATH": paths, "FAKE_EPOCH_S": str(epoch_s)}
     environment["XDG_CACHE_HOME"] = str(tmp_path / cache)
@@ -171,7 +171,7 @@ def finished(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def commands() -> list[str]:
     """The commands of docs/storage.md that look at a run."""
-    text = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "storage.md").read_text(encoding="utf-8")
     return re.findall(r"^    owkd (trials|report) s3://", text, re.MULTILINE)
 
 

@@ -23,7 +23,7 @@ from search.rerun import rerun
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FINAL = FinalWork(watched_train, watched_evaluate)
 
 

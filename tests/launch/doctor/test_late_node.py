@@ -19,7 +19,7 @@ from owkd.errors import UserError
 from search.storage.address import Address
 from search.storage.object_store import Place
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_store_is_written_to_and_left_empty(s3: str) -> None:

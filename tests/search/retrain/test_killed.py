@@ -66,7 +66,7 @@ def run(tmp_path: Path) -> Path:
 
 def kill_in_the_middle(run: Path) -> None:
     """Starts the final stage, and kills its process group when a model is done and another one is under way."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.5"}
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(run)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL

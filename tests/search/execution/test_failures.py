@@ -94,7 +94,7 @@ cluster.shutdown()
 
 def drive(tmp_path: Path, script: str, timeout: float, **environment: str) -> str:
     """Runs a search -> what it printed."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", **environment}
     done = subprocess.run(
         [sys.executable, "-c", START + script, str(tmp_path)],

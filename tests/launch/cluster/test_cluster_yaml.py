@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-FILE = Path(__file__).parents[2] / "cluster.yaml"
+FILE = Path(__file__).parents[3] / "cluster.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 AUTH = "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$HOME/.ray/auth_token RAY_ENABLE_UV_RUN_RUNTIME_ENV=0"
 
