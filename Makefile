@@ -19,7 +19,7 @@ help: ## list the targets
 install: $(INSTALLED) ## create .venv with everything in it
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("python3 must be 3.11 or newer, but got " + sys.version.split()[0] + "; do set PYTHON=/path/to/a/newer/python3" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("python3 must be 3.11 or newer, but got " + sys.version.split()[0] + "; set PYTHON=/path/to/a/newer/python3" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
@@ -53,4 +53,4 @@ format: $(INSTALLED) ## put the code into its one format
 
 bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
-	for file in $(BENCHMARKS); do module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done
+	for file in $(BENCHMARKS); module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done

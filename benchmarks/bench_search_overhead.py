@@ -94,13 +94,13 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
     from owkd.config import parse_config
     from search import run_search as runner
     from search.execution.worker import Message
-    from search.recorder import SearchDesk
+    from search.recorder import SearchRecorder
     from search.results.tables import read_trials
 
     found: list[Mark] = []
     ended = 0
 
-    class Watched(SearchDesk):
+    class Watched(SearchRecorder):
         def stopped(self, key: str, last: Message) -> None:
             nonlocal ended
             super().stopped(key, last)
@@ -109,7 +109,7 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
                 gc.collect()
                 found.append(Mark(ended, time.perf_counter(), time.process_time(), resident()))
 
-    with tempfile.TemporaryDirectory(prefix="bench-search-") as folder, patch.object(runner, "SearchDesk", Watched):
+    with tempfile.TemporaryDirectory(prefix="bench-search-") as folder, patch.object(runner, "SearchRecorder", Watched):
         config = parse_config(configuration(Path(folder), trials, epochs, sampler))
         work = runner.Work(partial(by_name, seconds=seconds), lambda config: {"data": {}, "teacher": {}})
         with connection(None)():

@@ -24,7 +24,7 @@ from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.training.loop import TrainingSet
 from owkd.training.prepare import build_network, open_fold
-from owkd.training.run import Distillation, taught
+from owkd.training.run import Distillation, attach_teacher
 from owkd.training.targets import in_megabytes, plan_targets
 
 COMMAND = "python -m benchmarks.bench_targets"
@@ -96,7 +96,7 @@ class Trial:
 
     def __init__(self, config: Config) -> None:
         start = measure.clock()
-        data, teacher = taught(config, open_fold(config, "Fold1"), "Fold1")
+        data, teacher = attach_teacher(config, open_fold(config, "Fold1"), "Fold1")
         self.ready_s = measure.clock() - start
         self.task = Distillation(config, data, teacher, Path("unused"), seed=0)
         self.task.modules.train()

@@ -97,13 +97,13 @@ def in_virtual_time(begin: Callable[[], Running | None], slots: int) -> None:
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, and Ray's scheduler as we lead it; no trial begins once the budget is used."""
     from search.execution.worker import Job, Message, final_state, parts_of, work
-    from search.schedulers.resumable import scheduler_for
+    from search.schedulers.resumable import make_scheduler
     from search.space.parameters import single
     from search.study.study import Ending, Study
     from search.trials.objective import ranked
 
     config = configuration(seed, sizes, sampler)
-    scheduler = scheduler_for(config, sizes.epochs, [])
+    scheduler = make_scheduler(config, sizes.epochs, [])
     used = [0]
 
     class Trial:
@@ -122,7 +122,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             used[0] += 1
             stops = scheduler.on_trial_result(None, self.ray, asdict(message)) == "STOP"
             if message.epoch:
-                study.report(self.number, message.step, message.objective, None, message.judgement)
+                study.report(self.number, message.step, message.objective, None, message.score)
             if not stops and self.messages:
                 return True
             study.finish(self.number, Ending(final_state(message.state), message.step))

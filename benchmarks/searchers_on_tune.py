@@ -17,15 +17,15 @@ from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, o
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, desk and engine."""
-    from search.execution.resources import Share
+    from search.execution.resources import TrialResources
     from search.execution.tune import run_jobs
     from search.execution.worker import Job, Message
-    from search.recorder import SearchDesk
+    from search.recorder import SearchRecorder
     from search.runs.manifest import create
-    from search.schedulers.resumable import scheduler_for
+    from search.schedulers.resumable import make_scheduler
     from search.study.study import Study
 
-    class Budgeted(SearchDesk):
+    class Budgeted(SearchRecorder):
         """Begins no trial once the budget is used."""
 
         epochs = 0
@@ -41,20 +41,20 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = create(Path(scratch) / "bench", config, {})
-        desk = Budgeted(folder, config, Study(folder.journal, folder.name, config))
+        recorder = Budgeted(folder, config, Study(folder.journal, folder.name, config))
         run_jobs(
-            desk,
+            recorder,
             train=train,
-            share=Share(1, 0, sizes.slots),
-            scheduler=scheduler_for(config, sizes.epochs, [], desk.gives_up),
+            resources=TrialResources(1, 0, sizes.slots),
+            scheduler=make_scheduler(config, sizes.epochs, [], recorder.stops_after_first_fold),
             max_failures=0,
             scratch=folder.scratch,
         )
-        desk.board.close_all()
+        recorder.board.close_all()
         seconds = time.perf_counter() - begun
-        tried = [view.values for view in desk.study.views()]
-        best = desk.best()
-    return outcome(seed, sizes, best.values if best else None, tried, desk.epochs, seconds)
+        tried = [view.values for view in recorder.study.views()]
+        best = recorder.best()
+    return outcome(seed, sizes, best.values if best else None, tried, recorder.epochs, seconds)
 
 
 def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> Outcome:

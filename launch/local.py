@@ -23,7 +23,7 @@ from owkd.config import Config
 from owkd.errors import UserError
 
 if TYPE_CHECKING:
-    from search.execution.node_admission import Gate
+    from search.execution.node_admission import NodeAdmission
     from search.run_search import Connect
     from search.storage.address import Address
 
@@ -80,7 +80,7 @@ def _sound(address: str | None, config: Config, run: Address) -> Connect:
 
 
 @contextmanager
-def _examined(address: str, config: Config, run: Address) -> Iterator[Gate]:
+def _examined(address: str, config: Config, run: Address) -> Iterator[NodeAdmission]:
     from launch.doctor.preflight import admit
 
     with _attached(address):
@@ -172,7 +172,7 @@ def _attached(address: str) -> Iterator[None]:
         remedy = _token_remedy() if locked else "start one, or leave --address out"
         raise UserError(
             f"--address must name a running Ray cluster that this machine may join, but got {address}: "
-            f"{str(error).partition('. ')[0]}; do {remedy}"
+            f"{str(error).partition('. ')[0]}; {remedy}"
         ) from error
     try:
         yield

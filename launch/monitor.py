@@ -14,7 +14,7 @@ def serve_tensorboard(run: str, host: str, port: int) -> None:
     """Runs TensorBoard until it is interrupted. Raises `UserError` for a run without event files."""
     with followed(run, "tensorboard", every_s=RELOAD_S) as folder:
         if not folder.is_dir():
-            raise UserError(f"{run} must hold a tensorboard folder, but has none; do give the folder of a run")
+            raise UserError(f"{run} must hold a tensorboard folder, but has none; give the folder of a run")
         console.print(f"TensorBoard on http://{host}:{port}/ (Ctrl-C ends it; the search goes on)", soft_wrap=True)
         place = ["--logdir", str(folder), "--host", host, "--port", str(port)]
         live = ["--reload_multifile", "true", "--reload_interval", str(RELOAD_S)]

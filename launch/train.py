@@ -18,13 +18,13 @@ def teachers(config: Config, out: str) -> list[Path]:
     folds = config.fold_names()
     if len(folds) > 1 and FOLD_PLACEHOLDER not in out:
         raise UserError(
-            f"--out must hold {FOLD_PLACEHOLDER} for several folds ({', '.join(folds)}), but got {out!r}; do write "
+            f"--out must hold {FOLD_PLACEHOLDER} for several folds ({', '.join(folds)}), but got {out!r}; write "
             f"something like teachers/{FOLD_PLACEHOLDER}.safetensors"
         )
     targets = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
     for path in targets.values():
         if path.exists():
-            raise UserError(f"{path} exists already; do remove it or choose another --out")
+            raise UserError(f"{path} exists already; remove it or choose another --out")
     epochs = sum(phase.recipe.epochs for phase in phases(config))
     for fold, path in targets.items():
         train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)

@@ -22,7 +22,7 @@ from search.space.parameters import columns, describe, single
 from search.study.study import Ending, Proposal, StoppedBy, Study, TrialView
 from search.tensorboard.summary import Ended, Overview
 from search.tensorboard.trials import Board, Scalars
-from search.trials.objective import Judge, judge_curve, ranked
+from search.trials.objective import ObjectiveAccumulator, ranked, score_curve
 from search.trials.states import FAILED, State
 
 ALIKE = 3
@@ -43,11 +43,11 @@ class _Open:
     attempt: int = 0
     curve: dict[int, float] = field(default_factory=dict)
     crash: Message | None = None
-    given_up: str = ""
+    stopped_because: str = ""
     """why no further part is worth its time"""
 
 
-class SearchDesk:
+class SearchRecorder:
     """Hands out the trials of a study and writes down what becomes of them."""
 
     def __init__(self, folder: RunFolder, config: Config, study: Study) -> None:
@@ -140,7 +140,7 @@ class SearchDesk:
         if message.epoch == 0:
             return
         news = self.store.add_epoch(number, message, trial.attempt)
-        self.study.report(number, message.step, message.objective, message.host, message.judgement)
+        self.study.report(number, message.step, message.objective, message.host, message.score)
         if news:
             trial.curve[message.step] = message.objective
             self.board.add(number, self._scalars(message))
@@ -148,7 +148,7 @@ class SearchDesk:
         if self.progress:
             self.progress.epoch(_short(message.key), message.step, message.objective, self._worth(message), news=news)
 
-    def gives_up(self, key: str, step: int, objective: float) -> bool:
+    def stops_after_first_fold(self, key: str, step: int, objective: float) -> bool:
         """Whether a trial shall stop at this epoch because, at the end of its first part, it is clearly worse than
         the best complete trial was on that same part (`search.give_up_margin`).
 
@@ -165,7 +165,7 @@ class SearchDesk:
         if bar - reached < margin:
             return False
         part = trial.parts[0]
-        trial.given_up = (
+        trial.stopped_because = (
             f"{bar - reached:.4f} below {_short(trial_name(leader.number))} on {part.fold} with seed {part.seed}"
         )
         return True
@@ -175,7 +175,7 @@ class SearchDesk:
         state = final_state(last.state)
         by: StoppedBy | None = None
         if state == "pruned":
-            by = "give_up" if self._open[key].given_up else "scheduler"
+            by = "give_up" if self._open[key].stopped_because else "scheduler"
         self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
     def lost(self, key: str, error_text: str) -> None:
@@ -210,7 +210,7 @@ class SearchDesk:
             self._failures.append(view)
         self._keep_if_best(view)
         if self.progress:
-            self.progress.ended(_short(key), view.state, view.objective, view.error_text or trial.given_up)
+            self.progress.ended(_short(key), view.state, view.objective, view.error_text or trial.stopped_because)
             self._show_best()
 
     def keep_best_checkpoints(self) -> None:
@@ -251,7 +251,7 @@ class SearchDesk:
     def _first_part(self, curve: Mapping[int, float], epochs: int) -> float:
         """What a trial was worth at the end of its first part."""
         values = [curve[step] for step in sorted(curve) if step <= epochs]
-        return judge_curve(self.config.search, values).values[self.config.search.leading_metric]
+        return score_curve(self.config.search, values).values[self.config.search.leading_metric]
 
     def _show_best(self) -> None:
         leader = self.best()
@@ -275,7 +275,7 @@ class SearchDesk:
         )
 
     def _scalars_of_rows(self, trial: _Open, rows: Iterable[Row]) -> Iterator[Scalars]:
-        judge = Judge(self.config.search)
+        judge = ObjectiveAccumulator(self.config.search)
         for row in rows:
             trial.curve[row["step"]] = row["objective"]
             metrics: dict[str, Any] = {

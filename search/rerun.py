@@ -78,14 +78,11 @@ def rerun(run: Address | Path | str, number: int, out: Path, *, report: Report, 
     rows = _rows_of(read_epochs(folder.results), number)
     values = _values(config, _trial(folder.results, number, run))
     if not rows:
-        raise UserError(
-            f"a trial must have an epoch to be rerun, but trial {number} of {run} has none; do take another"
-        )
+        raise UserError(f"a trial must have an epoch to be rerun, but trial {number} of {run} has none; take another")
     changed = differences(manifest.get("fingerprints", {}), check_inputs(config))
     if changed:
         raise UserError(
-            f"a rerun must see the data and teachers of its run, but these changed: {', '.join(changed)}; do restore "
-            "them"
+            f"a rerun must see the data and teachers of its run, but these changed: {', '.join(changed)}; restore them"
         )
     config = single(config, values)
     if not any(row.get("gpu_memory_peak_bytes") for row in rows):
@@ -141,7 +138,7 @@ def _trial(results: Path, number: int, run: Address | Path | str) -> Row:
     rows: list[Row] = table.filter(pc.field("trial") == number).to_pylist()
     if not rows:
         raise UserError(
-            f"a trial must be one of the {len(table)} of {run}, but got {number}; do look them up: owkd trials {run}"
+            f"a trial must be one of the {len(table)} of {run}, but got {number}; look them up: owkd trials {run}"
         )
     return rows[0]
 

@@ -19,19 +19,19 @@ from rich.console import Console
 
 from owkd.config import Config, IntRange
 from owkd.errors import OwkdError, UserError
-from search.execution.node_admission import Gate
-from search.execution.resources import Share
+from search.execution.node_admission import NodeAdmission
+from search.execution.resources import TrialResources
 from search.execution.stage import Prepare, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.runs.inputs import anchored, check_inputs
 from search.runs.integrity import changes_since, refuse
 from search.runs.layout import RunFolder, trial_name
-from search.runs.lock import driving
+from search.runs.lock import lock_run
 from search.runs.manifest import amend, create, open_run, refuse_existing, versions
-from search.schedulers.resumable import scheduler_for
+from search.schedulers.resumable import make_scheduler
 from search.space.parameters import describe
 from search.storage.address import Address
 from search.study.study import Study, TrialView
@@ -39,7 +39,7 @@ from search.study.warm_start import read_earlier
 from search.tensorboard.panels import Look, draw_panels, look_at_model
 from search.trials.states import State
 
-Connect = Callable[[], AbstractContextManager[Gate | None]]
+Connect = Callable[[], AbstractContextManager[NodeAdmission | None]]
 """Opens a connection to Ray for as long as it is entered: a local one, or to a cluster, with what looks at nodes that
 join later"""
 
@@ -101,15 +101,15 @@ def search(
     config = anchored(config, address.name, trials)
     prints = work.check(config)
     earlier = read_earlier(config)
-    with connect() as gate:
-        config, share = work.prepare(config, console)
+    with connect() as admission:
+        config, resources = work.prepare(config, console)
         folder = create(address, config, prints)
-        console.print(f"{folder.address}: {config.search.trials} trials, {share.describe()}", soft_wrap=True)
+        console.print(f"{folder.address}: {config.search.trials} trials, {resources.describe()}", soft_wrap=True)
         if earlier is not None:
             console.print(earlier.told, soft_wrap=True)
-        with driving(folder):
+        with lock_run(folder):
             study = Study(folder.journal, folder.name, config, earlier.points if earlier else ())
-            return _drive(folder, config, study, share, work, console, gate)
+            return _drive(folder, config, study, resources, work, console, admission)
 
 
 def resume(
@@ -128,17 +128,17 @@ def resume(
     """
     work = work or OWKD
     folder, config, manifest = open_run(run, drive=True)
-    with driving(folder):
+    with lock_run(folder):
         study = Study(folder.journal, folder.name, config)
         _require_unchanged(folder, manifest, study, work.check(config), force)
         if trials:
-            study.raise_target(trials)
+            study.add_trials(trials)
         if not study.has_work():
-            return _summary(SearchDesk(folder, config, study), 0.0)
-        with connect() as gate:
-            config, share = work.prepare(config, console)
-            console.print(f"{folder.address}: {study.target} trials, {share.describe()}", soft_wrap=True)
-            return _drive(folder, config, study, share, work, console, gate)
+            return _summary(SearchRecorder(folder, config, study), 0.0)
+        with connect() as admission:
+            config, resources = work.prepare(config, console)
+            console.print(f"{folder.address}: {study.target} trials, {resources.describe()}", soft_wrap=True)
+            return _drive(folder, config, study, resources, work, console, admission)
 
 
 def _require_unchanged(
@@ -160,10 +160,16 @@ def _require_unchanged(
 
 
 def _drive(
-    folder: RunFolder, config: Config, study: Study, share: Share, work: Work, console: Console, gate: Gate | None
+    folder: RunFolder,
+    config: Config,
+    study: Study,
+    resources: TrialResources,
+    work: Work,
+    console: Console,
+    admission: NodeAdmission | None,
 ) -> Summary:
     begun = time.monotonic()
-    desk = SearchDesk(folder, config, study)
+    recorder = SearchRecorder(folder, config, study)
     past = ((trial_name(view.number), view.curve) for view in study.views())
     progress = Progress(
         console,
@@ -171,43 +177,55 @@ def _drive(
         total=study.target,
         unit="trials",
         metric=config.search.leading_metric,
-        past=desk.counts(),
+        past=recorder.counts(),
     )
     try:
         with progress:
-            desk.show_on(progress, share.at_a_time)
+            recorder.show_on(progress, resources.at_a_time)
             run_jobs(
-                folder.kept(desk),
+                folder.durable(recorder),
                 train=work.train,
-                share=share,
-                scheduler=scheduler_for(config, _longest(config), past, desk.gives_up),
+                resources=resources,
+                scheduler=make_scheduler(config, _longest(config), past, recorder.stops_after_first_fold),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
-                gate=gate,
+                admission=admission,
             )
     finally:
-        desk.close()
-    desk.keep_best_checkpoints()
-    reason = desk.hopeless()
+        recorder.close()
+    recorder.keep_best_checkpoints()
+    reason = recorder.hopeless()
     if reason is not None:
         raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
-    _draw(desk, share, work, console, gate)
-    return _summary(desk, time.monotonic() - begun)
+    _draw(recorder, resources, work, console, admission)
+    return _summary(recorder, time.monotonic() - begun)
 
 
-def _draw(desk: SearchDesk, share: Share, work: Work, console: Console, gate: Gate | None) -> None:
+def _draw(
+    recorder: SearchRecorder, resources: TrialResources, work: Work, console: Console, admission: NodeAdmission | None
+) -> None:
     if work.look is None:
         return
-    complete = [view.number for view in desk.study.views() if view.state == "complete"]
+    complete = [view.number for view in recorder.study.views() if view.state == "complete"]
     with console.status("Drawing how the best trials rank"):
-        problems = draw_panels(desk.folder, desk.config, complete, look=work.look, share=share, gate=gate)
+        problems = draw_panels(
+            recorder.folder, recorder.config, complete, look=work.look, resources=resources, admission=admission
+        )
     for name, why in problems.items():
         console.print(f"{name}: no pictures, {why}", soft_wrap=True)
 
 
-def _summary(desk: SearchDesk, elapsed_s: float) -> Summary:
-    metric = desk.config.search.leading_metric
-    return Summary(desk.folder, desk.counts(), desk.study.target, desk.best(), desk.study.view(0), metric, elapsed_s)
+def _summary(recorder: SearchRecorder, elapsed_s: float) -> Summary:
+    metric = recorder.config.search.leading_metric
+    return Summary(
+        recorder.folder,
+        recorder.counts(),
+        recorder.study.target,
+        recorder.best(),
+        recorder.study.view(0),
+        metric,
+        elapsed_s,
+    )
 
 
 def _longest(config: Config) -> int:

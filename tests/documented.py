@@ -33,9 +33,17 @@ class Row(NamedTuple):
 WORD_FOR_WORD = "tests/test_documented_commands.py"
 RUN_BY = (
     Row("docs/quickstart", "owkd ", "tests/test_quickstart.py", '["bash", "-euc", block]'),
-    Row("docs/storage", "owkd (trials|report) ", "tests/search/storage/test_search_in_a_store.py", "run_command([command,"),
     Row(
-        "docs/storage", "owkd monitor ", "tests/search/storage/test_search_in_a_store.py", 'followed(finished, "tensorboard"'
+        "docs/storage",
+        "owkd (trials|report) ",
+        "tests/search/storage/test_search_in_a_store.py",
+        "run_command([command,",
+    ),
+    Row(
+        "docs/storage",
+        "owkd monitor ",
+        "tests/search/storage/test_search_in_a_store.py",
+        'followed(finished, "tensorboard"',
     ),
     Row(".*", "owkd .*s3://", "tests/cluster/test_cluster.py", "--runs '{cluster.store.runs}'"),
     Row(".*", "owkd monitor ", "tests/launch/test_monitor.py", "monitored(str(folder.root)"),

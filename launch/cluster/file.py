@@ -46,9 +46,9 @@ def write_template(kind: Kind, path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(template(kind))
     except FileExistsError:
-        raise UserError(f"{path} must not exist, but does; do name another file") from None
+        raise UserError(f"{path} must not exist, but does; name another file") from None
     except OSError as error:
-        raise UserError(f"{path} must be a place to write to, but {error.strerror}; do name another file") from error
+        raise UserError(f"{path} must be a place to write to, but {error.strerror}; name another file") from error
 
 
 def read_cluster_file(path: Path) -> ClusterFile:
@@ -58,7 +58,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
         documents = [tree for tree in yaml.safe_load_all(text) if tree is not None]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(
-            f"{path} must be a readable YAML file, but {error}; do write one: owkd cluster init local"
+            f"{path} must be a readable YAML file, but {error}; write one: owkd cluster init local"
         ) from error
     for tree in documents:
         if isinstance(tree, dict) and tree.get("kind") == "RayCluster":
@@ -70,7 +70,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
         return ClusterFile(path, text, kind, first)
     raise UserError(
         f"{path} must be a file of `ray up` with provider.type aws or local, or hold a RayCluster of KubeRay, but got "
-        f"provider.type {kind}; do start from a template: owkd cluster init local"
+        f"provider.type {kind}; start from a template: owkd cluster init local"
     )
 
 
@@ -89,10 +89,10 @@ def unedited(file: ClusterFile) -> Iterator[str]:
         if value.lstrip().startswith("#"):
             continue
         if PLACEHOLDER.search(value):
-            yield f"line {number} must hold a value of yours, but got `{value.strip()}`; do set{_hint(hint)}"
+            yield f"line {number} must hold a value of yours, but got `{value.strip()}`; set{_hint(hint)}"
         elif mark and _value(line) in ours:
             yield (
-                f"line {number} must be looked at, but is as in the template: `{value.strip()}`; do set{_hint(hint)}, "
+                f"line {number} must be looked at, but is as in the template: `{value.strip()}`; set{_hint(hint)}, "
                 f"or delete the mark {EDIT} where it is right"
             )
 
@@ -120,10 +120,10 @@ def _refused_by_ray(file: ClusterFile) -> Iterator[str]:
             validate_config(prepare_config(copy.deepcopy(file.tree)))
     except jsonschema.ValidationError as error:
         where = ".".join(map(str, error.absolute_path)) or "the file"
-        yield f"{where} must follow Ray's schema, but {error.message}; do correct it"
+        yield f"{where} must follow Ray's schema, but {error.message}; correct it"
     except (ValueError, KeyError, TypeError, RuntimeError, click.ClickException, SystemExit) as error:
         reason = said.getvalue().strip().splitlines()[-1:] or [str(error)]
-        yield f"the file must be one that `ray up` takes, but {reason[0]}; do correct it"
+        yield f"the file must be one that `ray up` takes, but {reason[0]}; correct it"
 
 
 def _missing_files(file: ClusterFile) -> Iterator[str]:
@@ -135,8 +135,8 @@ def _missing_files(file: ClusterFile) -> Iterator[str]:
         path = Path(str(source)).expanduser()
         path = path if path.is_absolute() else file.path.parent / path
         if path.name == "auth_token" and not path.is_file():
-            yield f"{source} must hold the token, but is missing; do run: ray get-auth-token --generate > /dev/null"
+            yield f"{source} must hold the token, but is missing; run: ray get-auth-token --generate > /dev/null"
         elif path.name == "dist" and not any(path.glob("owkd-*.whl")):
-            yield f"{source} must hold a wheel of owkd, but has none; do run: pip wheel --no-deps --wheel-dir dist ."
+            yield f"{source} must hold a wheel of owkd, but has none; run: pip wheel --no-deps --wheel-dir dist ."
         elif not path.exists():
-            yield f"file_mounts must name files that are here, but {source} is missing; do put it there"
+            yield f"file_mounts must name files that are here, but {source} is missing; put it there"

@@ -71,7 +71,7 @@ def attach(path: Path, job: str | None) -> None:
         client = _client(address, _token())
         known = _jobs(client)
         if not known:
-            raise UserError(f"a job must be there to follow, but {path} has none; do submit one")
+            raise UserError(f"a job must be there to follow, but {path} has none; submit one")
         names = [found.submission_id for found in known]
         if job is not None and job not in names:
             raise UserError(f"the job must be one of {', '.join(names)}, but got {job}")
@@ -136,12 +136,12 @@ def _carry(words: list[str], folder: Path) -> str:
         _require_absolute({"RUN": words[1]} if len(words) > 1 and not words[1].startswith("-") else {})
         return Address.of(words[1]).name if len(words) > 1 else "cluster"
     if len(words) <= place:
-        raise UserError("owkd search must be given a configuration, but got none; do name one: -- search CONFIG")
+        raise UserError("owkd search must be given a configuration, but got none; name one: -- search CONFIG")
     file = Path(words[place])
     config = load_config(file)
     runs = _option(words, "--runs")
     if runs is None:
-        raise UserError("--runs must name a folder or an object store that every node shares; do add --runs FOLDER")
+        raise UserError("--runs must name a folder or an object store that every node shares; add --runs FOLDER")
     _require_absolute({"--runs": runs, **_paths(config)})
     shutil.copyfile(file, folder / file.name)
     words[place] = file.name
@@ -164,7 +164,7 @@ def _require_absolute(paths: dict[str, str]) -> None:
     relative = [f"{name}={path}" for name, path in paths.items() if "://" not in path and not Path(path).is_absolute()]
     if relative:
         raise UserError(
-            f"paths must be absolute, and as the nodes see them, but got {', '.join(relative)}; do write them from / on"
+            f"paths must be absolute, and as the nodes see them, but got {', '.join(relative)}; write them from / on"
         )
 
 
@@ -188,7 +188,7 @@ def _token() -> str:
     if not token:
         raise UserError(
             f"this machine ({socket.gethostname()}) must have the cluster's token, but RAY_AUTH_TOKEN is unset and "
-            f"{path} holds none; do copy ~/.ray/auth_token from the machine that started the cluster, or from its head"
+            f"{path} holds none; copy ~/.ray/auth_token from the machine that started the cluster, or from its head"
         )
     return token
 
@@ -208,11 +208,9 @@ def _client(address: str, token: str) -> Any:
         if "uthenticat" in text or "401" in text or "403" in text:
             raise UserError(
                 f"the token of this machine ({socket.gethostname()}) must be the cluster's, but the head turned it "
-                "away; do copy ~/.ray/auth_token from the head"
+                "away; copy ~/.ray/auth_token from the head"
             ) from error
-        raise OwkdError(
-            f"the head's job server must answer, but {text[-400:]}; do install ray[default] there"
-        ) from error
+        raise OwkdError(f"the head's job server must answer, but {text[-400:]}; install ray[default] there") from error
 
 
 def _jobs(client: Any) -> list[Any]:

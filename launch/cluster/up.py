@@ -130,7 +130,7 @@ def _for_ray(path: Path, command: str) -> ClusterFile:
     file = read_cluster_file(path)
     if file.kind == "kuberay":
         raise UserError(
-            f"owkd cluster {command} must be given a file of `ray up`, but {path} is for Kubernetes; do use "
+            f"owkd cluster {command} must be given a file of `ray up`, but {path} is for Kubernetes; use "
             f"{INSTEAD[command].format(path=path)}"
         )
     return file

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Overrides
+from launch.output.console import console
 from owkd.config import load_config
 from owkd.errors import UserError
 
@@ -36,7 +37,7 @@ def distill(
         students(parsed, out or Path("runs") / f"{parsed.name}-distill")
         return
     if set_:
-        raise UserError(f"a trial must be rerun as it was, but got --set {set_[0]}; do give a configuration instead")
+        raise UserError(f"a trial must be rerun as it was, but got --set {set_[0]}; give a configuration instead")
     trial_again(trial[1], int(trial[2]), out)
 
 
@@ -80,4 +81,5 @@ def embed(
     """Write the embedding of every image in a folder, one row an image."""
     from owkd.evaluation.embedding_table import embed_folder
 
-    embed_folder(checkpoint, folder, out)
+    images, size = embed_folder(checkpoint, folder, out)
+    console.print(f"{images} embeddings of {size} numbers: {out}", soft_wrap=True)

@@ -51,7 +51,7 @@ class Fault:
 def faults_of(expected: Facts, node: Node) -> Iterator[Fault]:
     """What is wrong with a node, held against the driver's own answer."""
     if node.facts is None:
-        text = f"the node must answer, but {node.silence}; do look at its Ray logs, or take it out (ray stop)"
+        text = f"the node must answer, but {node.silence}; look at its Ray logs, or take it out (ray stop)"
         yield Fault(node.name, "answer", text)
         return
     for package, wanted in expected["versions"].items():
@@ -60,7 +60,7 @@ def faults_of(expected: Facts, node: Node) -> Iterator[Fault]:
             yield Fault(
                 node.name,
                 package,
-                f"{package} must be {wanted} as on the driver, but got {got}; do install it there and start its Ray "
+                f"{package} must be {wanted} as on the driver, but got {got}; install it there and start its Ray "
                 "again: owkd cluster up does both",
             )
     yield from _hardware_faults(node, node.facts)
@@ -86,7 +86,7 @@ def _storage_fault(node: Node, facts: Facts) -> Iterator[Fault]:
         yield Fault(
             node.name,
             "storage",
-            f"the place of runs must be one that every node reads and writes, but {reason}; do mount the folder there, "
+            f"the place of runs must be one that every node reads and writes, but {reason}; mount the folder there, "
             "see to the store's network and credentials there, or name another with --runs",
         )
 
@@ -97,7 +97,7 @@ def _hardware_faults(node: Node, facts: Facts) -> Iterator[Fault]:
         yield Fault(
             node.name,
             "GPUs",
-            f"torch must see the {node.gpus} GPUs that Ray counts, but sees {len(facts['gpus'])}{reason}; do install "
+            f"torch must see the {node.gpus} GPUs that Ray counts, but sees {len(facts['gpus'])}{reason}; install "
             f"an NVIDIA driver that serves CUDA {facts['versions'].get('cuda', 'none')}",
         )
     for folder, free in facts["disk_free"].items():
@@ -105,14 +105,14 @@ def _hardware_faults(node: Node, facts: Facts) -> Iterator[Fault]:
             yield Fault(
                 node.name,
                 "disk",
-                f"{folder} must have {FREE_DISK_BYTES / 2**30:.0f} GiB free, but has {free / 2**30:.1f}; do make room",
+                f"{folder} must have {FREE_DISK_BYTES / 2**30:.0f} GiB free, but has {free / 2**30:.1f}; make room",
             )
     if abs(node.skew_s) > CLOCK_SKEW_S:
         yield Fault(
             node.name,
             "clock",
             f"the clock must agree with the driver's within {CLOCK_SKEW_S:.0f} s, but is off by {node.skew_s:+.1f} s; "
-            "do run a time service (chrony, systemd-timesyncd)",
+            "run a time service (chrony, systemd-timesyncd)",
         )
 
 
@@ -122,12 +122,12 @@ def _file_fault(node: Node, name: str, wanted: str, got: str) -> Iterator[Fault]
         yield Fault(
             node.name,
             kind,
-            f"{name} must be readable, but {got.removeprefix(FAILED)}; do put it under the same path there",
+            f"{name} must be readable, but {got.removeprefix(FAILED)}; put it under the same path there",
         )
     elif got != wanted:
         yield Fault(
             node.name,
             kind,
-            f"{name} must be the driver's ({wanted[:12]}), but got {got[:12]}; do copy it again, keeping times "
+            f"{name} must be the driver's ({wanted[:12]}), but got {got[:12]}; copy it again, keeping times "
             "(rsync -a), or share one folder",
         )

@@ -15,7 +15,7 @@ from launch.doctor.node_facts import Facts, Question, Storage
 from launch.doctor.probe import answered, marked
 from owkd.config import Config
 from owkd.errors import UserError
-from search.execution.node_admission import Gate
+from search.execution.node_admission import NodeAdmission
 from search.storage.address import Address
 
 ANSWER_S = 90.0
@@ -39,7 +39,7 @@ def examine_here(config: Config | None, runs: Address) -> Report:
     return Report((node,), tuple(faults_of(facts, node)))
 
 
-def admit(config: Config, run: Address) -> Gate:
+def admit(config: Config, run: Address) -> NodeAdmission:
     """Examines every node of the connected cluster -> how those that join later are examined, each by the first trial
     that lands there. Raises `UserError` when a node of now has a fault.
     """
@@ -49,7 +49,7 @@ def admit(config: Config, run: Address) -> Gate:
     known = frozenset(str(node["NodeID"]) for node in ray.nodes() if node["Alive"])
     if known != {ray.get_runtime_context().get_node_id()}:  # the driver's own node needs no question
         refuse_faults(examine_cluster(config, run.above, expected))
-    return Gate(late_look(config, run, expected), known)
+    return NodeAdmission(late_look(config, run, expected), known)
 
 
 def late_look(config: Config, run: Address, expected: Facts) -> bytes:

@@ -12,7 +12,7 @@ from launch.doctor import node_facts
 from launch.doctor.node_facts import FAILED, Facts, Storage
 from owkd.errors import UserError
 from search.storage.address import Address
-from search.storage.object_store import Place
+from search.storage.object_store import ObjectStore
 
 
 @contextmanager
@@ -26,17 +26,17 @@ def marked(runs: Address | None) -> Iterator[Storage | None]:
     try:
         if not folder.remote:
             folder.path.mkdir()
-        Place.at(folder).write("driver", word.encode())
+        ObjectStore.at(folder).write("driver", word.encode())
     except OSError as error:
         raise UserError(
             f"the place of runs must be writable, but got {place} on {socket.gethostname()} "
-            f"({error.strerror or error}); do change --runs{', or see to its credentials' if runs.remote else ''}"
+            f"({error.strerror or error}); change --runs{', or see to its credentials' if runs.remote else ''}"
         ) from error
     try:
         yield str(folder), "driver", word
     finally:
         with suppress(OSError):
-            Place.at(folder).remove("")
+            ObjectStore.at(folder).remove("")
 
 
 def answered(storage: Storage | None, facts: Facts) -> bool:
@@ -46,7 +46,7 @@ def answered(storage: Storage | None, facts: Facts) -> bool:
     name = facts["files"].get("storage", FAILED)
     if name.startswith(FAILED):
         return False
-    place = Place.at(Address.of(storage[0]))
+    place = ObjectStore.at(Address.of(storage[0]))
     deadline = time.monotonic() + node_facts.STORAGE_WAIT_S
     while not (seen := place.has(name)) and time.monotonic() < deadline:
         time.sleep(0.1)

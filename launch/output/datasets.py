@@ -50,7 +50,7 @@ def check(folder: Path) -> None:
     if fatal:
         found = "1 finding" if fatal == 1 else f"{fatal} findings"
         raise DataError(
-            f"a data set must be free of what spoils a result, but {folder} has {found} of that kind; do mend what is "
+            f"a data set must be free of what spoils a result, but {folder} has {found} of that kind; mend what is "
             "marked fatal above"
         )
 

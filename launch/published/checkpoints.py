@@ -41,9 +41,7 @@ def export_as_onnx(checkpoint: Path, out: Path) -> None:
     from owkd.export import export_onnx
 
     if out.is_dir():
-        raise UserError(
-            f"--out must name a file for --format onnx, but {out} is a folder; do give {out / 'student.onnx'}"
-        )
+        raise UserError(f"--out must name a file for --format onnx, but {out} is a folder; give {out / 'student.onnx'}")
     exported = export_onnx(checkpoint, out)
     side = exported.image_size
     console.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)

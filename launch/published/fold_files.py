@@ -55,7 +55,7 @@ class History:
     def read(self) -> None:
         """Takes back what an earlier training wrote. Raises `CheckpointError` where the file is gone."""
         if not self.file.is_file():
-            raise CheckpointError(f"{self.file} is gone, though its training is done; do remove the fold's folder")
+            raise CheckpointError(f"{self.file} is gone, though its training is done; remove the fold's folder")
         with self.file.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         self.epochs = [

@@ -95,7 +95,7 @@ def configured(request: Request) -> Config:
     if request.batch_size is not None and request.batch_size % IMAGES_PER_IDENTITY:
         raise UserError(
             f"--trainBatchSize must be a multiple of {IMAGES_PER_IDENTITY}, the images of a person in a batch, "
-            f"but got {request.batch_size}; do give {request.batch_size + 1}"
+            f"but got {request.batch_size}; give {request.batch_size + 1}"
         )
     gce = {"learning_rate": request.gce_learning_rate, "weight_decay": request.gce_weight_decay}
     gce = {name: value for name, value in gce.items() if value is not None}
@@ -131,7 +131,7 @@ def _teacher_files(request: Request) -> str:
         return str(request.folder / FOLD_PLACEHOLDER / place)
     if request.model == "teacher":
         raise UserError(
-            f"--teacher names what a student learns from, but got {request.teacher} with --modelType teacher; do leave "
+            f"--teacher names what a student learns from, but got {request.teacher} with --modelType teacher; leave "
             "one of them out"
         )
     path = Path(request.teacher)
@@ -168,7 +168,7 @@ def _wrong_sizes(request: Request, config: Config) -> list[str]:
     stride = architecture(config.student.preset if student else config.teacher.preset).stride
     if request.image_size % stride:
         problems.append(
-            f"--image-size must be a multiple of {stride} for these networks, but got {request.image_size}; do give "
+            f"--image-size must be a multiple of {stride} for these networks, but got {request.image_size}; give "
             f"{max(round(request.image_size / stride), 1) * stride}"
         )
     return problems
@@ -184,7 +184,7 @@ def _claim(request: Request, config: Config) -> None:
         if changed:
             raise UserError(
                 f"--out must name a new folder or one of the same settings, but {request.folder} differs in "
-                f"{', '.join(changed)}; do name another one"
+                f"{', '.join(changed)}; name another one"
             )
         return
     with written_whole(path) as temporary:

@@ -40,7 +40,7 @@ def _local_checks(config: Config) -> list[str]:
         "teacher.checkpoint": config.teacher.checkpoint,
     }
     return [
-        f"{name} must be a path on each machine, but got the address {path}; do copy or mount it there"
+        f"{name} must be a path on each machine, but got the address {path}; copy or mount it there"
         for name, path in paths.items()
         if path is not None and URI.match(str(path))
     ]
@@ -55,7 +55,7 @@ def _objective_checks(search: SearchConfig) -> list[str]:
     if search.leading_metric not in MAXIMISED:
         problems.append(
             f"search.objectives must begin with a metric of what the student learned ({', '.join(MAXIMISED)}), but "
-            f"begins with {search.leading_metric}; do put one of them first"
+            f"begins with {search.leading_metric}; put one of them first"
         )
     reductions = {objective.reduction for objective in search.objectives if objective.metric in MAXIMISED}
     if len(reductions) > 1:
@@ -66,7 +66,7 @@ def _objective_checks(search: SearchConfig) -> list[str]:
     if search.scheduler.name != "none" and search.scheduler.metric not in (None, *MAXIMISED):
         problems.append(
             f"search.scheduler.metric must be one that changes from epoch to epoch ({', '.join(MAXIMISED)}), but got "
-            f"{search.scheduler.metric}; do name one"
+            f"{search.scheduler.metric}; name one"
         )
     return problems + _sampler_checks(search)
 

@@ -55,7 +55,7 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return _no_tree(path, f"no such file: {path}; do give the path of a YAML configuration")
+        return _no_tree(path, f"no such file: {path}; give the path of a YAML configuration")
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         hint = '; within { } a value with braces needs quotes, as "{fold}.safetensors"' if "flow" in str(error) else ""
         return _no_tree(path, f"not readable as YAML: {error}{hint}")

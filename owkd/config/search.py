@@ -146,7 +146,7 @@ class ObjectiveConfig(Node):
             )
         natural = "max" if self.metric in MAXIMISED else "min"
         if self.mode not in (None, natural):
-            raise ValueError(f"mode must be {natural} for {self.metric}, but got {self.mode!r}; do drop it")
+            raise ValueError(f"mode must be {natural} for {self.metric}, but got {self.mode!r}; drop it")
         return self
 
 
@@ -252,4 +252,4 @@ def _check_range(low: float, high: float, log: bool, step: float | None) -> None
     if log and low <= 0:
         raise ValueError(f"low must be above 0 on a log scale, but got low={low}")
     if log and step is not None:
-        raise ValueError("log and step exclude each other; do drop one")
+        raise ValueError("log and step exclude each other; drop one")

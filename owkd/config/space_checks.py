@@ -52,7 +52,7 @@ def name_check(name: str) -> list[str]:
     if name in known:
         return []
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "do name a field by its dotted path, such as distill.gram"
+    hint = f"did you mean {near[0]!r}?" if near else "name a field by its dotted path, such as distill.gram"
     return [f"search.space.{name}: names no field of the configuration; {hint}"]
 
 
@@ -126,13 +126,13 @@ def _entry_checks(name: str, space: Space) -> list[str]:
     if isinstance(entry, FloatRange | IntRange) and entry.step is not None and entry.step > entry.high - entry.low:
         problems.append(
             f"{where}: step must be at most high - low, but got {entry.step} for {entry.low} to {entry.high}; "
-            "do fix the value instead"
+            "fix the value instead"
         )
     if isinstance(entry, Choice | Fixed):
         problems.extend(f"{where}: {problem}" for problem in _choice_checks(proposed(entry)))
     for other in space:
         if name.startswith(f"{other}."):
-            problems.append(f"{where}: must not be searched beside {other}, which it is a part of; do drop one of them")
+            problems.append(f"{where}: must not be searched beside {other}, which it is a part of; drop one of them")
     return problems
 
 
@@ -142,7 +142,7 @@ def _choice_checks(choices: Sequence[Any]) -> Iterator[str]:
         try:
             json.dumps(choice, allow_nan=False)
         except (TypeError, ValueError):
-            yield f"must hold plain finite values, but got {choice!r}; do quote it if it is text"
+            yield f"must hold plain finite values, but got {choice!r}; quote it if it is text"
             continue
         if any(same(choice, other) for other in seen):
             yield f"must name each choice once, but {choice!r} stands there twice"
@@ -155,7 +155,7 @@ def _condition_checks(name: str, space: Space) -> list[str]:
         where = f"search.space.{name}.when.{parent}"
         other = space.get(parent)
         if other is None:
-            problems.append(f"{where}: must name another entry of the space; do add {parent} to it")
+            problems.append(f"{where}: must name another entry of the space; add {parent} to it")
             continue
         if not isinstance(other, Choice | Fixed):
             problems.append(f"{where}: must name a categorical or fixed entry, but {parent} is {other.type}")
@@ -167,7 +167,7 @@ def _condition_checks(name: str, space: Space) -> list[str]:
             if not any(_same_or_odd(value, choice) for choice in choices)
         )
     if _leads_to(space, name, [name]):
-        problems.append(f"search.space.{name}.when: must not lead back to {name}; do break the circle")
+        problems.append(f"search.space.{name}.when: must not lead back to {name}; break the circle")
     return problems
 
 

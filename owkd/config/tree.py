@@ -66,12 +66,12 @@ class Start(Node):
         if self.init == "imagenet" and self.preset == "nano":
             raise ValueError(
                 "init must be random for preset nano, because no ImageNet weights of its size exist, but got imagenet; "
-                "do choose preset small, tiny or micro, or init random"
+                "choose preset small, tiny or micro, or init random"
             )
         if self.init == "random" and self.init_file is not None:
             raise ValueError(
                 f"init must be imagenet where init_file is given, but got init=random and init_file={self.init_file}; "
-                "do set one or drop the other"
+                "set one or drop the other"
             )
         return self
 
@@ -147,7 +147,7 @@ class TrainConfig(Node):
         if self.batch_size % self.images_per_identity:
             raise ValueError(
                 f"batch_size must be a multiple of images_per_identity, but got {self.batch_size} and "
-                f"{self.images_per_identity}; do set one of them to a multiple of the other"
+                f"{self.images_per_identity}; set one of them to a multiple of the other"
             )
         return self
 

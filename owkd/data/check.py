@@ -99,13 +99,13 @@ def dataset_folders(folder: Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"a data set must be a folder, but got {folder}; do give the folder that holds Fold1")
+        raise DataError(f"a data set must be a folder, but got {folder}; give the folder that holds Fold1")
     if _is_dataset(folder):
         return [folder]
     inside = [child for child in _folders(folder) if _is_dataset(child)]
     if not inside:
         raise DataError(
-            f"a data set must hold folds with {', '.join(SPLITS)} in them, but {folder} does not; do give the folder "
+            f"a data set must hold folds with {', '.join(SPLITS)} in them, but {folder} does not; give the folder "
             "that holds Fold1"
         )
     return inside
@@ -145,7 +145,7 @@ def _scan_fold(report: Report, fold: Path) -> Iterator[_Item]:
         where = f"{fold.name}/{split}"
         items: list[_Item] = []
         if not (fold / split).is_dir():
-            _add(report, "fatal", "missing_split", where, f"the fold must have a folder {split!r}; do add it")
+            _add(report, "fatal", "missing_split", where, f"the fold must have a folder {split!r}; add it")
             continue
         try:
             places = camera_folders(fold / split)
@@ -166,16 +166,16 @@ def _scan_identities(report: Report, where: str, split: SplitName, place: Path) 
     for directory in _folders(place):
         identity = identity_number(directory.name)
         if identity is None:
-            text = f"an identity folder must be named by a number, but got {directory.name!r}; do rename or remove it"
+            text = f"an identity folder must be named by a number, but got {directory.name!r}; rename or remove it"
             _add(report, "fatal", "identity_not_a_number", where, text, [directory])
             continue
         if identity in seen:
-            text = f"identity {identity} must have one folder, but has two; do merge or rename them"
+            text = f"identity {identity} must have one folder, but has two; merge or rename them"
             _add(report, "fatal", "identity_twice", where, text, [seen[identity], directory])
         seen.setdefault(identity, directory)
         images = list_images(directory)
         if not images:
-            text = f"identity {identity} must have images, but its folder has none; do remove or fill it"
+            text = f"identity {identity} must have images, but its folder has none; remove or fill it"
             _add(report, "fatal", "identity_without_images", where, text, [directory])
         ignored = [entry for entry in directory.iterdir() if _is_ignored(entry)]
         if ignored:
@@ -220,7 +220,7 @@ def _check_images(report: Report, fold: str, items: list[_Item], contents: dict[
     for item in items:
         content, where = contents[item.path], f"{fold}/{item.split}"
         if content.problem:
-            text = f"an image must be readable, but is not: {content.problem}; do remove or replace it"
+            text = f"an image must be readable, but is not: {content.problem}; remove or replace it"
             _add(report, "fatal", "damaged_image", where, text, [item.path])
         elif content.blank:
             _add(report, "warning", "blank_image", where, "an image shows one grey value everywhere", [item.path])
@@ -235,12 +235,10 @@ def _add_copies(report: Report, fold: str, group: list[_Item]) -> None:
     paths = [item.path for item in group]
     splits = [split for split in SPLITS if any(item.split == split for item in group)]
     if len(splits) > 1:
-        text = (
-            f"an image must be in one split, but this one is in {' and '.join(splits)}; do remove it from all but one"
-        )
+        text = f"an image must be in one split, but this one is in {' and '.join(splits)}; remove it from all but one"
         _add(report, "fatal", "image_in_two_splits", fold, text, paths)
     elif len({item.identity for item in group}) > 1:
-        text = "an image must show one person, but this one is filed under several; do find out who it is"
+        text = "an image must show one person, but this one is filed under several; find out who it is"
         _add(report, "fatal", "image_of_two_identities", f"{fold}/{splits[0]}", text, paths)
     else:
         text = "the same image is there several times, which makes recognition look easier"
@@ -254,7 +252,7 @@ def _check_identities(report: Report, fold: str, items: list[_Item]) -> None:
     for one, other in combinations(SPLITS, 2):
         shared = sorted(images[one].keys() & images[other].keys())
         if shared and other == "test":
-            text = f"people must not be in {one} and in test, but {_numbers(shared)} are; do remove them from one"
+            text = f"people must not be in {one} and in test, but {_numbers(shared)} are; remove them from one"
             _add(report, "fatal", "identity_in_test_and_training", fold, text)
         elif shared:
             text = f"validation measures people whom training has seen: {_numbers(shared)}; other people tell more"

@@ -57,7 +57,7 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
         _tidy(place, stem, key)
         return images
     raise DataError(
-        f"decoded images must be written somewhere, but {'; '.join(refusals)}; do set data.cache to a folder of yours"
+        f"decoded images must be written somewhere, but {'; '.join(refusals)}; set data.cache to a folder of yours"
     )
 
 
@@ -131,11 +131,11 @@ def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path]
         temporary.chmod(0o644)
         images = _open(temporary, shape)
         if images is None:
-            raise DataError(f"decoded images must be readable again, but {temporary} is not; do check that disk")
+            raise DataError(f"decoded images must be readable again, but {temporary} is not; check that disk")
         temporary.replace(target)
     except OSError as error:
         raise DataError(
-            f"decoded images must be written to {target.parent}, but {error}; do set data.cache to a folder "
+            f"decoded images must be written to {target.parent}, but {error}; set data.cache to a folder "
             f"with room for {np.prod(shape, dtype=np.int64) / 1e6:.0f} MB"
         ) from error
     finally:
@@ -164,7 +164,7 @@ def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int) -> None:
     if damaged:
         named = "\n".join(f"  - {line}" for line in damaged[:MOST_DAMAGED])
         count = str(len(damaged)) if len(damaged) < MOST_DAMAGED else f"{MOST_DAMAGED} or more"
-        raise DataError(f"images must be readable, but {count} cannot be decoded; do remove or replace:\n{named}")
+        raise DataError(f"images must be readable, but {count} cannot be decoded; remove or replace:\n{named}")
 
 
 def _chunks(files: Sequence[Path]) -> Iterator[Sequence[Path]]:

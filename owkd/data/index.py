@@ -82,14 +82,12 @@ def read_split(root: Path, dataset: str, fold: str, split: SplitName) -> Split:
             if not images:
                 raise DataError(
                     f"every identity must have images ({', '.join(sorted(IMAGE_SUFFIXES))}), but {directory} has none; "
-                    "do remove the folder or fill it"
+                    "remove the folder or fill it"
                 )
             paths.extend(f"{place.name}/{directory.name}/{image.name}" for image in images)
             identities.extend([identity] * len(images))
     if not paths:
-        raise DataError(
-            f"a fold must have images, but {folder} has none; do check data.root, data.dataset and data.folds"
-        )
+        raise DataError(f"a fold must have images, but {folder} has none; check data.root, data.dataset and data.folds")
     order = sorted(range(len(paths)), key=paths.__getitem__)
     listed = tuple(paths[i] for i in order)
     numbers = np.array(identities, dtype=np.int64)[order]
@@ -114,7 +112,7 @@ def camera_folders(split: Path) -> list[Path]:
     if not single:
         raise DataError(
             f"a split must have a folder {ALL_CAMERAS!r}, but {split} holds {_shown(_folders(split))}; "
-            f"do put the identity folders into {merged}"
+            f"put the identity folders into {merged}"
         )
     return single
 
@@ -145,12 +143,12 @@ def _identity_folders(place: Path) -> Iterator[tuple[int, Path]]:
         if identity is None:
             raise DataError(
                 f"an identity folder must be named by a number, but got {directory.name!r} in {place}; "
-                "do rename or remove it"
+                "rename or remove it"
             )
         if identity in seen:
             raise DataError(
                 f"an identity must have one folder, but {place} holds {seen[identity].name!r} and {directory.name!r}; "
-                "do merge or rename them"
+                "merge or rename them"
             )
         seen[identity] = directory
         yield identity, directory
@@ -170,12 +168,12 @@ def _child(parent: Path, name: str, kind: str) -> Path:
     """A folder of the layout that must exist."""
     if not parent.is_dir():
         raise DataError(
-            f"data.root must be a folder, but got {parent}; do give the folder that holds the data set's folder"
+            f"data.root must be a folder, but got {parent}; give the folder that holds the data set's folder"
         )
     child = parent / name
     if child.is_dir():
         return child
     there = _folders(parent)
     near = difflib.get_close_matches(name, [entry.name for entry in there], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "do name one of these or put it there"
+    hint = f"did you mean {near[0]!r}?" if near else "name one of these or put it there"
     raise DataError(f"the {kind} {name!r} must be in {parent}, but that holds {_shown(there)}; {hint}")

@@ -59,7 +59,7 @@ def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATAS
     if len(seen) < MIN_IDENTITIES:
         raise DataError(
             f"at least {MIN_IDENTITIES} people must have infrared images, but {raw} has {len(seen)} in cam3 and cam6; "
-            "do unpack the whole data set"
+            "unpack the whole data set"
         )
     folds = divide(seen, np.random.default_rng(seed))
     _claim(target, {"note": NOTE, "seed": seed, "folds": folds})
@@ -84,14 +84,14 @@ def read_identity_list(path: Path) -> list[int]:
         content = path.read_bytes()
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except OSError as error:
-        raise DataError(f"a list of identities must be readable, but {path}: {error.strerror}; do unpack it") from error
+        raise DataError(f"a list of identities must be readable, but {path}: {error.strerror}; unpack it") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"a list of identities must be text, but {path} is not; do unpack it again") from error
+        raise DataError(f"a list of identities must be text, but {path} is not; unpack it again") from error
     words = text.replace(",", " ").split()
     numbers = [identity_number(word) for word in words]
     wrong = [word for word, number in zip(words, numbers, strict=True) if number is None]
     if wrong:
-        raise DataError(f"a list of identities must hold numbers only, but {path} has {wrong[0]!r}; do unpack it again")
+        raise DataError(f"a list of identities must hold numbers only, but {path} has {wrong[0]!r}; unpack it again")
     return [number for number in numbers if number is not None]
 
 
@@ -100,7 +100,7 @@ def _listed_identities(raw: Path) -> list[int]:
         if not (raw / f"cam{camera}").is_dir():
             raise DataError(
                 f"SYSU-MM01 must hold its infrared images in cam3 and cam6, but {raw / f'cam{camera}'} is no folder; "
-                "do give the folder that holds cam1 to cam6 and exp"
+                "give the folder that holds cam1 to cam6 and exp"
             )
     return sorted({identity for name in LISTINGS for identity in read_identity_list(raw / "exp" / name)})
 
@@ -122,11 +122,11 @@ def _claim(target: Path, plan: dict[str, Any]) -> None:
         if path.read_text(encoding="utf-8") != text:
             raise DataError(
                 f"a preparation must go on as it began, but {path} describes another division (other seed or other raw "
-                "images); do name another folder"
+                "images); name another folder"
             )
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"the target must be new or empty, but {target} holds other files; do name another folder")
+        raise DataError(f"the target must be new or empty, but {target} holds other files; name another folder")
     target.mkdir(parents=True, exist_ok=True)
     # A leading dot keeps the unfinished file out of the index; the target counts as claimed when it has its name.
     temporary = target.parent / f".{target.name}-{PLAN_FILE}.tmp"
@@ -172,7 +172,7 @@ def _replace_by_copy(source: Path, target: Path) -> None:
         temporary.replace(target)
     except OSError as error:
         raise DataError(
-            f"images must be written to {target.parent}, but {error}; do make room and call it again"
+            f"images must be written to {target.parent}, but {error}; make room and call it again"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

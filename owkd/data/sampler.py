@@ -26,7 +26,7 @@ def identity_batches(
         raise ConfigError(
             [
                 "train.batch_size must be a positive multiple of train.images_per_identity, but got "
-                f"{batch_size} and {images_per_identity}; do set one of them to a multiple of the other"
+                f"{batch_size} and {images_per_identity}; set one of them to a multiple of the other"
             ]
         )
     if not len(labels):

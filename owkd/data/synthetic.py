@@ -30,10 +30,10 @@ def write_dataset(
     """
     for name, value, least in (("identities", identities, MIN_IDENTITIES), ("images", images, 2), ("size", size, 16)):
         if value < least:
-            raise DataError(f"`{name} >= {least}` must hold, but got {name}={value}; do give a larger number")
+            raise DataError(f"`{name} >= {least}` must hold, but got {name}={value}; give a larger number")
     target = Path(folder) / dataset
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"the data set's folder must be new or empty, but {target} is not; do name another folder")
+        raise DataError(f"the data set's folder must be new or empty, but {target} is not; name another folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{dataset}-", dir=folder) as unfinished:
         content = Path(unfinished) / dataset

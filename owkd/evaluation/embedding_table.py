@@ -3,16 +3,16 @@
 Shapes: n images, S image size, D embedding size.
 """
 
+from __future__ import annotations
+
 import os
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
-from launch.output.console import console
 from owkd.data.images import load_images
 from owkd.data.index import IMAGE_SUFFIXES, Split, identity_number
 from owkd.device import pick_device
@@ -21,11 +21,14 @@ from owkd.evaluation.embed import embed_images
 from owkd.files import written_whole
 from owkd.models.checkpoint import load_model
 
-SCHEMA = pa.schema([("path", pa.string()), ("identity", pa.int64()), ("embedding", pa.list_(pa.float32()))])
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def embed_folder(checkpoint: Path, folder: Path, out: Path) -> None:
-    """Embeds every image under `folder` and writes `out`: one row an image, in the order of the paths.
+def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
+    """Embeds every image under `folder` and writes `out` -> how many images, and the size of an embedding.
+
+    One row an image, in the order of the paths. Needs pyarrow, which nothing else of owkd does.
 
     Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
     by, or null; `embedding`. The file appears whole. Decoded images lie beside it meanwhile, (n, S, S, 3) bytes.
@@ -40,9 +43,11 @@ def embed_folder(checkpoint: Path, folder: Path, out: Path) -> None:
         pixels = load_images(split, info.image_size, Path(cache))
         embeddings = embed_images(model.to(device).embed, pixels, device)
         del pixels
+    import pyarrow.parquet as pq
+
     with written_whole(out) as temporary:
         pq.write_table(_table(folder, paths, embeddings), temporary)
-    console.print(f"{len(paths)} embeddings of {embeddings.shape[1]} numbers: {out}", soft_wrap=True)
+    return len(paths), int(embeddings.shape[1])
 
 
 def find_images(folder: Path) -> tuple[str, ...]:
@@ -51,7 +56,7 @@ def find_images(folder: Path) -> tuple[str, ...]:
     Raises `DataError` when there is none.
     """
     if not folder.is_dir():
-        raise DataError(f"FOLDER must be a folder of images, but got {folder}; do give one that exists")
+        raise DataError(f"FOLDER must be a folder of images, but got {folder}; give one that exists")
     below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     shown = (path for path in below if not any(part.startswith(".") for part in path.parts))
     paths = tuple(sorted(path.as_posix() for path in shown if (folder / path).is_file()))
@@ -62,6 +67,9 @@ def find_images(folder: Path) -> tuple[str, ...]:
 
 def _table(folder: Path, paths: tuple[str, ...], embeddings: torch.Tensor) -> pa.Table:
     """embeddings (n, D)"""
+    import pyarrow as pa
+
+    schema = pa.schema([("path", pa.string()), ("identity", pa.int64()), ("embedding", pa.list_(pa.float32()))])
     home = PurePosixPath(folder.resolve().as_posix())
     columns = [
         # A name may hold bytes that are no UTF-8; a table cannot.
@@ -69,4 +77,4 @@ def _table(folder: Path, paths: tuple[str, ...], embeddings: torch.Tensor) -> pa
         pa.array([identity_number((home / path).parent.name) for path in paths], pa.int64()),
         pa.array(list(embeddings.cpu().numpy()), pa.list_(pa.float32())),
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=schema)

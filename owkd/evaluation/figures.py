@@ -104,7 +104,7 @@ def save_png(figure: Figure, path: Path, dpi: int = 150) -> Path:
 
 def _require_some(values: Mapping[str, Result] | Sequence[Mapping[str, float]]) -> None:
     if not values:
-        raise DataError("a figure needs at least one result or epoch, but got none; do evaluate or train first")
+        raise DataError("a figure needs at least one result or epoch, but got none; evaluate or train first")
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:

@@ -111,13 +111,13 @@ def _images(
     values = torch.as_tensor(embeddings if isinstance(embeddings, torch.Tensor) else np.require(embeddings, None, "W"))
     values = values.detach()
     if values.ndim != 2:
-        raise DataError(f"embeddings must have one row an image, but got shape {tuple(values.shape)}; do stack them")
+        raise DataError(f"embeddings must have one row an image, but got shape {tuple(values.shape)}; stack them")
     if len(values) < 2:
-        raise DataError(f"ranking needs at least two images, but got {len(values)}; do give a larger split")
+        raise DataError(f"ranking needs at least two images, but got {len(values)}; give a larger split")
     if np.shape(identities) != (len(values),):
         raise DataError(
             f"identities must be one number an embedding, but got shape {np.shape(identities)} for {len(values)} "
-            "embeddings; do pass those of the same images"
+            "embeddings; pass those of the same images"
         )
     if values.dtype != torch.float64:
         values = values.float()
@@ -126,7 +126,7 @@ def _images(
     if not bool(finite.all()):
         raise DataError(
             f"embeddings must be finite, but {int((~finite).sum())} of {len(values)} are not, the first at index "
-            f"{int((~finite).nonzero()[0])}; do check the checkpoint and that image"
+            f"{int((~finite).nonzero()[0])}; check the checkpoint and that image"
         )
     return Images(
         condition(values),
@@ -138,12 +138,12 @@ def _cameras(cameras: NDArray[np.integer] | None, identities: torch.Tensor) -> t
     if cameras is None:
         raise DataError(
             "protocol 'camera' needs the camera of every image, but these file and folder names carry none; "
-            "do use protocol 'standard'"
+            "use protocol 'standard'"
         )
     if np.shape(cameras) != tuple(identities.shape):
         raise DataError(
             f"cameras must be one number an embedding, but got shape {np.shape(cameras)} for {len(identities)} "
-            "embeddings; do pass those of the same images"
+            "embeddings; pass those of the same images"
         )
     return torch.as_tensor(np.asarray(cameras, dtype=np.int64), device=identities.device)
 
@@ -164,7 +164,7 @@ def _found(ranks: MatchRanks) -> torch.Tensor:
     found = ranks.matches > 0
     if not bool(found.any()):
         raise DataError(
-            f"at least one query must have a match in its gallery, but none of {len(found)} has; do give several "
+            f"at least one query must have a match in its gallery, but none of {len(found)} has; give several "
             "images of an identity (protocol 'camera': of several cameras)"
         )
     return found

@@ -125,7 +125,7 @@ def _both(xs: Tensor, ys: Tensor, xt: Tensor, yt: Tensor) -> tuple[Tensor, Tenso
         if student.shape != teacher.shape:
             raise ValueError(
                 f"student and teacher maps must have equal shapes, but got {tuple(student.shape)} and "
-                f"{tuple(teacher.shape)}; do give both networks the same channels and image size"
+                f"{tuple(teacher.shape)}; give both networks the same channels and image size"
             )
     return *_pixels(xs, ys), *_pixels(xt, yt)
 

@@ -78,7 +78,7 @@ def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelIn
     """The ensemble in evaluation mode, and its description. Raises `CheckpointError`."""
     info, state, _ = read_state(path)
     if role is not None and info.role != role:
-        raise CheckpointError(f"{path} must hold a {role}, but holds a {info.role}; do give the file of a {role}")
+        raise CheckpointError(f"{path} must hold a {role}, but holds a {info.role}; give the file of a {role}")
     model = WseNet(info.shape, info.num_classes, info.image_size, info.role)
     try:
         model.load_state_dict(state)
@@ -102,17 +102,17 @@ def require_teacher(path: Path, *, shape: Architecture, image_size: int, identit
     if (info.shape.dims, info.shape.patch) != (shape.dims, shape.patch):
         problems.append(
             f"its channels must equal the student's, but are {info.shape.dims} (stem {info.shape.patch}) against "
-            f"{shape.dims} (stem {shape.patch}); do choose a student preset of the same family"
+            f"{shape.dims} (stem {shape.patch}); choose a student preset of the same family"
         )
     if info.image_size != image_size:
-        problems.append(f"it takes images of {info.image_size} px; do set data.image_size to {info.image_size}")
+        problems.append(f"it takes images of {info.image_size} px; set data.image_size to {info.image_size}")
     if info.num_classes != len(identities):
         problems.append(
-            f"it knows {info.num_classes} identities, but the fold's training split holds {len(identities)}; do train "
+            f"it knows {info.num_classes} identities, but the fold's training split holds {len(identities)}; train "
             "or import the teacher of this fold"
         )
     elif info.identities and info.identities != identities:
-        problems.append("it was trained on other identities than the fold's; do train or import this fold's teacher")
+        problems.append("it was trained on other identities than the fold's; train or import this fold's teacher")
     if problems:
         raise CheckpointError(f"{path} cannot teach here: " + "; ".join(problems))
     return info
@@ -120,7 +120,7 @@ def require_teacher(path: Path, *, shape: Architecture, image_size: int, identit
 
 def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
     if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}; do give the path of a model file made by owkd")
+        raise CheckpointError(f"no such checkpoint: {path}; give the path of a model file made by owkd")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -130,7 +130,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
     raw = json.loads(metadata.get(KEY, "{}"))
     if raw.pop("format", None) != FORMAT:
         raise CheckpointError(
-            f"{path} must be of format {FORMAT}, but its metadata do not say so; do import foreign checkpoints with "
+            f"{path} must be of format {FORMAT}, but its metadata do not say so; import foreign checkpoints with "
             "`owkd teacher import`"
         )
     shape = raw.pop("shape")

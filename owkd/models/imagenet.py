@@ -38,7 +38,7 @@ def official_file(preset: Preset) -> Path:
             torch.hub.download_url_to_file(ADDRESS + name, str(path), progress=False)
         except OSError as error:  # URLError is one
             raise CheckpointError(
-                f"init: imagenet needs {name}, but it could not be fetched ({error}); do fetch {ADDRESS}{name} and put "
+                f"init: imagenet needs {name}, but it could not be fetched ({error}); fetch {ADDRESS}{name} and put "
                 f"it to {path}, or name its place as init_file"
             ) from error
     return path
@@ -62,7 +62,7 @@ def start_from_imagenet(model: WseNet, path: Path) -> None:
             lines = "\n".join(f"  - {problem}" for problem in problems)
             names = ", ".join(dict.fromkeys(OFFICIAL[preset] for preset in PRESETS if preset in OFFICIAL))
             raise CheckpointError(
-                f"{path} is no ImageNet start for a net of depths {model.shape.depths}; do give the official file that "
+                f"{path} is no ImageNet start for a net of depths {model.shape.depths}; give the official file that "
                 f"fits ({names}):\n{lines}"
             )
         for name, tensor in wanted.items():

@@ -57,7 +57,7 @@ def load_published(path: Path) -> State:
     missing, damaged, holds other objects than tensors, or would run code.
     """
     if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}; do give the path of a .pth file of the published format")
+        raise CheckpointError(f"no such checkpoint: {path}; give the path of a .pth file of the published format")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what the reader raises for damaged bytes is of many kinds
@@ -68,7 +68,7 @@ def load_published(path: Path) -> State:
     if not isinstance(held, dict) or not held or not all(isinstance(value, Tensor) for value in held.values()):
         raise CheckpointError(
             f"{path} must hold a state dict (names and tensors), bare or under {' or '.join(map(repr, WRAPPERS))}, but "
-            "holds something else; do save it with torch.save(model.state_dict(), FILE)"
+            "holds something else; save it with torch.save(model.state_dict(), FILE)"
         )
     if all(str(name).startswith("module.") for name in held):
         return {str(name).removeprefix("module."): tensor for name, tensor in held.items()}
@@ -102,9 +102,7 @@ def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imp
                 state[f"{network}.{name}"] = states[network][theirs].to(like.dtype, copy=True)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CheckpointError(
-            f"these files are no teacher of the published form; do check which file is which:\n{lines}"
-        )
+        raise CheckpointError(f"these files are no teacher of the published form; check which file is which:\n{lines}")
     info = ModelInfo("teacher", shape, image_size, num_classes)
     save_state(state, out, info)
     return Imported(info, next((name for name, preset in PRESETS.items() if preset == shape), None), ignored)
@@ -123,7 +121,7 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
     if shape.narrow or (shape.dims, shape.patch) != (PUBLISHED_DIMS, 4):
         raise CheckpointError(
             f"a published network has channels {PUBLISHED_DIMS} and a stem of 4 px, but {checkpoint} has {shape.dims} "
-            f"and {shape.patch} px{', and batch norm on its embedding' if shape.narrow else ''}; do export a model of "
+            f"and {shape.patch} px{', and batch norm on its embedding' if shape.narrow else ''}; export a model of "
             "preset small, tiny or micro"
         )
     initialised = info.role == "student" and not head
@@ -161,13 +159,13 @@ def _shape(states: Mapping[str, State], files: Mapping[str, Path]) -> tuple[Arch
     if depths["original"] != depths["attention"]:
         raise CheckpointError(
             f"both backbones must have the same depths, but {files['original']} has {depths['original']} and "
-            f"{files['attention']} has {depths['attention']}; do take both from one training"
+            f"{files['attention']} has {depths['attention']}; take both from one training"
         )
     heads = {network: states[network].get(name) for network, name in HEADS.items()}
     classes = {network: len(head) for network, head in heads.items() if head is not None and head.ndim == 2}
     if len(set(classes.values())) > 1:
         counts = ", ".join(f"{files[network]} knows {count}" for network, count in classes.items())
-        raise CheckpointError(f"all networks must know the same identities, but {counts}; do take them from one fold")
+        raise CheckpointError(f"all networks must know the same identities, but {counts}; take them from one fold")
     return Architecture(PUBLISHED_DIMS, depths["original"]), next(iter(classes.values()), 1)
 
 
@@ -197,7 +195,7 @@ def _samplings() -> State:
 
 def _refuse_existing(target: Path) -> None:
     if target.exists():
-        raise CheckpointError(f"{target} exists already; do remove it or choose another --out")
+        raise CheckpointError(f"{target} exists already; remove it or choose another --out")
 
 
 def _part(state: State, network: str) -> State:
@@ -214,9 +212,9 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     if blocked:
         return (
             f"{path} must hold weights alone, but reading it would run code or build objects ({blocked[1]}), which "
-            "owkd never does; do save the state dict alone, with torch.save(model.state_dict(), FILE)"
+            "owkd never does; save the state dict alone, with torch.save(model.state_dict(), FILE)"
         )
     return (
         f"{path} must be a file of torch.save that holds weights alone, but it cannot be read as such "
-        f"({type(error).__name__}); do fetch it again, or save it with torch.save(model.state_dict(), FILE)"
+        f"({type(error).__name__}); fetch it again, or save it with torch.save(model.state_dict(), FILE)"
     )

@@ -29,7 +29,7 @@ class WseNet(nn.Module):
             raise ConfigError(
                 [
                     f"data.image_size must be a multiple of {shape.stride} for these networks, but got {image_size}; "
-                    f"do set it to {max(round(image_size / shape.stride), 1) * shape.stride}"
+                    f"set it to {max(round(image_size / shape.stride), 1) * shape.stride}"
                 ]
             )
         self.shape = shape

@@ -197,7 +197,7 @@ def _resume(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
         return ()
     if state["signature"] != plan.signature:
         raise CheckpointError(
-            f"{plan.state_file} must come from this configuration, but comes from another one; do choose another "
+            f"{plan.state_file} must come from this configuration, but comes from another one; choose another "
             "output folder, or remove the file to start anew"
         )
     task.modules.load_state_dict(state["modules"])

@@ -9,7 +9,7 @@ from owkd.config import Config
 from owkd.device import autocast
 from owkd.evaluation.embed import embed_images
 from owkd.training.prepare import batch_maker, open_fold
-from owkd.training.run import Distillation, taught
+from owkd.training.run import Distillation, attach_teacher
 
 STEPS = 3  # the optimizer's state is there from the first step on, and the allocator has settled by the third
 
@@ -21,7 +21,7 @@ def memory_peak(config: Config, fold: str) -> tuple[int, int]:
     """
     torch.cuda.reset_peak_memory_stats()
     train = config.train
-    data, teacher = taught(config, open_fold(config, fold), fold)
+    data, teacher = attach_teacher(config, open_fold(config, fold), fold)
     task = Distillation(config, data, teacher, Path("unused"), train.seed)
     batches = batch_maker(data.training_set.labels, train.batch_size, train.images_per_identity)
     task.modules.train()

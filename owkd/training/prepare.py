@@ -53,7 +53,7 @@ def build_network(shape: Architecture, num_classes: int, image_size: int, role: 
         return WseNet(shape, num_classes, image_size, role)
 
 
-def first_network(start: Start, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:
+def initial_network(start: Start, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:
     """`build_network` as configured: with `init: imagenet` the backbones then take the official weights.
 
     Raises `CheckpointError` when there are none or they do not fit.

@@ -11,14 +11,14 @@ Metrics = Mapping[str, float]
 """of one epoch, by name"""
 
 
-def chosen(reduction: str, values: Sequence[float]) -> int:
+def best_epoch_index(reduction: str, values: Sequence[float]) -> int:
     """Index of the epoch whose model is kept: the highest value (the earliest of equals) for `best`, else the last."""
     if reduction == "best":
         return max(range(len(values)), key=lambda i: (values[i], -i))
     return len(values) - 1
 
 
-def reduced(reduction: str, leading: str, epochs: Sequence[Metrics], names: Sequence[str]) -> dict[str, float]:
+def reduce_epochs(reduction: str, leading: str, epochs: Sequence[Metrics], names: Sequence[str]) -> dict[str, float]:
     """One number for each name, from the epochs of one training.
 
     `best`: all at the epoch where `leading` is highest, so that they belong to one model; `last`: at the last epoch;
@@ -28,5 +28,5 @@ def reduced(reduction: str, leading: str, epochs: Sequence[Metrics], names: Sequ
     assert found is not None
     if found[1] is not None:
         return {name: fmean(epoch[name] for epoch in epochs[-int(found[1]) :]) for name in names}
-    epoch = epochs[chosen(reduction, [epoch[leading] for epoch in epochs])]
+    epoch = epochs[best_epoch_index(reduction, [epoch[leading] for epoch in epochs])]
     return {name: epoch[name] for name in names}

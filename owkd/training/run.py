@@ -24,13 +24,13 @@ from owkd.training.loop import Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
-    first_network,
+    initial_network,
     module_dict,
     open_fold,
     signature,
     validation_metrics,
 )
-from owkd.training.reduction import chosen
+from owkd.training.reduction import best_epoch_index
 from owkd.training.target_building import targets_for
 from owkd.training.targets import plan_targets
 
@@ -63,7 +63,7 @@ class Distillation:
         self.checkpoint = checkpoint
         self.device = pick_device(config.train.device)
         shape = architecture(config.student.preset, config.student.depths)
-        self.student = first_network(config.student, len(data.identities), config.data.image_size, "student", seed)
+        self.student = initial_network(config.student, len(data.identities), config.data.image_size, "student", seed)
         self.teacher = teacher.to(self.device) if teacher is not None else None
         self.modules = module_dict(student=self.student)
         if config.distill.stage_weights == "learned" and config.distill.enabled:
@@ -165,7 +165,7 @@ def run(
     is not finite.
     """
     seed = config.train.seed if seed is None else seed
-    data, teacher = taught(config, open_fold(config, fold), fold, say)
+    data, teacher = attach_teacher(config, open_fold(config, fold), fold, say)
     task = Distillation(config, data, teacher, directory / "best.safetensors", seed)
     plan = FitPlan(
         fold=fold,
@@ -182,17 +182,17 @@ def run(
     )
     history = fit(task, plan)
     if not task.checkpoint.is_file():
-        raise CheckpointError(f"{task.checkpoint} is gone, though {plan.state_file} is not; do remove the folder")
+        raise CheckpointError(f"{task.checkpoint} is gone, though {plan.state_file} is not; remove the folder")
     return Run(history, best_epoch(config, history), task.checkpoint)
 
 
 def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
     """The epoch whose model is kept: by the reduction of the search's first objective, the best one or the last."""
     search = config.search
-    return history[chosen(search.reduction, [epoch.metrics[search.leading_metric] for epoch in history])]
+    return history[best_epoch_index(search.reduction, [epoch.metrics[search.leading_metric] for epoch in history])]
 
 
-def taught(
+def attach_teacher(
     config: Config, data: FoldData, fold: str, say: Callable[[str], None] = _quiet
 ) -> tuple[FoldData, WseNet | None]:
     """The fold with the teacher's targets, or beside it the teacher that has to run live; or neither."""

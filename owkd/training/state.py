@@ -22,5 +22,5 @@ def load_training_state(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{path} is damaged ({error}); do remove it to start this training anew") from error
+        raise CheckpointError(f"{path} is damaged ({error}); remove it to start this training anew") from error
     return state

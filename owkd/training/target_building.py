@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Site:
+class TargetBuild:
     """Targets under construction. Plain values, so that other processes can be sent to work on them."""
 
     plan: TargetsPlan
@@ -61,14 +61,14 @@ class Site:
         return self.folder / f"building-{names}"
 
     @property
-    def is_here(self) -> bool:
+    def is_visible_here(self) -> bool:
         """Whether this machine sees the folder that the site was opened in."""
         try:
             return (self.building / "token").read_text(encoding="utf-8") == self.token
         except OSError:
             return False
 
-    def left(self) -> list[range]:
+    def remaining_chunks(self) -> list[range]:
         """Chunks of images that are not done, in order."""
         starts = range(0, self.plan.images, self.chunk)
         chunks = [range(start, min(start + self.chunk, self.plan.images)) for start in starts]
@@ -139,14 +139,14 @@ def targets_for(
         if site is None or isinstance(site, StoredTargets):
             return site
         begun = time.perf_counter()
-        site.build(site.left(), images, device)
+        site.build(site.remaining_chunks(), images, device)
         built = site.finish()
     say(f"teacher targets: built in {time.perf_counter() - begun:.1f} s")
     return built
 
 
 @contextmanager
-def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[Site | StoredTargets | None]:
+def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | StoredTargets | None]:
     """A site with its lock held; the targets, where another process built them meanwhile; None where there is no room.
 
     `say` hears the size, or why the teacher has to run live. Raises `DataError` instead where `use` is stored.
@@ -159,14 +159,14 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[Site | StoredTarge
             except OSError as error:
                 refusals.append(f"{place}: {error.strerror or error}")
                 continue
-            if isinstance(found, Site):
+            if isinstance(found, TargetBuild):
                 say(f"teacher targets: {plan.describe()}, in {found.folder}")
             yield found
             return
     reasons = "; ".join(refusals)
     if use == "stored":
         raise DataError(
-            f"teacher targets must have room for {in_megabytes(plan.bytes)}, but {reasons}; do set "
+            f"teacher targets must have room for {in_megabytes(plan.bytes)}, but {reasons}; set "
             "teacher.targets.folder to another disk, or teacher.targets.use to live"
         )
     say(f"teacher targets: no room for {plan.describe()} ({reasons}); the teacher runs in every step")
@@ -174,7 +174,7 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[Site | StoredTarge
 
 
 @contextmanager
-def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[Site | StoredTargets]:
+def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | StoredTargets]:
     """Raises `OSError` where the targets cannot lie in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
@@ -183,7 +183,7 @@ def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[Site | StoredTarge
         missing = plan.missing(folder)
         if missing:
             chunk = max(1, int(CHUNK_BYTES / sum(tensor.bytes_per_image for tensor in missing) / BATCH)) * BATCH
-            site = Site(plan, folder, missing, uuid4().hex, chunk)
+            site = TargetBuild(plan, folder, missing, uuid4().hex, chunk)
             try:
                 _require_room(site)
                 site.prepare()
@@ -195,7 +195,7 @@ def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[Site | StoredTarge
         os.close(handle)
 
 
-def _require_room(site: Site) -> None:
+def _require_room(site: TargetBuild) -> None:
     """Raises `OSError` where the files would fill the disk; what a killed process has taken already counts as there."""
     wanted = sum(site.plan.images * tensor.bytes_per_image for tensor in site.tensors)
     taken = sum(file.stat().st_blocks * 512 for file in site.folder.glob("building-*/*.bin"))
@@ -215,7 +215,7 @@ def _on_disk(targets: TeacherTargets, tensor: TargetTensor, teacher: Path) -> np
     values = _values(targets, tensor.name).to(dtype)
     if not torch.isfinite(values).all():
         raise OwkdError(
-            f"{tensor.name} of {teacher} must be finite in {tensor.precision}, but is not; do set "
+            f"{tensor.name} of {teacher} must be finite in {tensor.precision}, but is not; set "
             "teacher.targets.precision to fp32, or train the teacher anew if it is that already"
         )
     values = values.cpu().contiguous()

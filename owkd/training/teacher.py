@@ -21,7 +21,7 @@ from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
-    first_network,
+    initial_network,
     module_dict,
     open_fold,
     signature,
@@ -144,7 +144,7 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
     data = open_fold(config, fold)
     seed = config.train.seed
     device = pick_device(config.train.device)
-    model = first_network(config.teacher, len(data.identities), config.data.image_size, "teacher", seed).to(device)
+    model = initial_network(config.teacher, len(data.identities), config.data.image_size, "teacher", seed).to(device)
     folder = out.with_suffix(".training")
     done = 0
     for phase in phases(config):

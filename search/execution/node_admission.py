@@ -23,7 +23,7 @@ UNFIT = "unfit"
 
 
 @dataclass(frozen=True)
-class Gate:
+class NodeAdmission:
     """How a node is looked at, and which need no look."""
 
     look: bytes
@@ -33,7 +33,7 @@ class Gate:
 
 
 @contextmanager
-def carried() -> Iterator[None]:
+def ship_modules_by_value() -> Iterator[None]:
     """While a search runs, its workers get this module by its source."""
     import ray
 
@@ -45,32 +45,32 @@ def carried() -> Iterator[None]:
         ray.cloudpickle.unregister_pickle_by_value(module)
 
 
-def request(bundle: Mapping[str, float], left_out: str) -> Any:
+def placement_request(bundle: Mapping[str, float], excluded_nodes: str) -> Any:
     """What one attempt takes of a machine, on any node but those that cannot serve (ids with commas between)."""
     from ray import tune
 
-    if not left_out:
+    if not excluded_nodes:
         return tune.PlacementGroupFactory([dict(bundle)])
-    elsewhere = {"ray.io/node-id": f"!in({left_out})"}
+    elsewhere = {"ray.io/node-id": f"!in({excluded_nodes})"}
     return tune.PlacementGroupFactory([dict(bundle)], bundle_label_selector=[elsewhere])
 
 
-def enter(gate: Gate | None) -> None:
+def require_admitted(admission: NodeAdmission | None) -> None:
     """In a task that is no trial: raises `OwkdError` on a node that joined later and cannot serve."""
     import ray
 
-    if gate is None or ray.get_runtime_context().get_node_id() in gate.known:
+    if admission is None or ray.get_runtime_context().get_node_id() in admission.known:
         return
-    if fault := pickle.loads(gate.look)():
+    if fault := pickle.loads(admission.look)():
         from owkd.errors import OwkdError
 
         raise OwkdError(fault)
 
 
-def work_behind_gate(payload: Mapping[str, Any], look: bytes, known: Collection[str], train: bytes) -> None:
+def work_if_admitted(payload: Mapping[str, Any], look: bytes, known: Collection[str], train: bytes) -> None:
     """`work_for_ray` inside a Ray Tune trial, on a node that can serve; one that cannot says so and tries nothing.
 
-    `look` and `known` are those of a `Gate`, `train` a pickled `search.execution.worker.Train`.
+    `look` and `known` are those of a `NodeAdmission`, `train` a pickled `search.execution.worker.Train`.
     """
     import ray
     from ray import tune
@@ -78,14 +78,14 @@ def work_behind_gate(payload: Mapping[str, Any], look: bytes, known: Collection[
     if ray.get_runtime_context().get_node_id() not in {*known, *payload["proven"].split(",")}:
         fault = pickle.loads(look)()
         if fault:
-            tune.report(refusal(payload["key"], fault))
+            tune.report(unfit_message(payload["key"], fault))
             return
     from search.execution.worker import work_for_ray
 
     work_for_ray(payload, pickle.loads(train))
 
 
-def refusal(key: str, fault: str) -> dict[str, Any]:
+def unfit_message(key: str, fault: str) -> dict[str, Any]:
     """A message (`search.execution.worker.Message`), from a node that may not have its class."""
     return {
         "key": key,

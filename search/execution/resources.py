@@ -21,7 +21,7 @@ Node = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Share:
+class TrialResources:
     """The resources of one job, and how many jobs run at a time."""
 
     cpu: float
@@ -40,11 +40,11 @@ class Share:
         return f"{self.cpu:g} CPU" + (f" and {self.gpu:g} GPU" if self.gpu else "")
 
 
-class LiveNodes:
+class ClusterNodes:
     """The connected cluster as it is at each call: nodes come and go while a search runs."""
 
-    def __init__(self, share: Share) -> None:
-        self._share = share
+    def __init__(self, resources: TrialResources) -> None:
+        self._share = resources
 
     def slots(self, without: Collection[str] = ()) -> int:
         """How many jobs fit at a time, `without` some nodes; with an autoscaler, on the nodes that it may start."""
@@ -64,17 +64,17 @@ class LiveNodes:
         return str(actors(worker).get("Address", {}).get("NodeID", "")) or None
 
 
-def share_of_cluster(config: Config) -> Share:
+def resources_on_cluster(config: Config) -> TrialResources:
     """Fits the configured request into the connected cluster.
 
     Raises `ConfigError` when no node, nor any that an autoscaler may start, can ever hold one trial.
     """
     nodes: list[Node] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return share_of_nodes(config, nodes, _startable())
+    return resources_on_nodes(config, nodes, _startable())
 
 
-def share_of_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] = ()) -> Share:
-    """`share_of_cluster` for nodes of these resources, or those that may be started in their place."""
+def resources_on_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] = ()) -> TrialResources:
+    """`resources_on_cluster` for nodes of these resources, or those that may be started in their place."""
     resources = config.search.resources
     gpu = _gpu_share(config, [*nodes, *startable])
     slots = _slots_of(nodes, startable, resources.cpu, gpu)
@@ -82,11 +82,11 @@ def share_of_nodes(config: Config, nodes: list[Node], startable: Sequence[Node] 
         raise ConfigError(
             [
                 f"search.resources must fit on one node, but a trial asks for cpu={resources.cpu:g}, gpu={gpu:g} and "
-                f"{_has(nodes)}; do ask for less"
+                f"{_has(nodes)}; ask for less"
             ]
         )
     limit = config.search.max_concurrent
-    return Share(resources.cpu, gpu, min(slots, limit or slots), limit)
+    return TrialResources(resources.cpu, gpu, min(slots, limit or slots), limit)
 
 
 def _gpu_share(config: Config, nodes: list[Node]) -> float:

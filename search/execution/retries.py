@@ -7,7 +7,7 @@
 | a node that joined late and cannot serve          | no                                   | again, not on that node |
 | GPU memory exhausted on a share of a GPU          | no                                   | once on twice the share |
 
-Every attempt is a trial of its own to Ray Tune, which restarts nothing by itself. Jobs are asked of the desk only
+Every attempt is a trial of its own to Ray Tune, which restarts nothing by itself. Jobs are asked of the queue only
 when a slot is free for them on the nodes that live at that moment: a node that joins gets jobs, and no proposal is
 drawn long before it can run.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from search.execution.node_admission import UNFIT
-from search.execution.resources import Share
+from search.execution.resources import TrialResources
 from search.execution.worker import Job, Message
 
 DOUBT_S = 30.0
@@ -32,7 +32,7 @@ PATIENCE_S = 30.0
 """without any worker at work before people are told that the search waits"""
 
 
-class Desk(Protocol):
+class JobQueue(Protocol):
     """Hands out jobs and hears about them."""
 
     def next_job(self) -> Job | None:
@@ -81,7 +81,7 @@ class Nodes(Protocol):
 
 
 @dataclass(frozen=True)
-class _Doubt:
+class _Undecided:
     """A worker that died, on a node of which Ray does not yet say whether it lives."""
 
     job: Job
@@ -90,32 +90,32 @@ class _Doubt:
     until: float
 
 
-class Attempts:
+class RetryPolicy:
     """The jobs that are out, those that go out again, and those of which nobody knows yet."""
 
     def __init__(
         self,
-        desk: Desk,
-        share: Share,
+        queue: JobQueue,
+        resources: TrialResources,
         max_failures: int,
         nodes: Nodes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = False
-        """the desk had no job left when none was out"""
-        self.left_out: set[str] = set()
+        """the queue had no job left when none was out"""
+        self.excluded_nodes: set[str] = set()
         """ids of nodes that cannot serve"""
-        self.proven: set[str] = set()
+        self.healthy_nodes: set[str] = set()
         """ids of nodes on which something trained"""
-        self._desk = desk
-        self._share = share
+        self._queue = queue
+        self._share = resources
         self._max_failures = max_failures
         self._nodes = nodes
         self._clock = clock
         self._out: dict[str, Job] = {}
         self._workers: dict[str, str] = {}
         self._again: deque[Job] = deque()
-        self._doubts: list[_Doubt] = []
+        self._doubts: list[_Undecided] = []
         self._failures: Counter[str] = Counter()
         self._slots = nodes.slots()
         self._looked = self._idle_since = clock()
@@ -138,7 +138,7 @@ class Attempts:
         now = self._clock()
         if now - self._looked >= LOOK_S:
             self._looked = now
-            self._slots = self._nodes.slots(self.left_out)
+            self._slots = self._nodes.slots(self.excluded_nodes)
             doubts, self._doubts = self._doubts, []
             for doubt in doubts:
                 self._decide(doubt)
@@ -147,19 +147,19 @@ class Attempts:
             why = "none is free" if self._slots else f"no node holds a trial ({one}) now"
             if why != self._said:
                 self._said = why
-                self._desk.waiting(why)
+                self._queue.waiting(why)
 
     def started(self, key: str, worker: str) -> None:
         """A worker (its actor id) takes up a job."""
         self._workers[key] = worker
         self._said = ""
-        self._desk.started(key, self._out[key].gpu or self._share.gpu)
+        self._queue.started(key, self._out[key].gpu or self._share.gpu)
 
-    def proved(self, key: str) -> None:
+    def mark_healthy(self, key: str) -> None:
         """A job was heard to train: its node serves."""
         node = self._nodes.of_worker(self._workers[key])
         if node is not None:
-            self.proven.add(node)
+            self.healthy_nodes.add(node)
 
     def ended(self, key: str, last: Message | None) -> None:
         """A worker is through with a job, by itself or because the scheduler stopped it."""
@@ -173,13 +173,13 @@ class Attempts:
             self._again.append(replace(job, gpu=min(1.0, 2 * self._share.gpu)))
         else:
             self._failures.pop(key, None)
-            self._desk.stopped(key, last)
+            self._queue.stopped(key, last)
 
     def failed(self, key: str, error_text: str) -> None:
         """A job raised an exception."""
         self._failed(self._leave(key), error_text)
 
-    def fell(self, key: str, error_text: str, *, preempted: bool = False) -> None:
+    def worker_died(self, key: str, error_text: str, *, preempted: bool = False) -> None:
         """The worker of a job died: with its node, or on its own."""
         worker = self._workers.get(key)
         node = self._nodes.of_worker(worker) if worker else None
@@ -187,9 +187,9 @@ class Attempts:
         if preempted:
             self._lost_node(job)
         else:
-            self._decide(_Doubt(job, node, error_text, self._clock() + DOUBT_S))
+            self._decide(_Undecided(job, node, error_text, self._clock() + DOUBT_S))
 
-    def _decide(self, doubt: _Doubt) -> None:
+    def _decide(self, doubt: _Undecided) -> None:
         if doubt.node is not None and doubt.node not in self._nodes.living():
             self._lost_node(doubt.job)
         elif self._clock() >= doubt.until or doubt.node is None:
@@ -200,20 +200,20 @@ class Attempts:
     def _leave_out(self, job: Job, worker: str | None, why: str) -> None:
         node = self._nodes.of_worker(worker) if worker else None
         if node is not None:
-            self.left_out.add(node)
-            self._slots = self._nodes.slots(self.left_out)
-        self._desk.interrupted(job.key, f"its node is left out until it is mended and its Ray started again: {why}")
+            self.excluded_nodes.add(node)
+            self._slots = self._nodes.slots(self.excluded_nodes)
+        self._queue.interrupted(job.key, f"its node is left out until it is mended and its Ray started again: {why}")
         self._again.append(job)
 
     def _lost_node(self, job: Job) -> None:
-        self._desk.interrupted(job.key, "its node is gone")
+        self._queue.interrupted(job.key, "its node is gone")
         self._again.append(job)
 
     def _failed(self, job: Job, error_text: str) -> None:
         self._failures[job.key] += 1
         if self._failures[job.key] > self._max_failures:
             del self._failures[job.key]
-            self._desk.lost(job.key, error_text)
+            self._queue.lost(job.key, error_text)
         else:
             self._again.append(job)
 
@@ -223,12 +223,12 @@ class Attempts:
         return self._out.pop(key)
 
     def _new(self) -> Job | None:
-        job = self._desk.next_job()
+        job = self._queue.next_job()
         if job is None or job.gpu is None or 0 < self._share.gpu < job.gpu <= 1:
             return job
         return replace(job, gpu=None)  # an earlier driver's share says nothing new here
 
     def _taken(self) -> int:
         """Slots of the jobs that are out: one that was given a larger share of a GPU takes several."""
-        share = self._share.gpu
-        return sum(max(1, round(job.gpu / share)) if job.gpu and share else 1 for job in self._out.values())
+        resources = self._share.gpu
+        return sum(max(1, round(job.gpu / resources)) if job.gpu and resources else 1 for job in self._out.values())

@@ -20,7 +20,7 @@ from owkd.config import Config, with_values
 
 if TYPE_CHECKING:
     from owkd.data.index import Split
-    from owkd.training.target_building import Site
+    from owkd.training.target_building import TargetBuild
 
 TERMS = ("gram", "spectrum", "gce_gram", "gce_spectrum", "logit")
 
@@ -43,11 +43,11 @@ def build_targets(config: Config, console: Console) -> Config:
         plan = plan_targets(everything, fold, train)
         if plan.find() is not None:
             continue
-        with opened(plan, use, lambda line: console.print(line, soft_wrap=True)) as site:
-            if site is None:
+        with opened(plan, use, lambda line: console.print(line, soft_wrap=True)) as build:
+            if build is None:
                 return with_values(config, {"teacher.targets.use": "live"})
-            if not isinstance(site, StoredTargets):
-                _build(site, config, train, console)
+            if not isinstance(build, StoredTargets):
+                _build(build, config, train, console)
     return with_values(config, {"teacher.targets.use": "stored"})
 
 
@@ -60,33 +60,33 @@ def wanted(config: Config) -> Config:
     return with_values(config, values)
 
 
-def _build(site: Site, config: Config, train: Split, console: Console) -> None:
+def _build(build: TargetBuild, config: Config, train: Split, console: Console) -> None:
     begun = time.monotonic()
-    chunks = site.left()
+    chunks = build.remaining_chunks()
     if len(chunks) > 1:
-        seen_by = _in_parallel(site, config, train, chunks, where=None)
+        seen_by = _in_parallel(build, config, train, chunks, where=None)
         # A node may have died, and another may not see the folder: those that do take the rest.
-        while seen_by and len(rest := site.left()) < len(chunks):
+        while seen_by and len(rest := build.remaining_chunks()) < len(chunks):
             chunks = rest
-            seen_by = _in_parallel(site, config, train, chunks, where=seen_by) if chunks else []
+            seen_by = _in_parallel(build, config, train, chunks, where=seen_by) if chunks else []
     elif chunks:
         # Starting a process would take longer than one chunk.
-        _build_here(site, config, train, chunks, "cpu")
-    if site.left():
-        shutil.rmtree(site.building, ignore_errors=True)
+        _build_here(build, config, train, chunks, "cpu")
+    if build.remaining_chunks():
+        shutil.rmtree(build.building, ignore_errors=True)
         console.print(
-            f"teacher targets: workers do not see {site.folder}; each node builds its own when its first trial starts",
+            f"teacher targets: workers do not see {build.folder}; each node builds its own when its first trial starts",
             soft_wrap=True,
         )
         return
-    site.finish()
+    build.finish()
     console.print(f"teacher targets: built in {time.monotonic() - begun:.1f} s", soft_wrap=True)
 
 
 def _in_parallel(
-    site: Site, config: Config, train: Split, chunks: Sequence[range], where: Sequence[str] | None
+    build: TargetBuild, config: Config, train: Split, chunks: Sequence[range], where: Sequence[str] | None
 ) -> list[str]:
-    """Sends tasks to slots, each with its shard -> the nodes that see the site's folder.
+    """Sends tasks to slots, each with its shard -> the nodes that see the build's folder.
 
     Raises what a task raised, `OwkdError` where the teacher's numbers do not fit.
     """
@@ -97,7 +97,7 @@ def _in_parallel(
     for (node, cpus, gpus), shard in zip(slots, shards, strict=False):
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": here}
-        pending[task.options(**options).remote(site, config.to_dict(), train, shard)] = node
+        pending[task.options(**options).remote(build, config.to_dict(), train, shard)] = node
     seen_by = set()
     for reference, node in pending.items():
         try:
@@ -125,22 +125,22 @@ def _slots(config: Config) -> list[tuple[str, float, float]]:
     return found
 
 
-def _work_on_shard(site: Site, config: dict[str, Any], train: Split, chunks: Sequence[range]) -> bool:
+def _work_on_shard(build: TargetBuild, config: dict[str, Any], train: Split, chunks: Sequence[range]) -> bool:
     """In a worker: whether it sees the folder; if so, the shard's chunks are built then."""
     from owkd.config import parse_config
 
-    if not site.is_here:
+    if not build.is_visible_here:
         return False
     gpu = bool(ray.get_gpu_ids())
     if not gpu:  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    left = set(site.left())
+    left = set(build.remaining_chunks())
     chunks = [chunk for chunk in chunks if chunk in left]
-    _build_here(site, parse_config(config), train, chunks, "cuda" if gpu else "cpu")
+    _build_here(build, parse_config(config), train, chunks, "cuda" if gpu else "cpu")
     return True
 
 
-def _build_here(site: Site, config: Config, train: Split, chunks: Sequence[range], device: str) -> None:
+def _build_here(build: TargetBuild, config: Config, train: Split, chunks: Sequence[range], device: str) -> None:
     import torch
 
     from owkd.data.images import load_images
@@ -148,6 +148,6 @@ def _build_here(site: Site, config: Config, train: Split, chunks: Sequence[range
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, int(config.search.resources.cpu)))
     try:
-        site.build(chunks, load_images(train, config.data.image_size, config.data.cache), torch.device(device))
+        build.build(chunks, load_images(train, config.data.image_size, config.data.cache), torch.device(device))
     finally:
         torch.set_num_threads(before)

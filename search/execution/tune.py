@@ -1,6 +1,6 @@
 """Ray Tune, reduced to what it is good at here: placing jobs on machines, stopping them, carrying messages.
 
-Nothing of Tune's own memory is used: no restore, no retries, no checkpoints, no loggers. A `Desk` decides what runs
+Nothing of Tune's own memory is used: no restore, no retries, no checkpoints, no loggers. A `JobQueue` decides what runs
 next and hears what happens; it lives in the driver, and Tune calls it from one thread.
 """
 
@@ -22,9 +22,9 @@ from ray.exceptions import RayActorError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from search.execution.node_admission import Gate, carried, request, work_behind_gate
-from search.execution.resources import LiveNodes, Share
-from search.execution.retries import Attempts, Desk
+from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
+from search.execution.resources import ClusterNodes, TrialResources
+from search.execution.retries import JobQueue, RetryPolicy
 from search.execution.worker import Message, Train, work_for_ray
 
 ENVIRONMENT = {
@@ -39,31 +39,31 @@ ENVIRONMENT = {
 
 
 def run_jobs(
-    desk: Desk,
+    queue: JobQueue,
     *,
     train: Train,
-    share: Share,
+    resources: TrialResources,
     scheduler: TrialScheduler | None,
     max_failures: int,
     scratch: Path,
-    gate: Gate | None = None,
+    admission: NodeAdmission | None = None,
 ) -> None:
-    """Runs jobs until the desk has no more. Ray must be connected. `gate`: how nodes that join later are looked at.
+    """Runs jobs until the queue has no more. Ray must be connected. `admission`: how nodes that join later are checked
 
-    What the desk raises ends the run and is raised here. Ctrl-C raises `KeyboardInterrupt` at once; jobs under way
+    What the queue raises ends the run and is raised here. Ctrl-C raises `KeyboardInterrupt` at once; jobs under way
     end with their driver's connection.
     """
     os.environ.update(ENVIRONMENT)
-    attempts = Attempts(desk, share, max_failures, LiveNodes(share))
-    ears = _Ears(desk, attempts)
+    attempts = RetryPolicy(queue, resources, max_failures, ClusterNodes(resources))
+    ears = _TuneCallback(queue, attempts)
     tuner = tune.Tuner(
-        tune.with_resources(_trainable(train, gate), _request),
+        tune.with_resources(_trainable(train, admission), _request),
         tune_config=tune.TuneConfig(
-            search_alg=_Hand(attempts, share, ears),
+            search_alg=_TuneSearcher(attempts, resources, ears),
             scheduler=scheduler or FIFOScheduler(),
             num_samples=-1,
             # A fresh process costs seconds of imports. On a GPU it is worth them: it gives all memory back.
-            reuse_actors=share.gpu == 0,
+            reuse_actors=resources.gpu == 0,
             trial_name_creator=_job_key,
             trial_dirname_creator=_job_key,
         ),
@@ -76,7 +76,7 @@ def run_jobs(
             log_to_file=False,
         ),
     )
-    with _quiet_tune(), carried():
+    with _quiet_tune(), ship_modules_by_value():
         try:
             tuner.fit()
         except Exception:
@@ -86,21 +86,21 @@ def run_jobs(
         raise ears.failure
 
 
-def _trainable(train: Train, gate: Gate | None) -> Any:
+def _trainable(train: Train, admission: NodeAdmission | None) -> Any:
     """What runs in a worker."""
-    if gate is None:
+    if admission is None:
         return tune.with_parameters(work_for_ray, train=train)
     later = ray.cloudpickle.dumps(train)  # on a node that lacks what it names, only the gate can be opened
-    return tune.with_parameters(work_behind_gate, look=gate.look, known=gate.known, train=later)
+    return tune.with_parameters(work_if_admitted, look=admission.look, known=admission.known, train=later)
 
 
-class _Hand(Searcher):
-    """Tune's way of asking for the next job. How many are out at a time is decided by `Attempts`."""
+class _TuneSearcher(Searcher):
+    """Tune's way of asking for the next job. How many are out at a time is decided by `RetryPolicy`."""
 
-    def __init__(self, attempts: Attempts, share: Share, ears: _Ears) -> None:
+    def __init__(self, attempts: RetryPolicy, resources: TrialResources, ears: _TuneCallback) -> None:
         super().__init__()
         self._attempts = attempts
-        self._share = share
+        self._share = resources
         self._ears = ears
 
     def suggest(self, trial_id: str) -> Any:
@@ -116,12 +116,12 @@ class _Hand(Searcher):
             "job": json.dumps(asdict(job)),
             "cpu": self._share.cpu,
             "gpu": job.gpu or self._share.gpu,
-            "proven": ",".join(sorted(self._attempts.proven)),
-            "left_out": ",".join(sorted(self._attempts.left_out)),
+            "proven": ",".join(sorted(self._attempts.healthy_nodes)),
+            "left_out": ",".join(sorted(self._attempts.excluded_nodes)),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """`_Ears` hears it, which is also told the report on which a scheduler stopped the trial."""
+        """`_TuneCallback` hears it, which is also told the report on which a scheduler stopped the trial."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing of a searcher needs to outlive it."""
@@ -136,11 +136,11 @@ class _Hand(Searcher):
         return (_forgotten, ())
 
 
-class _Ears(tune.Callback):
+class _TuneCallback(tune.Callback):
     """Tune's way of telling what happens."""
 
-    def __init__(self, desk: Desk, attempts: Attempts) -> None:
-        self._desk = desk
+    def __init__(self, queue: JobQueue, attempts: RetryPolicy) -> None:
+        self._queue = queue
         self._attempts = attempts
         self._last: dict[str, Message] = {}
         self._finished: list[Any] = []
@@ -157,9 +157,9 @@ class _Ears(tune.Callback):
         with self.kept():
             message = Message.of(result)
             if message.epoch and message.key not in self._last:
-                self._attempts.proved(message.key)
+                self._attempts.mark_healthy(message.key)
             self._last[message.key] = message
-            self._desk.heard(message)
+            self._queue.heard(message)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.kept():
@@ -174,7 +174,7 @@ class _Ears(tune.Callback):
             self._last.pop(key, None)
             error = _error(trial)
             if isinstance(error, RayActorError) and not error.actor_init_failed:
-                self._attempts.fell(key, _error_text(trial), preempted=error.preempted)
+                self._attempts.worker_died(key, _error_text(trial), preempted=error.preempted)
             else:
                 self._attempts.failed(key, _error_text(trial))
 
@@ -188,7 +188,7 @@ class _Ears(tune.Callback):
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keeps what the desk raises: Tune would take it for a failure of the trial and go on."""
+        """Keeps what the queue raises: Tune would take it for a failure of the trial and go on."""
         try:
             yield
         except Exception as error:
@@ -218,7 +218,7 @@ def _quiet_tune() -> Iterator[None]:
 def _request(payload: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What one attempt takes of a machine."""
     bundle = {"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}
-    asked: tune.PlacementGroupFactory = request(bundle, payload["left_out"])
+    asked: tune.PlacementGroupFactory = placement_request(bundle, payload["left_out"])
     return asked
 
 
@@ -246,7 +246,7 @@ def _error_text(trial: Any) -> str:
 
 
 def _forgotten() -> None:
-    """What a snapshot of Tune's holds in place of our desk, which only the driver has: snapshots are never read."""
+    """What a snapshot of Tune's holds in place of our queue, which only the driver has: snapshots are never read."""
 
 
 def _job_key(trial: Any) -> str:

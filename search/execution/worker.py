@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
 from search.storage.worker_scratch import workplace
-from search.trials.objective import Judge, Judgement
+from search.trials.objective import ObjectiveAccumulator, Score
 from search.trials.states import State
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Message:
     error_text: str | None = None
 
     @property
-    def judgement(self) -> Judgement | None:
+    def score(self) -> Score | None:
         """None for a failure."""
-        return Judgement(self.objective, dict(self.judged), self.best_step) if self.judged else None
+        return Score(self.objective, dict(self.judged), self.best_step) if self.judged else None
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Message:
@@ -156,7 +156,7 @@ def train_student(
 def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], None]) -> None:
     """Does one job (`Job` as a mapping) and sends a message after every epoch."""
     job = Job(**{**payload, "parts": tuple(Part(*part) for part in payload["parts"])})
-    teller = _Teller(job, parse_config(job.config), send)
+    teller = _EpochReporter(job, parse_config(job.config), send)
     try:
         for part in job.parts:
             teller.enter(part)
@@ -186,13 +186,13 @@ def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
     work(json.loads(payload["job"]), train=train, send=lambda message: tune.report(asdict(message)))
 
 
-class _Teller:
+class _EpochReporter:
     """Counts epochs over parts and turns them into messages."""
 
     def __init__(self, job: Job, config: Config, send: Callable[[Message], None]) -> None:
         self.job = job
         self.config = config
-        self.judge = Judge(config.search)
+        self.judge = ObjectiveAccumulator(config.search)
         self.total = len(job.parts) * config.train.epochs
         self.part = job.parts[0]
         self.before = 0
@@ -219,14 +219,14 @@ class _Teller:
         broken = [name for name in self.judge.names if not math.isfinite(epoch.metrics[name])]
         if broken:  # Optuna takes no such number, and a scheduler would let the trial go on for ever
             raise DivergedError(f"{', '.join(broken)} must be finite, but is not in epoch {epoch.epoch}")
-        judgement = self.judge.add(self.part, epoch.metrics)
+        score = self.judge.add(self.part, epoch.metrics)
         self.step = self.before + epoch.epoch
         self.send(
             Message(
                 key=self.job.key,
                 state="complete" if self.step == self.total else "running",
                 step=self.step,
-                objective=judgement.decides,
+                objective=score.scheduler_value,
                 fold=epoch.fold,
                 seed=epoch.seed,
                 epoch=epoch.epoch,
@@ -234,8 +234,8 @@ class _Teller:
                 replayed=epoch.replayed,
                 sent_at=time.time(),
                 host=self.host,
-                judged=tuple(judgement.values.items()),
-                best_step=judgement.step,
+                judged=tuple(score.values.items()),
+                best_step=score.step,
             )
         )
 

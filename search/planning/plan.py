@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from owkd.config import Config, IntRange, Reading
 from owkd.errors import ConfigError, UserError
-from search.execution.resources import Share, share_of_nodes
+from search.execution.resources import TrialResources, resources_on_nodes
 from search.planning.disk import DiskBound, disk_bound
 from search.planning.wording import kind_of, range_of, value_in_words
 from search.retrain.test_evaluation import missing_test_splits
@@ -102,7 +102,7 @@ class Plan:
     draws: tuple[Mapping[str, Any], ...]
     """settings that the space may propose, values by dotted path"""
     epochs: Epochs
-    share: Share | None
+    share: TrialResources | None
     """None where not one trial fits on this machine"""
     no_share: str
     """why"""
@@ -168,7 +168,7 @@ def mistakes(reading: Reading, runs: Path | str) -> list[str]:
         return found
     left_out = any(path == "search" or path.startswith("search.space") for path in reading.lacking)
     if not config.search.space and not left_out:
-        found.append("search.space must name at least one field; do add one")
+        found.append("search.space must name at least one field; add one")
     found.extend(look_at_inputs(config, _unknown(reading.lacking))[1])
     try:
         read_earlier(config)
@@ -206,7 +206,7 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
         raise ConfigError(
             [
                 f"--runs must lie where a run has room, but {runs} has {room.free / 1e9:.1f} GB free and the run takes "
-                f"up to {room.run / 1e9:.1f} GB; do make room, choose another folder, or lower retrain.top_k"
+                f"up to {room.run / 1e9:.1f} GB; make room, choose another folder, or lower retrain.top_k"
             ],
             "the plan",
         )
@@ -241,12 +241,12 @@ def _fold_sizes(config: Config) -> Iterator[FoldSize]:
         yield FoldSize(fold, len(train.paths), train.num_identities, len(validation.paths))
 
 
-def _share_here(config: Config) -> tuple[Share | None, str]:
+def _share_here(config: Config) -> tuple[TrialResources | None, str]:
     import torch
 
     node = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     try:
-        return share_of_nodes(config, [node]), ""
+        return resources_on_nodes(config, [node]), ""
     except ConfigError as error:
         return None, "; ".join(error.problems).replace("the cluster has 1 node, the largest with", "this machine has")
 

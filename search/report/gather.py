@@ -15,7 +15,7 @@ from owkd.config import Config
 from search.results.listing import list_trials
 from search.results.tables import PARAM, Row, read_epochs, read_table
 from search.runs.layout import RunFolder, trial_name
-from search.runs.lock import is_driven
+from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.space.parameters import columns
 from search.storage.address import Address
@@ -81,7 +81,7 @@ def gather(run: Address | Path | str) -> RunData:
         folder=folder,
         config=config,
         manifest=manifest,
-        driven=is_driven(folder),
+        driven=is_locked(folder),
         trials=list_trials(run).to_pylist(),
         epochs=_epochs(read_epochs(folder.results)),
         params=tuple(columns(config)),

@@ -63,7 +63,7 @@ def _context(data: RunData) -> dict[str, Any]:
         "status": words.status(data),
         "headline": words.headline(data),
         "caveat": _caveat(data),
-        "contenders": words.contenders(data),
+        "candidates": words.candidates(data),
         "tests": data.tests,
         "points": points,
         "cost": words.cost_in_words(data),

@@ -122,7 +122,7 @@ def failures(data: RunData) -> list[dict[str, Any]]:
     ]
 
 
-def contenders(data: RunData) -> list[dict[str, Any]]:
+def candidates(data: RunData) -> list[dict[str, Any]]:
     """The final stage's models by configuration: mean and spread on the test split, the champion first."""
     groups: dict[str, list[Row]] = {}
     for row in data.models:

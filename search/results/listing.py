@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from owkd.config import SearchConfig
 from search.results.tables import METRIC, read_trials
-from search.runs.lock import is_driven
+from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.trials.objective import front_of
@@ -29,7 +29,7 @@ def list_trials(run: Address | Path | str) -> pa.Table:
     """
     folder, config, _ = open_run(run, only=("results",))
     table = read_trials(folder.results)
-    if not is_driven(folder):
+    if not is_locked(folder):
         states = table["state"]
         table = table.set_column(
             table.schema.get_field_index("state"),

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
-from owkd.training.reduction import chosen
+from owkd.training.reduction import best_epoch_index
 from search.execution.worker import Job, Message, Part, final_state
 from search.progress import Progress
 from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
 from search.study.study import TrialView
-from search.tensorboard.retrain import RetrainCurves
+from search.tensorboard.retrain import RetrainEventFiles
 from search.trials.objective import ranked
 from search.trials.states import State
 
@@ -26,7 +26,7 @@ Role = Literal["candidate", "baseline"]
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A configuration that is trained in full, on every fold, with every seed."""
 
     name: str
@@ -40,9 +40,9 @@ class Contender:
 
 @dataclass(frozen=True)
 class Model:
-    """One training of a contender."""
+    """One training of a candidate."""
 
-    contender: Contender
+    candidate: Candidate
     fold: str
     seed: int
 
@@ -52,50 +52,50 @@ class Model:
 
     @property
     def key(self) -> str:
-        return f"{self.contender.slug}/{self.fold}/seed-{self.seed}"
+        return f"{self.candidate.slug}/{self.fold}/seed-{self.seed}"
 
     @property
     def name(self) -> str:
-        return f"{self.contender.name}, {self.fold}, seed {self.seed}"
+        return f"{self.candidate.name}, {self.fold}, seed {self.seed}"
 
     @property
     def digest(self) -> str:
         """Names everything that its numbers hang on: a record of another digest is of another model."""
-        tree = self.contender.config.to_dict()
+        tree = self.candidate.config.to_dict()
         parts = {name: tree[name] for name in ("data", "teacher", "student", "train", "distill")}
         return hashlib.sha256(json.dumps([parts, self.fold, self.seed], sort_keys=True).encode()).hexdigest()[:16]
 
     def folder(self, retrain: Path) -> Path:
         """Where its checkpoints and its metrics.json are."""
-        return self.part.folder(retrain / self.contender.slug)
+        return self.part.folder(retrain / self.candidate.slug)
 
 
-def contenders(config: Config, trials: Iterable[TrialView]) -> list[Contender]:
+def select_candidates(config: Config, trials: Iterable[TrialView]) -> list[Candidate]:
     """The search's best `retrain.top_k` trials (`search.objectives.ranked`) and the two baselines, best trial first.
 
     The published setting takes part as a baseline, not as a trial; of trials with equal values the best one does.
     """
     complete = [view for view in ranked(config.search, trials) if not view.published]
-    found: list[Contender] = []
+    found: list[Candidate] = []
     seen: list[dict[str, Any]] = []
     for view in complete:
         if len(found) < config.retrain.top_k and view.values not in seen:
             seen.append(view.values)
             name = f"trial {view.number}"
             found.append(
-                Contender(name, trial_name(view.number), "candidate", view.number, _in_full(config, view.values))
+                Candidate(name, trial_name(view.number), "candidate", view.number, _in_full(config, view.values))
             )
     for name, distill in ((PUBLISHED, DistillConfig()), (NO_DISTILLATION_NAME, NO_DISTILLATION)):
         values = {"distill": distill.model_dump(mode="json")}
-        found.append(Contender(name, name.replace(" ", "-"), "baseline", None, _in_full(config, values)))
+        found.append(Candidate(name, name.replace(" ", "-"), "baseline", None, _in_full(config, values)))
     return found
 
 
-def models_of(config: Config, entrants: Sequence[Contender]) -> list[Model]:
-    """Every training of the final stage: all contenders with one seed, then all with the next."""
+def models_of(config: Config, candidates: Sequence[Candidate]) -> list[Model]:
+    """Every training of the final stage: all candidates with one seed, then all with the next."""
     folds = config.retrain.folds or config.data.folds
     seeds = range(config.train.seed, config.train.seed + config.retrain.seeds)
-    return [Model(entrant, fold, seed) for seed in seeds for fold in folds for entrant in entrants]
+    return [Model(candidate, fold, seed) for seed in seeds for fold in folds for candidate in candidates]
 
 
 def _in_full(config: Config, values: dict[str, Any]) -> Config:
@@ -106,7 +106,7 @@ def _in_full(config: Config, values: dict[str, Any]) -> Config:
 
 
 @dataclass
-class Record:
+class ModelRecord:
     """What became of a model; its metrics.json."""
 
     state: State
@@ -123,7 +123,7 @@ class Record:
     error_text: str | None = None
 
     @classmethod
-    def read(cls, folder: Path, digest: str) -> Record | None:
+    def read(cls, folder: Path, digest: str) -> ModelRecord | None:
         """The record of a model that is done; None for one that is not, or is another one."""
         path = folder / "metrics.json"
         record = cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
@@ -135,7 +135,7 @@ class Record:
             temporary.write_text(json.dumps(self.__dict__, indent=2), encoding="utf-8")
 
 
-class RetrainDesk:
+class RetrainRecorder:
     """Hands out the models that are not done yet."""
 
     def __init__(self, models: Sequence[Model], run: RunFolder, metric: str) -> None:
@@ -144,10 +144,10 @@ class RetrainDesk:
         self.retrain = run.retrain
         self.metric = metric
         self.progress: Progress | None = None
-        self.curves: RetrainCurves | None = None
-        self.records: dict[str, Record] = {}
+        self.curves: RetrainEventFiles | None = None
+        self.records: dict[str, ModelRecord] = {}
         for key, model in self.models.items():
-            done = Record.read(model.folder(self.retrain), model.digest)
+            done = ModelRecord.read(model.folder(self.retrain), model.digest)
             if done is not None:
                 self.records[key] = done
         self.done_before = len(self.records)
@@ -161,8 +161,8 @@ class RetrainDesk:
         if not self._waiting:
             return None
         model = self.models[self._waiting.pop(0)]
-        directory = self.run.where(self.retrain / model.contender.slug)
-        return Job(model.key, model.contender.config.to_dict(), (model.part,), directory)
+        directory = self.run.where(self.retrain / model.candidate.slug)
+        return Job(model.key, model.candidate.config.to_dict(), (model.part,), directory)
 
     def started(self, key: str, gpu: float = 0.0) -> None:
         """A model starts, or starts again."""
@@ -172,7 +172,7 @@ class RetrainDesk:
         if self.curves:
             self.curves.start(key)
         if self.progress:
-            self.progress.started(model.name, "", model.contender.config.train.epochs, self._attempts[key])
+            self.progress.started(model.name, "", model.candidate.config.train.epochs, self._attempts[key])
 
     def heard(self, message: Message) -> None:
         """An epoch of a model, or word of a failure."""
@@ -194,18 +194,18 @@ class RetrainDesk:
     def stopped(self, key: str, last: Message) -> None:
         """A model is over."""
         if last.state != "complete":
-            self._end(key, Record(final_state(last.state)), last)
+            self._end(key, ModelRecord(final_state(last.state)), last)
             return
         epochs = self._epochs[key]
-        reduction = self.models[key].contender.config.search.reduction
-        best = sorted(epochs)[chosen(reduction, [epochs[epoch][self.metric] for epoch in sorted(epochs)])]
+        reduction = self.models[key].candidate.config.search.reduction
+        best = sorted(epochs)[best_epoch_index(reduction, [epochs[epoch][self.metric] for epoch in sorted(epochs)])]
         duration = sum(metrics.get("duration_s", 0.0) for metrics in epochs.values())
-        self._end(key, Record("complete", epoch=best, validation=epochs[best], duration_s=duration))
+        self._end(key, ModelRecord("complete", epoch=best, validation=epochs[best], duration_s=duration))
 
     def lost(self, key: str, error_text: str) -> None:
         """A model failed more often than it may."""
         crash = self._crashes.get(key)
-        record = Record("error", error_type="WorkerDied", error_text=error_text)
+        record = ModelRecord("error", error_type="WorkerDied", error_text=error_text)
         self._end(key, record, crash)
 
     def interrupted(self, key: str, why: str) -> None:
@@ -218,7 +218,7 @@ class RetrainDesk:
         if self.progress:
             self.progress.waiting(why)
 
-    def _end(self, key: str, record: Record, failure: Message | None = None) -> None:
+    def _end(self, key: str, record: ModelRecord, failure: Message | None = None) -> None:
         """A failed model gets no metrics.json, so that the next attempt at the final stage tries it again."""
         model = self.models[key]
         if failure is not None:

@@ -27,24 +27,30 @@ from rich.console import Console
 from owkd.config import with_values
 from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
-from search.execution.node_admission import Gate
-from search.execution.resources import Share
+from search.execution.node_admission import NodeAdmission
+from search.execution.resources import TrialResources
 from search.execution.stage import Prepare, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
-from search.retrain.candidates import Contender, Model, Record, RetrainDesk, contenders, models_of
+from search.retrain.candidates import Candidate, Model, ModelRecord, RetrainRecorder, models_of, select_candidates
 from search.retrain.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
 from search.retrain.significance import Pair, adjusted, paired_test
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
-from search.retrain.test_evaluation import Evaluate, Paper, evaluate_model, examine, missing_test_splits
+from search.retrain.test_evaluation import (
+    CheckpointRef,
+    Evaluate,
+    evaluate_model,
+    evaluate_on_test,
+    missing_test_splits,
+)
 from search.run_search import Connect
 from search.runs.layout import RunFolder
-from search.runs.lock import driving
+from search.runs.lock import lock_run
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
-from search.tensorboard.retrain import RetrainCurves
+from search.tensorboard.retrain import RetrainEventFiles
 
 COMPARED = ("mAP", "rank-1")
 """test metrics in which the champion is compared with the baselines; the first one is what a search is about"""
@@ -70,16 +76,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Seat:
+class PendingEvaluation:
     """A model in the examination: what is examined, and where the result goes."""
 
-    paper: Paper
+    paper: CheckpointRef
     place: Path
-    record: Record
+    record: ModelRecord
 
 
 def retrain(run: Address | Path | str, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
-    """Trains the contenders of a run, chooses the champion, and opens the test split.
+    """Trains the candidates of a run, chooses the champion, and opens the test split.
 
     Raises `UserError` when the run has no complete trial or no test split, `OwkdError` when no champion can be
     trained, and `KeyboardInterrupt` after Ctrl-C; called again, it goes on where it was. A stage that is done is told
@@ -87,26 +93,26 @@ def retrain(run: Address | Path | str, *, connect: Connect, console: Console, wo
     """
     work = work or FinalWork(prepare=prepare)
     folder, config, manifest = open_run(run, drive=True)
-    with driving(folder):
+    with lock_run(folder):
         study = Study(folder.journal, folder.name, config)
-        entrants = contenders(config, study.views())
-        if all(entrant.role == "baseline" for entrant in entrants) and study.view(0).state != "complete":
+        candidates = select_candidates(config, study.views())
+        if all(candidate.role == "baseline" for candidate in candidates) and study.view(0).state != "complete":
             raise UserError(
-                f"a run must have a complete trial to retrain, but {run} has none; do go on with it: owkd resume {run}"
+                f"a run must have a complete trial to retrain, but {run} has none; go on with it: owkd resume {run}"
             )
-        desk = RetrainDesk(models_of(config, entrants), folder, config.search.leading_metric)
-        final = FinalStage(folder, entrants, desk, work, console, manifest.get("fingerprints", {}))
+        recorder = RetrainRecorder(models_of(config, candidates), folder, config.search.leading_metric)
+        final = FinalStage(folder, candidates, recorder, work, console, manifest.get("fingerprints", {}))
         if final.is_done():
             return final.conclude(final.choose())
         if missing := missing_test_splits(config):
-            raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; do add it")
-        with connect() as gate:
-            # The published setting needs of the teacher whatever any other contender does.
-            published = next(entrant.config for entrant in entrants if entrant.name == PUBLISHED)
-            _, share = work.prepare(published, console)
-            final.train(share, config.search.max_failures, gate)
+            raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; add it")
+        with connect() as admission:
+            # The published setting needs of the teacher whatever any other candidate does.
+            published = next(candidate.config for candidate in candidates if candidate.name == PUBLISHED)
+            _, resources = work.prepare(published, console)
+            final.train(resources, config.search.max_failures, admission)
             champion = final.choose()
-            final.examine(share, gate)
+            final.evaluate_on_test(resources, admission)
         return final.conclude(champion)
 
 
@@ -116,34 +122,36 @@ class FinalStage:
     def __init__(
         self,
         folder: RunFolder,
-        entrants: Sequence[Contender],
-        desk: RetrainDesk,
+        candidates: Sequence[Candidate],
+        recorder: RetrainRecorder,
         work: FinalWork,
         console: Console,
         fingerprints: Mapping[str, Any],
     ) -> None:
         self.folder = folder
-        self.entrants = entrants
-        self.desk = desk
+        self.candidates = candidates
+        self.recorder = recorder
         self.work = work
         self.console = console
-        self.config = entrants[0].config
-        self.teachers: dict[str, Record] = {}
+        self.config = candidates[0].config
+        self.teachers: dict[str, ModelRecord] = {}
         """by fold"""
         for fold in self.config.data.folds:
             digest = str(fingerprints.get("teacher", {}).get(fold))
-            self.teachers[fold] = Record.read(self._teacher_folder(fold), digest) or Record("complete", digest)
+            self.teachers[fold] = ModelRecord.read(self._teacher_folder(fold), digest) or ModelRecord(
+                "complete", digest
+            )
 
     def is_done(self) -> bool:
         """Whether every model is trained and examined, and so is the teacher."""
-        return len(self.desk.records) == len(self.desk.models) and not self._unexamined()
+        return len(self.recorder.records) == len(self.recorder.models) and not self._unexamined()
 
-    def train(self, share: Share, max_failures: int, gate: Gate | None = None) -> None:
+    def train(self, resources: TrialResources, max_failures: int, admission: NodeAdmission | None = None) -> None:
         """Trains every model that is not done."""
-        total = len(self.desk.models)
+        total = len(self.recorder.models)
         self.console.print(
-            f"final stage of {self.folder.address}: {len(self.entrants)} configurations, {total} models, "
-            f"{share.describe()}",
+            f"final stage of {self.folder.address}: {len(self.candidates)} configurations, {total} models, "
+            f"{resources.describe()}",
             soft_wrap=True,
         )
         progress = Progress(
@@ -151,36 +159,36 @@ class FinalStage:
             f"retrain {self.folder.name}",
             total=total,
             unit="models",
-            metric=self.desk.metric,
-            past={"complete": self.desk.done_before},
+            metric=self.recorder.metric,
+            past={"complete": self.recorder.done_before},
         )
-        if self.desk.done_before == total:
+        if self.recorder.done_before == total:
             return
-        curves = RetrainCurves(self.folder.tensorboard)
+        curves = RetrainEventFiles(self.folder.tensorboard)
         with progress, closing(curves):
-            self.desk.progress, self.desk.curves = progress, curves
+            self.recorder.progress, self.recorder.curves = progress, curves
             run_jobs(
-                self.folder.kept(self.desk),
+                self.folder.durable(self.recorder),
                 train=self.work.train,
-                share=share,
+                resources=resources,
                 scheduler=None,
                 max_failures=max_failures,
                 scratch=self.folder.scratch,
-                gate=gate,
+                admission=admission,
             )
         self._write_models()
 
-    def choose(self) -> Contender:
+    def choose(self) -> Candidate:
         """The candidate with the best mean validation metric of those whose models are all complete."""
-        candidates = [entrant for entrant in self.entrants if entrant.role == "candidate"]
-        whole = [entrant for entrant in candidates or self._published() if self._is_whole(entrant)]
+        candidates = [candidate for candidate in self.candidates if candidate.role == "candidate"]
+        whole = [candidate for candidate in candidates or self._published() if self._is_whole(candidate)]
         if not whole:
-            failed = next((record for record in self.desk.records.values() if record.error_text), None)
+            failed = next((record for record in self.recorder.records.values() if record.error_text), None)
             why = f"; the first failure: {failed.error_text}" if failed else ""
             raise OwkdError(f"no configuration could be trained on every fold with every seed{why}")
-        return max(whole, key=lambda entrant: self._validation(entrant).mean)
+        return max(whole, key=lambda candidate: self._validation(candidate).mean)
 
-    def examine(self, share: Share, gate: Gate | None = None) -> None:
+    def evaluate_on_test(self, resources: TrialResources, admission: NodeAdmission | None = None) -> None:
         """Opens the test split for every complete model and for the teacher, except those that it was opened for."""
         seats = self._unexamined()
         if not seats:
@@ -189,20 +197,22 @@ class FinalStage:
         papers = {key: seat.paper for key, seat in seats.items()}
         device = self.config.train.device
         evaluate = self.work.evaluate
-        found = examine(papers, self.config.data, evaluate=evaluate, share=share, device=device, gate=gate)
+        found = evaluate_on_test(
+            papers, self.config.data, evaluate=evaluate, resources=resources, device=device, admission=admission
+        )
         for key, metrics in found:
             seat = seats[key]
             seat.record.test = metrics
             seat.record.write(seat.place)
 
-    def conclude(self, champion: Contender) -> Outcome:
+    def conclude(self, champion: Candidate) -> Outcome:
         """Writes the champion and the tables."""
         comparison = self._comparison(champion)
         self._write_models(champion)
         write_comparison(self.folder.results, champion, comparison.tests)
-        models = [model for model in self.desk.models.values() if model.contender is champion]
-        best = max(models, key=lambda model: self.desk.records[model.key].validation[self.desk.metric])
-        record = self.desk.records[best.key]
+        models = [model for model in self.recorder.models.values() if model.candidate is champion]
+        best = max(models, key=lambda model: self.recorder.records[model.key].validation[self.recorder.metric])
+        record = self.recorder.records[best.key]
         self.folder.champion.mkdir(parents=True, exist_ok=True)
         self.folder.take(self._checkpoint(best), self.folder.champion / "student.safetensors")
         with written_whole(self.folder.champion / "config.yaml") as temporary:
@@ -222,21 +232,21 @@ class FinalStage:
             temporary.write_text(json.dumps(found, indent=2), encoding="utf-8")
         return Outcome(self.folder, comparison, champion.name)
 
-    def _unexamined(self) -> dict[str, _Seat]:
+    def _unexamined(self) -> dict[str, PendingEvaluation]:
         """Complete models and teachers without test metrics, by key."""
         seats = {}
-        for key, record in self.desk.records.items():
-            model = self.desk.models[key]
+        for key, record in self.recorder.records.items():
+            model = self.recorder.models[key]
             if record.state == "complete":
-                paper = Paper(self.folder.where(self._checkpoint(model)), model.fold)
-                seats[key] = _Seat(paper, model.folder(self.folder.retrain), record)
+                paper = CheckpointRef(self.folder.where(self._checkpoint(model)), model.fold)
+                seats[key] = PendingEvaluation(paper, model.folder(self.folder.retrain), record)
         for fold, record in self.teachers.items():
-            paper = Paper(str(self.config.teacher.checkpoint_for(fold)), fold)
-            seats[f"{TEACHER}/{fold}"] = _Seat(paper, self._teacher_folder(fold), record)
+            paper = CheckpointRef(str(self.config.teacher.checkpoint_for(fold)), fold)
+            seats[f"{TEACHER}/{fold}"] = PendingEvaluation(paper, self._teacher_folder(fold), record)
         return {key: seat for key, seat in seats.items() if not seat.record.test}
 
-    def _comparison(self, champion: Contender) -> Comparison:
-        named = {entrant.name: entrant for entrant in self.entrants}
+    def _comparison(self, champion: Candidate) -> Comparison:
+        named = {candidate.name: candidate for candidate in self.candidates}
         baselines = {name: self._tests(named[name]) for name in BASELINES}
         ours = self._tests(champion)
         lines: list[tuple[str, str, list[Mapping[str, float]]]] = [
@@ -251,14 +261,14 @@ class FinalStage:
             for metric in COMPARED
             if named[name] is not champion
         ]
-        whole = [entrant for entrant in self.entrants if self._is_whole(entrant)]
-        whole.sort(key=lambda entrant: (entrant is not champion, -self._validation(entrant).mean))
-        validation = tuple((entrant.name, self._validation(entrant)) for entrant in whole)
+        whole = [candidate for candidate in self.candidates if self._is_whole(candidate)]
+        whole.sort(key=lambda candidate: (candidate is not champion, -self._validation(candidate).mean))
+        validation = tuple((candidate.name, self._validation(candidate)) for candidate in whole)
         return Comparison(rows, adjusted([test for test in tests if test]), validation, tuple(self._notes(champion)))
 
-    def _notes(self, champion: Contender) -> Iterator[str]:
-        records = self.desk.records.items()
-        failed = [self.desk.models[key].name for key, record in records if record.state != "complete"]
+    def _notes(self, champion: Candidate) -> Iterator[str]:
+        records = self.recorder.records.items()
+        failed = [self.recorder.models[key].name for key, record in records if record.state != "complete"]
         if failed:
             yield f"Not trained: {'; '.join(failed)}. Run the final stage again to try once more."
         earlier = self.folder.champion / "metrics.json"
@@ -270,33 +280,37 @@ class FinalStage:
                     "followed its figures; an untouched comparison needs a split that nobody has seen."
                 )
 
-    def _tests(self, entrant: Contender) -> dict[Pair, Mapping[str, float]]:
-        """Test metrics of a contender's models that have them, by fold and seed."""
-        models = [model for model in self.desk.models.values() if model.contender is entrant]
-        records = {(model.fold, model.seed): self.desk.records.get(model.key) for model in models}
+    def _tests(self, candidate: Candidate) -> dict[Pair, Mapping[str, float]]:
+        """Test metrics of a candidate's models that have them, by fold and seed."""
+        models = [model for model in self.recorder.models.values() if model.candidate is candidate]
+        records = {(model.fold, model.seed): self.recorder.records.get(model.key) for model in models}
         return {pair: record.test for pair, record in records.items() if record and record.test}
 
-    def _published(self) -> list[Contender]:
+    def _published(self) -> list[Candidate]:
         """What a search without any other complete trial falls back to."""
-        return [entrant for entrant in self.entrants if entrant.name == PUBLISHED]
+        return [candidate for candidate in self.candidates if candidate.name == PUBLISHED]
 
-    def _records(self, entrant: Contender) -> list[Record | None]:
-        return [self.desk.records.get(key) for key, model in self.desk.models.items() if model.contender is entrant]
+    def _records(self, candidate: Candidate) -> list[ModelRecord | None]:
+        return [
+            self.recorder.records.get(key)
+            for key, model in self.recorder.models.items()
+            if model.candidate is candidate
+        ]
 
-    def _is_whole(self, entrant: Contender) -> bool:
-        return all(record is not None and record.state == "complete" for record in self._records(entrant))
+    def _is_whole(self, candidate: Candidate) -> bool:
+        return all(record is not None and record.state == "complete" for record in self._records(candidate))
 
-    def _validation(self, entrant: Contender) -> Spread:
-        return Spread.of([record.validation[self.desk.metric] for record in self._records(entrant) if record])
+    def _validation(self, candidate: Candidate) -> Spread:
+        return Spread.of([record.validation[self.recorder.metric] for record in self._records(candidate) if record])
 
-    def _write_models(self, champion: Contender | None = None) -> None:
+    def _write_models(self, champion: Candidate | None = None) -> None:
         rows = []
-        for key, model in self.desk.models.items():
-            if key in self.desk.records:
+        for key, model in self.recorder.models.items():
+            if key in self.recorder.records:
                 path = self._checkpoint(model)
                 place = str(path.relative_to(self.folder.root)) if self.folder.holds(path) else None
-                chosen = model.contender is champion
-                rows.append(model_row(model, self.desk.records[key], champion=chosen, checkpoint=place))
+                chosen = model.candidate is champion
+                rows.append(model_row(model, self.recorder.records[key], champion=chosen, checkpoint=place))
         examined = {fold: record for fold, record in self.teachers.items() if record.test}
         rows.extend(teacher_row(TEACHER, fold, record) for fold, record in examined.items())
         write_models(self.folder.results, rows)

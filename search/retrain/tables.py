@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from search.results.tables import Row, write_table
-from search.retrain.candidates import Contender, Model, Record
+from search.retrain.candidates import Candidate, Model, ModelRecord
 from search.retrain.significance import ADJUSTMENT, METHOD, Paired
 
 METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
@@ -55,13 +55,13 @@ COMPARISON_FIELDS: dict[str, pa.DataType] = {
 """means are over the pairs; interval and p-values are null where no test is possible"""
 
 
-def model_row(model: Model, record: Record, *, champion: bool, checkpoint: str | None) -> Row:
+def model_row(model: Model, record: ModelRecord, *, champion: bool, checkpoint: str | None) -> Row:
     """One retrained model."""
     return {
-        "configuration": model.contender.name,
-        "role": model.contender.role,
+        "configuration": model.candidate.name,
+        "role": model.candidate.role,
         "champion": champion,
-        "trial": model.contender.trial,
+        "trial": model.candidate.trial,
         "fold": model.fold,
         "seed": model.seed,
         "state": record.state,
@@ -75,7 +75,7 @@ def model_row(model: Model, record: Record, *, champion: bool, checkpoint: str |
     }
 
 
-def teacher_row(name: str, fold: str, record: Record) -> Row:
+def teacher_row(name: str, fold: str, record: ModelRecord) -> Row:
     """The teacher of one fold."""
     row = {"configuration": name, "role": name, "champion": False, "fold": fold, "state": "complete"}
     return row | _test_columns(record)
@@ -86,7 +86,7 @@ def write_models(results: Path, rows: Sequence[Row]) -> None:
     write_table(results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), rows)
 
 
-def write_comparison(results: Path, champion: Contender, tests: Sequence[Paired]) -> None:
+def write_comparison(results: Path, champion: Candidate, tests: Sequence[Paired]) -> None:
     """Writes comparison.parquet in place of the one that is there."""
     rows = [
         {
@@ -109,7 +109,7 @@ def write_comparison(results: Path, champion: Contender, tests: Sequence[Paired]
     write_table(results / "retrain" / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), rows)
 
 
-def _test_columns(record: Record) -> Row:
+def _test_columns(record: ModelRecord) -> Row:
     test = record.test
     columns: Row = {f"test/{name}": test.get(name) for name in TEST_METRICS}
     return columns | {"parameters": int(test["parameters"]) if test else None}

@@ -12,8 +12,8 @@ import ray
 
 from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
-from search.execution.node_admission import Gate, enter
-from search.execution.resources import Share
+from search.execution.node_admission import NodeAdmission, require_admitted
+from search.execution.resources import TrialResources
 from search.storage.worker_scratch import local_copy
 
 SPLIT = "test"
@@ -23,7 +23,7 @@ Evaluate = Callable[..., dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Paper:
+class CheckpointRef:
     """One checkpoint to examine."""
 
     checkpoint: str
@@ -55,24 +55,25 @@ def missing_test_splits(config: Config) -> list[Path]:
     return [place for place in places if not place.is_dir()]
 
 
-def examine(
-    papers: Mapping[str, Paper],
+def evaluate_on_test(
+    papers: Mapping[str, CheckpointRef],
     data: DataConfig,
     *,
     evaluate: Evaluate,
-    share: Share,
+    resources: TrialResources,
     device: str,
-    gate: Gate | None = None,
+    admission: NodeAdmission | None = None,
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
 
     Whoever writes each of them down at once opens the split for no model twice. Raises `OwkdError` at the end, naming
     the checkpoints that could not be examined.
     """
-    task: Any = ray.remote(_examine_one).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=2)
+    task: Any = ray.remote(_examine_one).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=2)
     plain = data.model_dump(mode="json")
     pending = {
-        task.remote(evaluate, paper.checkpoint, plain, paper.fold, device, gate): key for key, paper in papers.items()
+        task.remote(evaluate, paper.checkpoint, plain, paper.fold, device, admission): key
+        for key, paper in papers.items()
     }
     problems = []
     while pending:
@@ -89,9 +90,14 @@ def examine(
 
 
 def _examine_one(
-    evaluate: Evaluate, checkpoint: str, data: Mapping[str, Any], fold: str, device: str, gate: Gate | None
+    evaluate: Evaluate,
+    checkpoint: str,
+    data: Mapping[str, Any],
+    fold: str,
+    device: str,
+    admission: NodeAdmission | None,
 ) -> dict[str, float]:
-    enter(gate)
+    require_admitted(admission)
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with local_copy(checkpoint) as file:

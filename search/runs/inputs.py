@@ -65,14 +65,14 @@ def _collected(problems: list[str]) -> Iterator[None]:
 
 def _try_student(config: Config) -> None:
     """One of each start that a trial may have; depths matter where weights are fetched for them."""
-    from owkd.training.prepare import first_network
+    from owkd.training.prepare import initial_network
 
     starts: dict[object, StudentConfig] = {}
     for student in students(config).values():
         fetched = (student.init_file, student.depths) if student.init == "imagenet" else None
         starts.setdefault((student.preset, fetched), student)
     for student in starts.values():
-        first_network(student, 2, config.data.image_size, "student", seed=0)
+        initial_network(student, 2, config.data.image_size, "student", seed=0)
 
 
 def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ...]]:
@@ -102,14 +102,14 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
     else:
         shape = architecture(config.student.preset, config.student.depths)
         load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
-    taught = read_info(path).shape
+    teacher_shape = read_info(path).shape
     problems = []
     for proposal, student in students(config).items():
         shape = architecture(student.preset, student.depths)
-        if student != config.student and (shape.dims, shape.patch) != (taught.dims, taught.patch):
+        if student != config.student and (shape.dims, shape.patch) != (teacher_shape.dims, teacher_shape.patch):
             problems.append(
-                f"{path} cannot teach every student: its channels must equal theirs, but are {taught.dims} (stem "
-                f"{taught.patch}), and {proposal} with {shape.dims} (stem {shape.patch}); do drop that choice"
+                f"{path} cannot teach every student: its channels must equal theirs, but are {teacher_shape.dims} "
+                f"(stem {teacher_shape.patch}), and {proposal} with {shape.dims} (stem {shape.patch}); drop that choice"
             )
     if problems:
         raise ConfigError(problems)
@@ -123,7 +123,7 @@ def anchored(config: Config, name: str, trials: int | None = None) -> Config:
     """
     if not config.search.space:
         raise ConfigError(
-            ["search.space must name at least one field; do add one, or train a single student with `owkd distill`"]
+            ["search.space must name at least one field; add one, or train a single student with `owkd distill`"]
         )
     values: dict[str, Any] = {"name": name, "data.root": str(config.data.root.absolute())}
     if config.student.init_file is not None:

@@ -92,7 +92,7 @@ def refuse(changes: Sequence[Change]) -> None:
         raise UserError(
             "a run must go on with the code, the data, the teachers and the configuration that it began with, but "
             f"these are not what they were (then -> now):\n{lines}\n"
-            "do restore them, start a new run, or insist with --force"
+            "restore them, start a new run, or insist with --force"
         )
 
 

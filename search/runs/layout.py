@@ -19,7 +19,7 @@ from typing import Any
 
 from search.storage.address import Address
 from search.storage.mirror import Mirror
-from search.storage.object_store import Place
+from search.storage.object_store import ObjectStore
 
 
 def trial_name(number: int) -> str:
@@ -118,12 +118,12 @@ class RunFolder:
             with path.open("rb") as file:
                 self._place().upload(file, self._relative(path), path.stat().st_size)
 
-    def kept(self, desk: Any) -> Any:
+    def durable(self, recorder: Any) -> Any:
         """The desk itself; where the run lies in a store, one whose words are in it before anybody relies on them."""
-        return desk if self.mirror is None else self.mirror.keeping(desk)
+        return recorder if self.mirror is None else self.mirror.durable(recorder)
 
-    def _place(self) -> Place:
-        return Place.at(self.address)
+    def _place(self) -> ObjectStore:
+        return ObjectStore.at(self.address)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -18,7 +18,7 @@ TEMPORARY = ".*.tmp"
 
 
 @contextmanager
-def driving(folder: RunFolder) -> Iterator[None]:
+def lock_run(folder: RunFolder) -> Iterator[None]:
     """Holds the run for this process, so that two drivers never write to one run.
 
     The lock is the kernel's: it goes with the process, however that ends. In a store a lease stands beside it, and
@@ -34,7 +34,7 @@ def driving(folder: RunFolder) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"a run must have one driver, but another process drives {folder.address}; do wait for it or stop it"
+                f"a run must have one driver, but another process drives {folder.address}; wait for it or stop it"
             ) from None
         with folder.mirror.driven() if folder.mirror is not None else nullcontext():
             remove_leftovers(folder)
@@ -46,15 +46,15 @@ def driving(folder: RunFolder) -> Iterator[None]:
         os.close(handle)
 
 
-def is_driven(folder: RunFolder) -> bool:
+def is_locked(folder: RunFolder) -> bool:
     """Whether a process drives this run at the moment, as far as this machine or the run's store can tell."""
-    if is_locked(folder):
+    if is_locked_here(folder):
         return True
     found = lease.read_lease(folder.mirror.place) if folder.mirror is not None else None
     return found is not None and found.alive
 
 
-def is_locked(folder: RunFolder) -> bool:
+def is_locked_here(folder: RunFolder) -> bool:
     """Whether a process of this machine drives this run, or its working copy."""
     try:
         handle = os.open(folder.lock, os.O_RDWR)

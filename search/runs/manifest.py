@@ -18,11 +18,11 @@ from owkd.config import Config, parse_config
 from owkd.errors import ConfigError, UserError
 from owkd.files import written_whole
 from search.runs.layout import RunFolder
-from search.runs.lock import is_locked
+from search.runs.lock import is_locked_here
 from search.storage import lease
 from search.storage.address import Address
 from search.storage.mirror import Mirror
-from search.storage.object_store import Place
+from search.storage.object_store import ObjectStore
 
 SCHEMA_VERSION = 1
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
@@ -31,7 +31,7 @@ PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
 def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
     """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken.
 
-    A run in a store begins as a working copy; `driving` brings it there.
+    A run in a store begins as a working copy; `lock_run` brings it there.
     """
     address = Address.of(run)
     refuse_existing(address)
@@ -41,7 +41,7 @@ def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str,
         draft.root.mkdir(parents=True)
     except OSError as error:
         raise UserError(
-            f"a run needs a folder that can be made, but got {root} ({error.strerror}); do change --runs"
+            f"a run needs a folder that can be made, but got {root} ({error.strerror}); change --runs"
         ) from error
     manifest = {
         "schema_version": SCHEMA_VERSION,
@@ -80,10 +80,10 @@ def refuse_existing(run: Address | Path | str) -> None:
         taken = address.path.exists() or address.path.is_symlink()
     else:
         with _reached(address):
-            taken = bool(Place.at(address).files())
+            taken = bool(ObjectStore.at(address).files())
     if taken:
         raise UserError(
-            f"a new run must have a name of its own, but {address} exists; do give another --name, or go on with it: "
+            f"a new run must have a name of its own, but {address} exists; give another --name, or go on with it: "
             f"owkd resume {address}"
         )
 
@@ -98,7 +98,7 @@ def open_run(
 ) -> tuple[RunFolder, Config, dict[str, Any]]:
     """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`.
 
-    Of a run in a store, `drive` opens the driver's working copy, for `driving` to bring up to date; without it, files
+    Of a run in a store, `drive` opens the driver's working copy, for `lock_run` to bring up to date; without it, files
     are fetched for reading: all that drivers write, or what lies in the folders that `only` names.
     """
     address = Address.of(run)
@@ -112,11 +112,11 @@ def open_run(
     try:
         manifest = yaml.safe_load(folder.manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"a run must hold run.yaml, but {address} has none; do give the folder of a run") from None
+        raise UserError(f"a run must hold run.yaml, but {address} has none; give the folder of a run") from None
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
-        raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; do restore it")
+        raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; restore it")
     return folder, _stored_config(manifest, folder.manifest), manifest
 
 
@@ -128,7 +128,7 @@ def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
         made_by = recorded.get("owkd") if isinstance(recorded, Mapping) else None
         if made_by == version("owkd"):
             raise
-        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; do go on with the former"
+        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; go on with the former"
         raise ConfigError([*error.problems, hint], error.source) from error
 
 
@@ -158,7 +158,7 @@ def _at(address: Address, whose: Literal["driver", "reader"]) -> RunFolder:
 def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> RunFolder:
     """The driver's working copy where it is on this machine and the newest; else what the store holds."""
     assert driver.mirror is not None
-    if is_locked(driver):
+    if is_locked_here(driver):
         return driver
     found = lease.read_lease(driver.mirror.place)
     if found is not None and found.driver == lease.last_of(driver.root):
@@ -172,8 +172,8 @@ def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> Ru
 
 def _cleared(copy: Path) -> Path:
     """Makes room for a new working copy where one of a run that is gone from its store may lie."""
-    if is_locked(RunFolder(copy)):
-        raise UserError(f"a run must have one driver, but another process drives {copy}; do wait for it or stop it")
+    if is_locked_here(RunFolder(copy)):
+        raise UserError(f"a run must have one driver, but another process drives {copy}; wait for it or stop it")
     shutil.rmtree(copy, ignore_errors=True)
     return copy
 
@@ -184,6 +184,6 @@ def _reached(address: Address) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"a run's address must be within reach, but {address} is not: {error}; do see to bucket, endpoint and "
+            f"a run's address must be within reach, but {address} is not: {error}; see to bucket, endpoint and "
             "credentials"
         ) from error

@@ -35,7 +35,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig
 from search.space.simplex import Coordinates
-from search.trials.objective import judge_curve
+from search.trials.objective import score_curve
 
 ONE_IN = 4
 """proposals: one is random"""
@@ -51,7 +51,7 @@ class _Known:
     constraints: Mapping[str, float]
 
 
-class GaussianSampler(BaseSampler):
+class GaussianProcessSampler(BaseSampler):
     """Proposes what improves most in expectation, after `startup` trials that are over."""
 
     def __init__(self, search: SearchConfig, startup: int, seed: int) -> None:
@@ -68,7 +68,7 @@ class GaussianSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         trials = [each for each in study.get_trials(deepcopy=False) if search_space.keys() <= each.params.keys()]
-        known = known_ends(self._search, trials)
+        known = expected_outcomes(self._search, trials)
         if not search_space or len(known) < self._startup or trial.number % ONE_IN == ONE_IN - 1:
             return {}
         running = [each.params for each in trials if each.state == TrialState.RUNNING]
@@ -101,7 +101,7 @@ class GaussianSampler(BaseSampler):
             return model.ask(space).params
 
 
-def known_ends(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[_Known]:
+def expected_outcomes(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[_Known]:
     """What the trials that are over count as; empty as long as none of them has a value."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     stopped = [trial for trial in trials if trial.state == TrialState.PRUNED]
@@ -144,7 +144,7 @@ def expected_ends(
 
 def worth(search: SearchConfig, curve: Sequence[float]) -> float:
     """The first objective of a trial with these epochs."""
-    return judge_curve(search, curve).values[search.leading_metric]
+    return score_curve(search, curve).values[search.leading_metric]
 
 
 def has_diverged(trial: FrozenTrial) -> bool:

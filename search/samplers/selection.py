@@ -29,7 +29,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from owkd.config import SearchConfig
-from search.samplers.gp import GaussianSampler
+from search.samplers.gp import GaussianProcessSampler
 from search.space.parameters import Space, distributions
 
 WARM_CMAES = 10
@@ -55,7 +55,7 @@ def startup_trials(search: SearchConfig, name: str) -> int:
     return search.sampler.startup_trials or STARTUP_TRIALS[name]
 
 
-def sampler_for(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
+def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """The sampler of the trial of that number, which also knows complete trials of an `earlier` run."""
     chosen, space, name = search.sampler, search.space, sampler_name(search, number)
     seed = int(np.random.SeedSequence([chosen.seed, number]).generate_state(1)[0])
@@ -75,15 +75,15 @@ def sampler_for(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial
                     seed=seed,
                 )
             case "gp":
-                found = GaussianSampler(search, startup_trials(search, name), seed)
+                found = GaussianProcessSampler(search, startup_trials(search, name), seed)
             case "cmaes":
                 return _CmaEs(_always_numbers(space), startup_trials(search, name), seed, earlier)
             case "nsga2":
                 found = NSGAIISampler(population_size=chosen.population, seed=seed)
-    return Wiser(found, earlier) if earlier else found
+    return WithHistory(found, earlier) if earlier else found
 
 
-class Wiser(BaseSampler):
+class WithHistory(BaseSampler):
     """A sampler that believes trials of an earlier run to be of this study: they are in no table and no count."""
 
     def __init__(self, inner: BaseSampler, earlier: Sequence[FrozenTrial]) -> None:
@@ -110,10 +110,10 @@ class Wiser(BaseSampler):
         self.inner.after_trial(self._wiser(study), trial, state, values)
 
     def _wiser(self, study: Study) -> Study:
-        return _WiserStudy(study, self._earlier)
+        return _StudyWithHistory(study, self._earlier)
 
 
-class _WiserStudy(Study):
+class _StudyWithHistory(Study):
     """The same study, with earlier trials before its own."""
 
     def __init__(self, study: Study, earlier: Sequence[FrozenTrial]) -> None:

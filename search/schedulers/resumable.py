@@ -27,19 +27,19 @@ from search.execution.worker import parts_of
 Curve = dict[int, float]
 """what decides, by step"""
 
-GivesUp = Callable[[str, int, float], bool]
+FirstFoldStop = Callable[[str, int, float], bool]
 """whether to stop a job at an epoch: its key, the step and the objective there"""
 
 JUDGED_BY: dict[str, Any] = {"time_attr": "step", "metric": "objective", "mode": "max"}
 """fields of a message"""
 
 
-def scheduler_for(
-    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], gives_up: GivesUp | None = None
-) -> Informed:
+def make_scheduler(
+    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], stops_after_first_fold: FirstFoldStop | None = None
+) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
-    A job that it would let go on, `gives_up` may stop all the same.
+    A job that it would let go on, `stops_after_first_fold` may stop all the same.
     """
     chosen = config.search.scheduler
     longest = epochs * len(parts_of(config))
@@ -58,20 +58,22 @@ def scheduler_for(
             inner = _asha(chosen, longest, 0)
         case "hyperband":
             inner = Brackets(chosen, longest)
-    return Informed(inner, past, gives_up)
+    return ResumableScheduler(inner, past, stops_after_first_fold)
 
 
-class Informed(FIFOScheduler):
+class ResumableScheduler(FIFOScheduler):
     """A scheduler that remembers by job, not by Ray's trial: across retries, and across drivers.
 
     It is asked about epochs only: a job that ended by itself is never stopped as well, so that nobody takes a
     complete trial for a pruned one. An epoch that is told again changes nothing.
     """
 
-    def __init__(self, inner: Any, past: Iterable[tuple[str, Curve]] = (), gives_up: GivesUp | None = None) -> None:
+    def __init__(
+        self, inner: Any, past: Iterable[tuple[str, Curve]] = (), stops_after_first_fold: FirstFoldStop | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
-        self._gives_up = gives_up
+        self._gives_up = stops_after_first_fold
         self._metric = "objective"
         self._heard: dict[str, int] = {}
         for key, curve in past:

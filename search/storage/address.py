@@ -42,12 +42,12 @@ class Address:
             return cls(unquote(parts.path))
         if parts.password is not None:  # it would stand in logs, tables and every worker's list of processes
             raise UserError(
-                f"an address must hold no password, but got {parts.scheme}://{parts.username}:...; do set credentials "
+                f"an address must hold no password, but got {parts.scheme}://{parts.username}:...; set credentials "
                 "in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         where, mark, query = text.partition("?")
         if not parts.netloc:
-            raise UserError(f"an address must name a bucket, such as s3://bucket/runs, but got {text}; do add it")
+            raise UserError(f"an address must name a bucket, such as s3://bucket/runs, but got {text}; add it")
         return cls(f"{where.rstrip('/')}{mark}{query}")
 
     @property

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from owkd.errors import OwkdError, UserError
 from owkd.files import written_whole
-from search.storage.object_store import Place, patiently
+from search.storage.object_store import ObjectStore, retry_while_unavailable
 
 NAME = ".driver.json"
 NEW = "new"
@@ -57,7 +57,7 @@ class Lease:
         return f"process {self.pid} on {self.host} since {self.since} (last sign of life {ago:.0f} s ago)"
 
 
-def read_lease(place: Place) -> Lease | None:
+def read_lease(place: ObjectStore) -> Lease | None:
     """The lease in a store; None where nobody ever drove."""
     return _parse(place.read(NAME))
 
@@ -81,17 +81,17 @@ def forget(copy: Path) -> None:
 
 
 @contextmanager
-def held(place: Place, copy: Path, what: str) -> Iterator[Hold]:
+def held(place: ObjectStore, copy: Path, what: str) -> Iterator[Hold]:
     """Drives the run `what` for as long as the block lasts, with signs of life from another thread.
 
     A silent predecessor is waited for, up to `LEASE_S`; the one whose work lies in `copy` is known to be gone.
     Raises `UserError` when another driver is alive, and `OwkdError` when one took over meanwhile.
     """
-    before = patiently(lambda: read_lease(place))
+    before = retry_while_unavailable(lambda: read_lease(place))
     if before is not None and not before.ended and before.driver != last_of(copy):
         _outwait(place, before, what)
     hold = Hold(place, Lease(), before, what)
-    patiently(hold.write)
+    retry_while_unavailable(hold.write)
     time.sleep(SETTLE_S)
     hold.require()
     hold.start()
@@ -108,7 +108,7 @@ def held(place: Place, copy: Path, what: str) -> Iterator[Hold]:
 class Hold(threading.Thread):
     """A lease that is kept alive, until it is stopped or somebody else's name stands in the store."""
 
-    def __init__(self, place: Place, lease: Lease, before: Lease | None, what: str) -> None:
+    def __init__(self, place: ObjectStore, lease: Lease, before: Lease | None, what: str) -> None:
         super().__init__(name="owkd-lease", daemon=True)
         self.lease = lease
         self.before = before
@@ -138,7 +138,7 @@ class Hold(threading.Thread):
             self._look()
         if self.successor is not None:
             raise OwkdError(
-                f"a run must have one driver, but {self._what} is driven by {self.successor.describe()}; do leave it "
+                f"a run must have one driver, but {self._what} is driven by {self.successor.describe()}; leave it "
                 "to that one"
             )
 
@@ -163,7 +163,7 @@ class Hold(threading.Thread):
         self._seen = time.time()
 
 
-def _outwait(place: Place, before: Lease, what: str) -> None:
+def _outwait(place: ObjectStore, before: Lease, what: str) -> None:
     """Returns once a driver has been silent for `LEASE_S`; clocks that differ between machines do not matter."""
     begun = time.monotonic()
     silent = min(max(0.0, time.time() - before.beat), LEASE_S)
@@ -174,7 +174,7 @@ def _outwait(place: Place, before: Lease, what: str) -> None:
             return
         if (found.driver, found.beat) != (before.driver, before.beat):
             raise UserError(
-                f"a run must have one driver, but {what} is driven by {found.describe()}; do wait for it or stop it"
+                f"a run must have one driver, but {what} is driven by {found.describe()}; wait for it or stop it"
             )
 
 

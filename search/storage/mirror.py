@@ -23,7 +23,7 @@ from owkd.errors import OwkdError
 from owkd.files import written_whole
 from search.storage import lease
 from search.storage.address import Address
-from search.storage.object_store import Place, Stat, patiently
+from search.storage.object_store import ObjectStore, Stat, retry_while_unavailable
 
 JOURNAL = "study.journal"
 GROWING = "tensorboard/"
@@ -45,7 +45,7 @@ class Mirror:
     def __init__(self, address: Address, copy: Path) -> None:
         self.address = address
         self.copy = copy
-        self.place = Place.at(address)
+        self.place = ObjectStore.at(address)
         self.still = threading.RLock()
         """held while a desk writes, so that nothing is looked at half-way"""
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owkd-mirror")
@@ -106,9 +106,9 @@ class Mirror:
                 if hold.successor is None:
                     self._push_last()
 
-    def keeping(self, desk: Any) -> Any:
+    def durable(self, recorder: Any) -> Any:
         """A desk whose every word is in the store before its worker starts, and as soon as a job is over."""
-        return _Kept(desk, self)
+        return DurableRecorder(recorder, self)
 
     def _settle(self, hold: lease.Hold) -> None:
         """Who wrote last is right: this working copy, which may be ahead of the store, or the store."""
@@ -216,17 +216,17 @@ class Mirror:
             temporary.write_text(json.dumps(plain), encoding="utf-8")
 
 
-class _Kept:
+class DurableRecorder:
     """Stands before a desk: its words one at a time, and in the store before anybody relies on them."""
 
     URGENT = ("next_job", "stopped", "lost")
 
-    def __init__(self, desk: Any, mirror: Mirror) -> None:
-        self._desk = desk
+    def __init__(self, recorder: Any, mirror: Mirror) -> None:
+        self._recorder = recorder
         self._mirror = mirror
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._desk, name)
+        found = getattr(self._recorder, name)
         if not callable(found):
             return found
 
@@ -234,7 +234,7 @@ class _Kept:
             with self._mirror.still:
                 result = found(*args, **options)
             if name in self.URGENT:
-                patiently(self._mirror.push)
+                retry_while_unavailable(self._mirror.push)
             return result
 
         return call

@@ -44,14 +44,14 @@ class Stat:
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectStore:
     """A folder in a store; paths are relative to it, with slashes. What fails raises `OSError`."""
 
     filesystem: FileSystem
     root: str
 
     @classmethod
-    def at(cls, address: Address) -> Place:
+    def at(cls, address: Address) -> ObjectStore:
         """The place of an address. Raises `UserError` where there is no such store."""
         if not address.remote:
             return cls(LocalFileSystem(), str(address.path.absolute()))
@@ -137,7 +137,7 @@ class Place:
         return f"{self.root}/{path}" if path else self.root
 
 
-def patiently(action: Callable[[], Result]) -> Result:
+def retry_while_unavailable(action: Callable[[], Result]) -> Result:
     """Does something again for as long as the store cannot be reached, ten minutes at most. Raises `OSError`."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -150,12 +150,12 @@ def patiently(action: Callable[[], Result]) -> Result:
 
 
 @lru_cache(maxsize=64)
-def _connected(text: str) -> Place:
+def _connected(text: str) -> ObjectStore:
     try:
         filesystem, path = FileSystem.from_uri(text)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(
             f"an address must be a path or a URI that pyarrow.fs understands, such as s3://bucket/runs, but got "
-            f"{text}: {error}; do mend it"
+            f"{text}: {error}; mend it"
         ) from error
-    return Place(filesystem, path.rstrip("/"))
+    return ObjectStore(filesystem, path.rstrip("/"))

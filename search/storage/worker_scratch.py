@@ -17,17 +17,17 @@ from pathlib import Path, PurePath
 
 from search.storage.address import Address
 from search.storage.mirror import CHECKPOINTS
-from search.storage.object_store import Place, patiently
+from search.storage.object_store import ObjectStore, retry_while_unavailable
 
 PREFIX = "owkd-scratch-"
 
 
 @dataclass
-class Workplace:
+class WorkerScratch:
     """A local folder to train in."""
 
     folder: Path
-    place: Place | None = None
+    place: ObjectStore | None = None
     """what it follows; None for the run's own folder"""
     _sent: dict[str, int] = field(default_factory=dict)
     """time of change by file, nanoseconds"""
@@ -51,7 +51,7 @@ class Workplace:
         for path in sorted(self.folder.glob("*"), key=lambda path: path.stat().st_mtime_ns):
             changed = path.stat().st_mtime_ns
             if path.name in CHECKPOINTS and self._sent.get(path.name) != changed:
-                patiently(lambda path=path: self._send(path))  # type: ignore[misc]  # bound to this turn's path
+                retry_while_unavailable(lambda path=path: self._send(path))  # type: ignore[misc]  # bound to this turn's path
                 self._sent[path.name] = changed
 
     def _send(self, path: Path) -> None:
@@ -61,15 +61,15 @@ class Workplace:
 
 
 @contextmanager
-def workplace(directory: str, below: PurePath) -> Iterator[Workplace]:
+def workplace(directory: str, below: PurePath) -> Iterator[WorkerScratch]:
     """The place of one training: `below` a job's directory, which is a path or a URI."""
     address = Address.of(directory) / Path(below)
     if not address.remote:
-        yield Workplace(address.path)
+        yield WorkerScratch(address.path)
         return
     with scratch() as folder:
-        place = Workplace(folder, Place.at(address))
-        patiently(place.fetch)
+        place = WorkerScratch(folder, ObjectStore.at(address))
+        retry_while_unavailable(place.fetch)
         yield place
 
 
@@ -81,9 +81,9 @@ def local_copy(file: str) -> Iterator[Path]:
         yield address.path
         return
     with scratch() as folder:
-        whole = Place.at(address)
-        above = Place(whole.filesystem, whole.root.rpartition("/")[0])
-        patiently(lambda: above.download(address.name, folder / address.name))
+        whole = ObjectStore.at(address)
+        above = ObjectStore(whole.filesystem, whole.root.rpartition("/")[0])
+        retry_while_unavailable(lambda: above.download(address.name, folder / address.name))
         yield folder / address.name
 
 

@@ -33,10 +33,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
-from search.samplers.selection import sampler_for
+from search.samplers.selection import make_sampler
 from search.space.parameters import distributions, published_point, suggest
 from search.study.warm_start import frozen
-from search.trials.objective import Judgement, judge_curve, plain, violations
+from search.trials.objective import Score, plain, score_curve, violations
 from search.trials.states import State
 
 StoppedBy = Literal["scheduler", "give_up"]
@@ -159,7 +159,7 @@ class Study:
         """How many trials there shall be, the published setting included."""
         return int(self._study.user_attrs.get("target", self.config.search.trials))
 
-    def raise_target(self, more: int) -> None:
+    def add_trials(self, more: int) -> None:
         """Asks for `more` trials than were planned until now."""
         self._study.set_user_attr("target", self.target + more)
 
@@ -203,7 +203,7 @@ class Study:
             self._set(number, "started_at", _now())
 
     def report(
-        self, number: int, step: int, objective: float, host: str | None = None, judgement: Judgement | None = None
+        self, number: int, step: int, objective: float, host: str | None = None, score: Score | None = None
     ) -> bool:
         """Records one step -> whether it is news: an epoch that is told again changes nothing.
 
@@ -214,10 +214,10 @@ class Study:
             self._set(number, "host", host)
         if step in trial.intermediate_values:
             return False
-        if judgement is None:
+        if score is None:
             curve = {**trial.intermediate_values, step: objective}
-            judgement = judge_curve(self.config.search, [curve[at] for at in sorted(curve)])
-        self._set(number, "judged", {"step": judgement.step, "values": plain(judgement.values)})
+            score = score_curve(self.config.search, [curve[at] for at in sorted(curve)])
+        self._set(number, "judged", {"step": score.step, "values": plain(score.values)})
         self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
         return True
 
@@ -318,7 +318,7 @@ class Study:
         return self._storage.get_trial(self._trial_id(number))
 
     def _sampler(self, number: int) -> BaseSampler:
-        return sampler_for(self.config.search, number, self._earlier)
+        return make_sampler(self.config.search, number, self._earlier)
 
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())

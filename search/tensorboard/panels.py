@@ -22,8 +22,8 @@ import ray
 from owkd.config import Config, DataConfig
 from owkd.errors import UserError
 from owkd.files import written_whole
-from search.execution.node_admission import Gate, enter
-from search.execution.resources import Share
+from search.execution.node_admission import NodeAdmission, require_admitted
+from search.execution.resources import TrialResources
 from search.runs.layout import RunFolder, trial_name
 from search.storage.worker_scratch import local_copy
 from search.tensorboard.event_file import EventFile
@@ -47,21 +47,29 @@ Look = Callable[[Path, DataConfig, str, str, str], View]
 
 
 def draw_panels(
-    folder: RunFolder, config: Config, numbers: Iterable[int], *, look: Look, share: Share, gate: Gate | None = None
+    folder: RunFolder,
+    config: Config,
+    numbers: Iterable[int],
+    *,
+    look: Look,
+    resources: TrialResources,
+    admission: NodeAdmission | None = None,
 ) -> dict[str, str]:
     """Draws the trials that have a kept checkpoint and no pictures yet -> why some could not be, by trial's name.
 
     Ray must be connected: each trial is one task with a trial's share of a machine.
     """
     fold = config.data.folds[0]
-    task: Any = ray.remote(_look).options(num_cpus=share.cpu, num_gpus=share.gpu, max_retries=1)
+    task: Any = ray.remote(_look).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1)
     pending = {}
     for name in map(trial_name, numbers):
         checkpoint = first_checkpoint(folder, folder.checkpoints / name, fold)
         if checkpoint is not None and not (folder.panels / name / CURVES).is_file():
             title = f"{name}, {fold} validation: queries from worst to best"
             data = config.data.model_dump(mode="json")
-            pending[name] = task.remote(look, folder.where(checkpoint), data, fold, title, config.train.device, gate)
+            pending[name] = task.remote(
+                look, folder.where(checkpoint), data, fold, title, config.train.device, admission
+            )
     problems = {}
     for name, reference in pending.items():
         try:
@@ -109,9 +117,15 @@ def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, dev
 
 
 def _look(
-    look: Look, checkpoint: str, data: Mapping[str, Any], fold: str, title: str, device: str, gate: Gate | None
+    look: Look,
+    checkpoint: str,
+    data: Mapping[str, Any],
+    fold: str,
+    title: str,
+    device: str,
+    admission: NodeAdmission | None,
 ) -> View:
-    enter(gate)
+    require_admitted(admission)
     if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with local_copy(checkpoint) as file:

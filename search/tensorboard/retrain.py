@@ -9,7 +9,7 @@ from pathlib import Path
 from search.tensorboard.event_file import EventFile
 
 
-class RetrainCurves:
+class RetrainEventFiles:
     """Event files of the models in training, by their keys. Tags are the trials', so that one chart shows both."""
 
     def __init__(self, tensorboard: Path) -> None:

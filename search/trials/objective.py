@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from owkd.config import SearchConfig, parse_constraint
-from owkd.training.reduction import Metrics, chosen, reduced
+from owkd.training.reduction import Metrics, best_epoch_index, reduce_epochs
 
 if TYPE_CHECKING:
     from search.study.study import TrialView
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Score:
     """What a trial is worth if it ends at this epoch."""
 
-    decides: float
+    scheduler_value: float
     """what the scheduler compares: the mean of the parts behind it and of this epoch alone"""
     values: dict[str, float]
     """by metric: objectives, and what constraints name"""
@@ -33,7 +33,7 @@ class Judgement:
     """epochs over all parts up to the one that stands for the part under way"""
 
 
-class Judge:
+class ObjectiveAccumulator:
     """Takes a trial's epochs one after the other, part after part."""
 
     def __init__(self, search: SearchConfig) -> None:
@@ -45,7 +45,7 @@ class Judge:
         self._epochs: list[Metrics] = []
         self._before = 0
 
-    def add(self, part: object, metrics: Metrics) -> Judgement:
+    def add(self, part: object, metrics: Metrics) -> Score:
         """Judges by all epochs until now; another `part` than before closes the one before.
 
         Raises `KeyError` for a metric that is not there.
@@ -60,19 +60,19 @@ class Judge:
         parts = [*self._behind, now]
         leading = [epoch[self._search.leading_metric] for epoch in self._epochs]
         deciding = self._search.deciding_metric
-        return Judgement(
-            decides=fmean([*(found[deciding] for found in self._behind), metrics[deciding]]),
+        return Score(
+            scheduler_value=fmean([*(found[deciding] for found in self._behind), metrics[deciding]]),
             values={name: fmean(found[name] for found in parts) for name in self._search.judged_metrics},
-            step=self._before + chosen(self._search.reduction, leading) + 1,
+            step=self._before + best_epoch_index(self._search.reduction, leading) + 1,
         )
 
     def _reduced(self) -> dict[str, float]:
-        return reduced(self._search.reduction, self._search.leading_metric, self._epochs, self.names)
+        return reduce_epochs(self._search.reduction, self._search.leading_metric, self._epochs, self.names)
 
 
-def judge_curve(search: SearchConfig, values: Sequence[float]) -> Judgement:
+def score_curve(search: SearchConfig, values: Sequence[float]) -> Score:
     """Judges by the leading metric alone, where nothing else is known. Takes one value or more."""
-    judge = Judge(search.model_copy(update={"objectives": search.objectives[:1], "constraints": ()}))
+    judge = ObjectiveAccumulator(search.model_copy(update={"objectives": search.objectives[:1], "constraints": ()}))
     names = (search.deciding_metric, search.leading_metric)
     found = [judge.add(None, dict.fromkeys(names, value)) for value in values]
     return found[-1]

@@ -29,12 +29,12 @@ from chaos.training import chained_run
 from chaos.whole import violations
 from owkd.config import Config
 from search.execution.worker import Job, Message, work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.runs.inputs import anchored
 from search.runs.layout import trial_name
-from search.runs.lock import driving
+from search.runs.lock import lock_run
 from search.runs.manifest import create, open_run
-from search.schedulers.resumable import scheduler_for
+from search.schedulers.resumable import make_scheduler
 from search.study.study import Study
 
 TRIALS = 5
@@ -58,12 +58,12 @@ def drive(folder: Path) -> None:
     else:
         config = anchored(load(folder), run.name)
         opened = create(run, config, {})
-    with driving(opened):
+    with lock_run(opened):
         study = Study(opened.journal, opened.name, config)
-        desk = SearchDesk(opened, config, study)
-        _work_off(desk, config, study)
-        desk.board.close_all()
-        desk.keep_best_checkpoints()
+        recorder = SearchRecorder(opened, config, study)
+        _work_off(recorder, config, study)
+        recorder.board.close_all()
+        recorder.keep_best_checkpoints()
 
 
 def count(folder: Path) -> int:
@@ -90,29 +90,29 @@ def cut(folder: Path, at: int) -> None:
     drive(folder)
 
 
-def _work_off(desk: SearchDesk, config: Config, study: Study) -> None:
+def _work_off(recorder: SearchRecorder, config: Config, study: Study) -> None:
     past = [(trial_name(view.number), view.curve) for view in study.views()]
-    scheduler = scheduler_for(config, config.train.epochs, past, desk.gives_up)
-    while (job := desk.next_job()) is not None:
-        _do(job, desk, scheduler)
+    scheduler = make_scheduler(config, config.train.epochs, past, recorder.stops_after_first_fold)
+    while (job := recorder.next_job()) is not None:
+        _do(job, recorder, scheduler)
 
 
-def _do(job: Job, desk: SearchDesk, scheduler: Any) -> None:
+def _do(job: Job, recorder: SearchRecorder, scheduler: Any) -> None:
     trial = type("Trial", (), {"config": {"key": job.key}, "trial_id": job.key})()
     scheduler.on_trial_add(None, trial)
-    desk.started(job.key)
+    recorder.started(job.key)
     told: list[Message] = []
 
     def send(message: Message) -> None:
         told.append(message)
         decision = scheduler.on_trial_result(None, trial, asdict(message))
-        desk.heard(message)
+        recorder.heard(message)
         if decision == "STOP":
             raise _Stopped
 
     with contextlib.suppress(_Stopped):
         work(asdict(job), train=chained_run, send=send)
-    desk.stopped(job.key, told[-1])
+    recorder.stopped(job.key, told[-1])
 
 
 def _listen(folder: Path, heard: Callable[[str], None]) -> None:

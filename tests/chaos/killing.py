@@ -16,7 +16,7 @@ from typing import Literal
 from chaos.driver import UP, run_of
 from search.results.tables import read_epochs, read_trials
 from search.runs.layout import RunFolder
-from search.runs.lock import is_driven
+from search.runs.lock import is_locked
 
 TESTS = Path(__file__).parents[1]
 PATIENCE_S = 120.0
@@ -87,7 +87,7 @@ def wait_for(driver: Driver, moment: Moment, rng: random.Random, trials: int) ->
         case "at once":
             reached, delay = lambda: True, rng.uniform(0, 1.5)
         case "opening":
-            reached, delay = lambda: is_driven(RunFolder(run)), rng.uniform(0, 0.1)
+            reached, delay = lambda: is_locked(RunFolder(run)), rng.uniform(0, 0.1)
         case "mending":
             reached, delay = lambda: UP in driver.printed(), rng.uniform(0, 0.4)
         case "training":

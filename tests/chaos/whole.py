@@ -19,7 +19,7 @@ from chaos.training import alone
 from owkd.config import Config
 from search.results.tables import read_epochs, read_trials
 from search.runs.layout import RunFolder, trial_name
-from search.runs.lock import is_driven
+from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.space.parameters import single
 from search.study.study import Study
@@ -112,7 +112,7 @@ def _remains(folder: Path) -> Iterator[str]:
         yield f"left behind: {[str(path.relative_to(folder)) for path in left]}"
     if run.scratch.exists():
         yield "Ray's scratch folder is still there"
-    if is_driven(run):
+    if is_locked(run):
         yield "the run is still locked"
     if [path.name for path in (folder / "runs").iterdir()] != ["fake"]:
         yield f"beside the run lie {sorted(path.name for path in (folder / 'runs').iterdir())}"

@@ -63,12 +63,12 @@ PasswordAuthentication no
 def missing() -> str:
     """What keeps this machine from holding hosts, and what to do about it; empty when nothing does."""
     if os.geteuid() != 0:
-        return "hosts of their own (network and mount namespaces) must be made by root; do run: sudo make test-cluster"
+        return "hosts of their own (network and mount namespaces) must be made by root; run: sudo make test-cluster"
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
     if absent:
         packages = " ".join(dict.fromkeys(TOOLS[tool] for tool in absent))
         return (
-            f"every host must have {', '.join(TOOLS)}, but this machine lacks {', '.join(absent)}; do run: "
+            f"every host must have {', '.join(TOOLS)}, but this machine lacks {', '.join(absent)}; run: "
             f"apt-get update && apt-get install -y {packages}"
         )
     if hidden := next((place for place in ("/tmp", "/mnt", "/run") if ENVIRONMENT.is_relative_to(place)), None):

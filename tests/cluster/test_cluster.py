@@ -65,7 +65,7 @@ def test_a_search_is_refused_where_a_node_has_no_data(cluster: Cluster) -> None:
     finally:
         cluster.first.run("mv /mnt/data/elsewhere /mnt/data/Synthetic_thermal")
     assert f"first ({cluster.first.address}): data Fold1/train must be readable" in done.stdout
-    assert "do put it under the same path there" in done.stdout
+    assert "put it under the same path there" in done.stdout
     assert f"second ({cluster.second.address}):" not in done.stdout
 
 
@@ -98,7 +98,7 @@ def test_a_search_is_refused_without_a_token(cluster: Cluster) -> None:
     finally:
         cluster.laptop.run("mv ~/.ray/away ~/.ray/auth_token")
     assert "this machine (laptop) must have the cluster's token" in done.stderr
-    assert "do copy ~/.ray/auth_token from" in done.stderr
+    assert "copy ~/.ray/auth_token from" in done.stderr
 
 
 def test_a_search_outlives_a_lost_host_and_uses_a_late_one(cluster: Cluster) -> None:

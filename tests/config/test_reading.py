@@ -254,7 +254,7 @@ PRESET = {"type": "categorical", "choices": ["nano", "micro"]}
         ),
         (
             {"distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "bf16"}}},
-            "must name another entry of the space; do add train.precision to it",
+            "must name another entry of the space; add train.precision to it",
         ),
         (
             {

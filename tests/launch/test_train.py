@@ -12,7 +12,7 @@ from small_training import small_config
 
 from launch.cli import run_command
 from search.execution.worker import Message, train_student, work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.rerun import NOT_COMPARED
 from search.results.tables import read_epochs
 from search.runs.inputs import check_inputs
@@ -47,23 +47,23 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     )
     folder = create(tmp_path_factory.mktemp("runs") / "tiny", config, check_inputs(config))
-    desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
-    while (job := desk.next_job()) is not None:
+    recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
+    while (job := recorder.next_job()) is not None:
         sent: list[Message] = []
 
         def send(message: Message, sent: list[Message] = sent) -> None:
             sent.append(message)
-            desk.heard(message)
+            recorder.heard(message)
             if message.key == f"trial-{STOPPED:05d}":
                 raise KeyboardInterrupt
 
-        desk.started(job.key)
+        recorder.started(job.key)
         try:
             work(asdict(job), train=train_student, send=send)
         except KeyboardInterrupt:
             assert len(sent) == 1
-        desk.stopped(job.key, sent[-1])
-    desk.board.close_all()
+        recorder.stopped(job.key, sent[-1])
+    recorder.board.close_all()
     return folder.root
 
 

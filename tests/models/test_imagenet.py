@@ -12,7 +12,7 @@ from owkd.errors import CheckpointError, ConfigError
 from owkd.models.imagenet import OFFICIAL, official_file, start_from_imagenet
 from owkd.models.presets import PUBLISHED_DIMS, Architecture
 from owkd.models.wse import WseNet
-from owkd.training.prepare import first_network
+from owkd.training.prepare import initial_network
 
 OFFICIAL_DEPTHS = (2, 1, 3, 1)
 SHALLOWER = Architecture(PUBLISHED_DIMS, (1, 1, 2, 1))
@@ -107,9 +107,9 @@ def test_another_shape_is_refused(official: Path) -> None:
 @pytest.mark.parametrize(("section", "role"), [(StudentConfig, "student"), (TeacherConfig, "teacher")])
 def test_the_configuration_says_what_a_network_starts_from(official: Path, section: type, role: str) -> None:
     depths = SHALLOWER.depths
-    plain = first_network(section(preset="micro", depths=depths), 5, 64, role, seed=1)
+    plain = initial_network(section(preset="micro", depths=depths), 5, 64, role, seed=1)
     start = section(preset="micro", depths=depths, init="imagenet", init_file=official)
-    model = first_network(start, 5, 64, role, seed=1)
+    model = initial_network(start, 5, 64, role, seed=1)
     assert not torch.equal(model.original.norm.bias, plain.original.norm.bias)
     assert torch.equal(model.original.head.weight, plain.original.head.weight)
     assert torch.equal(model.gce.head.weight, plain.gce.head.weight)
@@ -138,7 +138,7 @@ def test_a_file_in_the_cache_is_taken(tmp_path: Path, monkeypatch: pytest.Monkey
     place.parent.mkdir(parents=True)
     torch.save({"model": official_state()}, place)
     assert official_file("micro") == place
-    model = first_network(StudentConfig(depths=SHALLOWER.depths, init="imagenet"), 5, 64, "student", seed=0)
+    model = initial_network(StudentConfig(depths=SHALLOWER.depths, init="imagenet"), 5, 64, "student", seed=0)
     assert (model.attention.norm.bias == len(official_shapes()) - 2).all()
 
 

@@ -146,7 +146,7 @@ def leave_a_file(run: Path) -> None:
 
 def ask_once_more(run: Path) -> None:
     study = Study(run / "study.journal", "fake", open_run(run)[1])
-    study.raise_target(1)
+    study.add_trials(1)
     study.next()
 
 

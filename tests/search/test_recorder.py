@@ -10,18 +10,18 @@ from fake_training import fake_config, fake_run, make_plan
 
 from owkd.config import parse_config
 from search.execution.worker import Job, Message, Part, work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.results.tables import read_epochs, read_trials
 from search.runs.manifest import create
 from search.study.study import Study
 
 
-def open_desk(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchDesk:
+def open_recorder(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchRecorder:
     raw = fake_config(tmp_path, **changes)
     raw["data"]["folds"] = folds
     config = parse_config(raw)
     folder = create(tmp_path / "fake", config, {})
-    return SearchDesk(folder, config, Study(folder.journal, "fake", config))
+    return SearchRecorder(folder, config, Study(folder.journal, "fake", config))
 
 
 def do(job: Job) -> list[Message]:
@@ -104,33 +104,33 @@ def test_any_other_failure_is_told_and_raised_so_that_ray_starts_again(tmp_path:
 
 
 def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path, trials=1)
-    job = desk.next_job()
+    recorder = open_recorder(tmp_path, trials=1)
+    job = recorder.next_job()
     assert job is not None
-    assert desk.next_job() is None
-    desk.started(job.key)
+    assert recorder.next_job() is None
+    recorder.started(job.key)
     messages = do(job)
     for i, message in enumerate(messages, start=1):
-        desk.heard(message)
-        desk.heard(message)
-        assert read_epochs(desk.folder.results).num_rows == i
-        (row,) = read_trials(desk.folder.results).to_pylist()
+        recorder.heard(message)
+        recorder.heard(message)
+        assert read_epochs(recorder.folder.results).num_rows == i
+        (row,) = read_trials(recorder.folder.results).to_pylist()
         assert (row["state"], row["last_step"], row["host"]) == ("running", i, message.host)
-    desk.stopped(job.key, messages[-1])
-    (row,) = read_trials(desk.folder.results).to_pylist()
+    recorder.stopped(job.key, messages[-1])
+    (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["objective"], row["duration_s"]) == ("complete", messages[-1].objective, 1.0)
-    assert desk.best().number == 0
-    assert desk.counts() == {"complete": 1}
+    assert recorder.best().number == 0
+    assert recorder.counts() == {"complete": 1}
 
 
 def test_a_worker_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path)
-    job = desk.next_job()
-    desk.started(job.key)
-    desk.lost(job.key, "the actor died")
-    (row,) = read_trials(desk.folder.results).to_pylist()
+    recorder = open_recorder(tmp_path)
+    job = recorder.next_job()
+    recorder.started(job.key)
+    recorder.lost(job.key, "the actor died")
+    (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["error_type"], row["error_text"]) == ("error", "WorkerDied", "the actor died")
-    assert desk.next_job() is not None
+    assert recorder.next_job() is not None
 
 
 def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_path: Path) -> None:
@@ -145,13 +145,13 @@ def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_p
     config["train"]["batch_size"] = 12
     parsed = parse_config(config)
     folder = create(tmp_path / "fake", parsed, {})
-    desk = SearchDesk(folder, parsed, Study(folder.journal, "fake", parsed))
-    while (job := desk.next_job()) is not None:
-        desk.started(job.key)
+    recorder = SearchRecorder(folder, parsed, Study(folder.journal, "fake", parsed))
+    while (job := recorder.next_job()) is not None:
+        recorder.started(job.key)
         messages = do(job)
         for message in messages:
-            desk.heard(message)
-        desk.stopped(job.key, messages[-1])
+            recorder.heard(message)
+        recorder.stopped(job.key, messages[-1])
     rows = read_trials(folder.results).to_pylist()
     assert [row["trial"] for row in rows] == list(range(12))
     found = {(row["param.train.batch_size"], row["param.train.images_per_identity"], row["state"]) for row in rows}
@@ -161,42 +161,42 @@ def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_p
     assert "multiple of images_per_identity" in text
 
 
-def run_next(desk: SearchDesk) -> None:
-    job = desk.next_job()
-    desk.started(job.key)
+def run_next(recorder: SearchRecorder) -> None:
+    job = recorder.next_job()
+    recorder.started(job.key)
     (*_, last) = do(job)
-    desk.stopped(job.key, last)
+    recorder.stopped(job.key, last)
 
 
 def test_failures_that_are_all_alike_end_the_search(tmp_path: Path) -> None:
     make_plan(tmp_path, {f"trial-0000{i}": "refuse" for i in range(9)})
-    desk = open_desk(tmp_path, trials=20)
+    recorder = open_recorder(tmp_path, trials=20)
     for _ in range(2):
-        run_next(desk)
-        assert desk.hopeless() is None
-    run_next(desk)
-    assert desk.hopeless() == "teacher.safetensors cannot teach here"
-    assert desk.next_job() is None
-    assert desk.study.has_work()  # nothing was used up: `resume` tries the others once the cause is mended
+        run_next(recorder)
+        assert recorder.hopeless() is None
+    run_next(recorder)
+    assert recorder.hopeless() == "teacher.safetensors cannot teach here"
+    assert recorder.next_job() is None
+    assert recorder.study.has_work()  # nothing was used up: `resume` tries the others once the cause is mended
 
 
 def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
     make_plan(tmp_path, {f"trial-0000{i}": fate for i, fate in enumerate(("refuse", "refuse", "out of memory"))})
-    desk = open_desk(tmp_path, trials=20)
+    recorder = open_recorder(tmp_path, trials=20)
     for _ in range(3):
-        run_next(desk)
-    assert desk.hopeless() is None
+        run_next(recorder)
+    assert recorder.hopeless() is None
 
 
-def first_part(desk: SearchDesk, objectives: list[float]) -> tuple[str, list[bool]]:
+def first_part(recorder: SearchRecorder, objectives: list[float]) -> tuple[str, list[bool]]:
     """Starts a trial and tells epochs of its first part -> its key, and what is said to each epoch."""
-    job = desk.next_job()
-    desk.started(job.key)
+    job = recorder.next_job()
+    recorder.started(job.key)
     fold, seed = job.parts[0]
     said = []
     for epoch, objective in enumerate(objectives, start=1):
-        said.append(desk.gives_up(job.key, epoch, objective))
-        desk.heard(epoch_of(job.key, fold, seed, epoch, epoch, objective))
+        said.append(recorder.stops_after_first_fold(job.key, epoch, objective))
+        recorder.heard(epoch_of(job.key, fold, seed, epoch, epoch, objective))
     return job.key, said
 
 
@@ -204,53 +204,55 @@ def epoch_of(key: str, fold: str, seed: int, epoch: int, step: int, objective: f
     return Message(key, state, step, objective, fold, seed, epoch, (("val/mAP", objective),), False, 0.0, "node")
 
 
-def complete_first(desk: SearchDesk) -> None:
+def complete_first(recorder: SearchRecorder) -> None:
     """Trial 0: 0.6 at its best on the first part, 0.5 over both."""
-    key, said = first_part(desk, [0.2, 0.6, 0.4, 0.5])
+    key, said = first_part(recorder, [0.2, 0.6, 0.4, 0.5])
     assert said == [False] * 4
     for epoch in range(1, 5):
         last = epoch_of(key, "Fold2", 0, epoch, 4 + epoch, 0.5, "complete" if epoch == 4 else "running")
-        desk.heard(last)
-    desk.stopped(key, last)
+        recorder.heard(last)
+    recorder.stopped(key, last)
 
 
 @pytest.mark.parametrize(
-    ("reached", "margin", "given_up"),
+    ("reached", "margin", "stopped_because"),
     [(0.56, 0.05, False), (0.54, 0.05, True), (0.54, None, False), (0.54, 0.1, False), (0.9, 0.05, False)],
 )
-def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(tmp_path, reached, margin, given_up) -> None:
+def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(
+    tmp_path, reached, margin, stopped_because
+) -> None:
     """It is compared with the best trial's first part (0.6), not with that trial's mean over both (0.5)."""
-    desk = open_desk(tmp_path, ("Fold1", "Fold2"), give_up_margin=margin)
-    complete_first(desk)
-    key, said = first_part(desk, [0.1, reached, 0.1, 0.2])
-    assert said == [False, False, False, given_up]
-    if given_up:
-        desk.stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
-        row = read_trials(desk.folder.results).to_pylist()[1]
+    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"), give_up_margin=margin)
+    complete_first(recorder)
+    key, said = first_part(recorder, [0.1, reached, 0.1, 0.2])
+    assert said == [False, False, False, stopped_because]
+    if stopped_because:
+        recorder.stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
+        row = read_trials(recorder.folder.results).to_pylist()[1]
         assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "give_up", 4)
         assert row["objective"] == reached
 
 
 def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path, ("Fold1", "Fold2"))
-    complete_first(desk)
-    key, _ = first_part(desk, [0.1, 0.1, 0.1])
-    desk.heard(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
-    assert not desk.gives_up(key, 4, 0.1)
-    desk = open_desk(tmp_path / "other")
-    key, _ = first_part(desk, [0.6])
-    desk.stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
-    assert desk.best().objective == 0.6
-    _, said = first_part(desk, [0.1, 0.1, 0.1, 0.1])
+    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"))
+    complete_first(recorder)
+    key, _ = first_part(recorder, [0.1, 0.1, 0.1])
+    recorder.heard(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
+    assert not recorder.stops_after_first_fold(key, 4, 0.1)
+    recorder = open_recorder(tmp_path / "other")
+    key, _ = first_part(recorder, [0.6])
+    recorder.stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
+    assert recorder.best().objective == 0.6
+    _, said = first_part(recorder, [0.1, 0.1, 0.1, 0.1])
     assert said == [False] * 4
 
 
 def test_what_a_scheduler_stopped_says_so(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path)
-    job = desk.next_job()
-    desk.started(job.key)
+    recorder = open_recorder(tmp_path)
+    job = recorder.next_job()
+    recorder.started(job.key)
     last = epoch_of(job.key, "Fold1", 0, 1, 1, 0.1)
-    desk.heard(last)
-    desk.stopped(job.key, last)
-    (row,) = read_trials(desk.folder.results).to_pylist()
+    recorder.heard(last)
+    recorder.stopped(job.key, last)
+    (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["stopped_by"]) == ("pruned", "scheduler")

@@ -22,7 +22,7 @@ from search.results.listing import list_trials
 from search.results.tables import read_epochs, read_trials
 from search.run_search import Work, resume, search
 from search.runs.layout import RunFolder
-from search.runs.lock import driving
+from search.runs.lock import lock_run
 from search.runs.manifest import open_run
 from search.study.study import Study
 
@@ -264,7 +264,7 @@ def test_a_run_goes_on_with_its_own_data_only(run: Path) -> None:
 
 
 def test_a_second_driver_is_refused(run: Path) -> None:
-    with driving(RunFolder(run)), pytest.raises(UserError, match="one driver"):
+    with lock_run(RunFolder(run)), pytest.raises(UserError, match="one driver"):
         resume(run, trials=1, connect=unreachable, console=console(), work=WORK)
 
 
@@ -285,7 +285,7 @@ def test_a_search_whose_trials_all_fail_alike_stops_early(tmp_path: Path, connec
 def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "fake"
     run.mkdir(parents=True)
-    with pytest.raises(UserError, match=r"exists; do give another --name"):
+    with pytest.raises(UserError, match=r"exists; give another --name"):
         run_search(tmp_path, unreachable)
     assert not list(run.iterdir())
 

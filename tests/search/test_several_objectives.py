@@ -13,11 +13,11 @@ from optuna.trial import TrialState
 
 from owkd.config import parse_config
 from search.execution.worker import work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.results.listing import list_trials
 from search.runs.manifest import create
 from search.study.study import Ending, Study
-from search.trials.objective import Judgement
+from search.trials.objective import Score
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
@@ -45,8 +45,8 @@ def run_trial(study: Study, map_: float, latency: float, state: str = "complete"
     assert proposal is not None
     study.started(proposal.number)
     for step in range(1, steps + 1):
-        judgement = Judgement(map_, {"val/mAP": map_, "latency_ms": latency}, step)
-        study.report(proposal.number, step, map_, judgement=judgement)
+        score = Score(map_, {"val/mAP": map_, "latency_ms": latency}, step)
+        study.report(proposal.number, step, map_, score=score)
     study.finish(proposal.number, Ending(state, steps + 1))
     return proposal.number
 
@@ -119,7 +119,7 @@ def test_a_kill_between_a_constraint_and_the_end_does_no_harm(tmp_path: Path, re
     study = open_study(tmp_path, constraints=["latency_ms <= 5"])
     proposal = study.next()
     assert proposal is not None
-    study.report(0, 1, 0.5, judgement=Judgement(0.5, {"val/mAP": 0.5, "latency_ms": 6.0}, 1))
+    study.report(0, 1, 0.5, score=Score(0.5, {"val/mAP": 0.5, "latency_ms": 6.0}, 1))
     study._constrain(0, {"latency_ms <= 5": 1.0})
     again = open_study(tmp_path, constraints=["latency_ms <= 5"])
     assert again.next().number == 0
@@ -128,15 +128,15 @@ def test_a_kill_between_a_constraint_and_the_end_does_no_harm(tmp_path: Path, re
     assert not recwarn.list
 
 
-def open_desk(tmp_path: Path, **search) -> SearchDesk:
+def open_recorder(tmp_path: Path, **search) -> SearchRecorder:
     config = parse_config(fake_config(tmp_path, objectives=GOALS, **search))
     folder = create(tmp_path / "fake", config, {})
-    return SearchDesk(folder, config, Study(folder.journal, "fake", config))
+    return SearchRecorder(folder, config, Study(folder.journal, "fake", config))
 
 
-def drive(desk: SearchDesk, latencies: list[float], maps: list[float]) -> None:
+def drive(recorder: SearchRecorder, latencies: list[float], maps: list[float]) -> None:
     for latency, value in zip(latencies, maps, strict=True):
-        job = desk.next_job()
+        job = recorder.next_job()
         assert job is not None
 
         def train(config, report, *, fold, directory, seed, latency=latency, value=value):
@@ -145,18 +145,18 @@ def drive(desk: SearchDesk, latencies: list[float], maps: list[float]) -> None:
                 report(Epoch(fold, seed, epoch, metrics, replayed=False))
 
         sent = []
-        desk.started(job.key)
+        recorder.started(job.key)
         work(asdict(job), train=train, send=sent.append)
         for message in sent:
-            desk.heard(message)
-        desk.stopped(job.key, sent[-1])
+            recorder.heard(message)
+        recorder.stopped(job.key, sent[-1])
 
 
 def test_the_pareto_front_is_marked_and_comes_first(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path, constraints=["latency_ms <= 8"])
-    drive(desk, latencies=[9.0, 6.0, 5.0, 2.0, 2.0], maps=[0.9, 0.5, 0.6, 0.3, 0.4])
-    assert desk.best().number == 2
-    rows = list_trials(desk.folder.root).to_pylist()
+    recorder = open_recorder(tmp_path, constraints=["latency_ms <= 8"])
+    drive(recorder, latencies=[9.0, 6.0, 5.0, 2.0, 2.0], maps=[0.9, 0.5, 0.6, 0.3, 0.4])
+    assert recorder.best().number == 2
+    rows = list_trials(recorder.folder.root).to_pylist()
     assert [row["trial"] for row in rows] == [2, 4, 1, 3, 0]
     assert [row["pareto"] for row in rows] == [True, True, False, False, False]
     assert [row["feasible"] for row in rows] == [True, True, True, True, False]
@@ -165,9 +165,9 @@ def test_the_pareto_front_is_marked_and_comes_first(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_is_not_finite_ends_the_trial_as_diverged_within_one_epoch(tmp_path: Path) -> None:
-    desk = open_desk(tmp_path)
-    drive(desk, latencies=[3.0, 3.0], maps=[float("nan"), 0.5])
-    first, second = desk.study.view(0), desk.study.view(1)
+    recorder = open_recorder(tmp_path)
+    drive(recorder, latencies=[3.0, 3.0], maps=[float("nan"), 0.5])
+    first, second = recorder.study.view(0), recorder.study.view(1)
     assert (first.state, first.error_type, first.last_step) == ("diverged", "DivergedError", 0)
     assert "val/mAP must be finite, but is not in epoch 1" in first.error_text
     assert second.state == "complete"

@@ -12,7 +12,7 @@ from owkd.config import Config
 from owkd.device import RESIDENT_PART, resident
 from owkd.training.loop import Batch, TrainingSet
 from owkd.training.prepare import open_fold
-from owkd.training.run import Distillation, run, taught
+from owkd.training.run import Distillation, attach_teacher, run
 
 CUDA = torch.device("cuda")
 
@@ -23,7 +23,7 @@ def on_a_gpu(root: Path, **train: object) -> Config:
 
 def prepared(config: Config) -> tuple[Distillation, Batch]:
     """A training and its first batch, before any step."""
-    data, teacher = taught(config, open_fold(config, "Fold1"), "Fold1")
+    data, teacher = attach_teacher(config, open_fold(config, "Fold1"), "Fold1")
     task = Distillation(config, data, teacher, Path("unused"), seed=0)
     task.modules.train()
     return task, data.training_set.on(task.device).batch(np.arange(8), task.device)

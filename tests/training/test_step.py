@@ -12,13 +12,13 @@ from owkd.config import Config
 from owkd.device import autocast, computes_bf16
 from owkd.training.loop import Terms
 from owkd.training.prepare import open_fold
-from owkd.training.run import Distillation, taught
+from owkd.training.run import Distillation, attach_teacher
 
 CPU = torch.device("cpu")
 
 
 def one_step(config: Config) -> tuple[Terms, Distillation]:
-    data, teacher = taught(config, open_fold(config, "Fold1"), "Fold1")
+    data, teacher = attach_teacher(config, open_fold(config, "Fold1"), "Fold1")
     task = Distillation(config, data, teacher, Path("unused"), seed=0)
     task.modules.train()
     terms = task.step(*data.training_set.batch(np.arange(8), CPU))

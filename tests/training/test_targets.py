@@ -159,7 +159,7 @@ def test_a_build_that_was_killed_goes_on_where_it_was(
     plan, _ = planned(configured(root, tmp_path / "parts"))
     images = data.training_set.images
     with opened(plan, "stored", lambda line: None) as site:
-        chunks = site.left()
+        chunks = site.remaining_chunks()
         assert [*range(plan.images)] == [image for chunk in chunks for image in chunk]
         site.build(chunks[1:3], images, CPU)
         assert plan.find() is None

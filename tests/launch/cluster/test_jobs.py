@@ -90,7 +90,7 @@ def test_a_missing_token_is_named_with_this_machine(
     said = capsys.readouterr().err
     assert "this machine (my-laptop) must have the cluster's token" in said
     assert f"{tmp_path}/.ray/auth_token holds none" in said
-    assert "do copy ~/.ray/auth_token from" in said
+    assert "copy ~/.ray/auth_token from" in said
 
 
 def test_the_job_gets_the_configuration_and_the_run_its_name(files: Files, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_every_data_set_of_a_folder_is_looked_at(copy: Path, capsys: pytest.Capt
 
 def test_what_is_no_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["data", "check", str(tmp_path)]) == 2
-    assert "do give the folder that holds Fold1" in capsys.readouterr().err
+    assert "give the folder that holds Fold1" in capsys.readouterr().err
 
 
 def test_camera_protocol_leaves_out_the_own_camera(

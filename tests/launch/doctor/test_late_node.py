@@ -17,7 +17,7 @@ from launch.doctor.node_facts import FAILED
 from launch.doctor.preflight import examine_here, late_look, question_about
 from owkd.errors import UserError
 from search.storage.address import Address
-from search.storage.object_store import Place
+from search.storage.object_store import ObjectStore
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,7 +40,7 @@ def test_a_run_in_a_store_must_be_seen_by_a_late_node(s3: str, monkeypatch: pyte
     nothing: node_facts.Question = {"data": None, "teachers": (), "storage": (run, "run.yaml", ""), "gpus": False}
     monkeypatch.setattr(node_facts, "STORAGE_WAIT_S", 0.0)
     assert node_facts.look(nothing)["files"]["storage"].startswith(FAILED)
-    Place.at(Address.of(run)).write("run.yaml", b"config: {}")
+    ObjectStore.at(Address.of(run)).write("run.yaml", b"config: {}")
     assert node_facts.look(nothing)["files"]["storage"].startswith("node-")
     assert set(objects(run)) == {"run.yaml"}
 
@@ -76,6 +76,6 @@ def test_a_late_node_is_asked_by_source_alone(root: Path, tmp_path: Path) -> Non
     assert told_by(look, tmp_path) == ""
     said = told_by(look, tmp_path, "launch", "owkd", "search")
     assert "(10.0.0.9): data Fold1/train must be readable, but" in said
-    assert "do put it under the same path there" in said
+    assert "put it under the same path there" in said
     (run / "run.yaml").unlink()
     assert "the place of runs must be one that every node reads and writes" in told_by(look, tmp_path)

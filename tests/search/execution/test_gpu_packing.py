@@ -14,7 +14,7 @@ from owkd.config import Config, parse_config
 from search.execution import gpu_packing as packing
 from search.execution import stage as preparation
 from search.execution.gpu_packing import CONTEXT_BYTES, hold_to_share, largest_trial, memory_fraction, share_for
-from search.execution.resources import Share
+from search.execution.resources import TrialResources
 
 GB = 2**30
 
@@ -80,15 +80,15 @@ def shares(monkeypatch: pytest.MonkeyPatch, gpu: float | str, there: float) -> l
     """What `prepare` does on a cluster with a GPU or without; a trial measures a quarter."""
     measured: list[object] = []
 
-    def share_of_cluster(config: Config) -> Share:
+    def resources_on_cluster(config: Config) -> TrialResources:
         asked = config.search.resources.gpu
-        return Share(1.0, there if asked == "auto" else float(asked), 1)
+        return TrialResources(1.0, there if asked == "auto" else float(asked), 1)
 
     def measure(config: Config, console: Console) -> float:
         measured.append(config.teacher.targets.use)
         return 0.25
 
-    monkeypatch.setattr(preparation, "share_of_cluster", share_of_cluster)
+    monkeypatch.setattr(preparation, "resources_on_cluster", resources_on_cluster)
     monkeypatch.setattr(preparation, "measured_share", measure)
     monkeypatch.setattr(
         preparation,

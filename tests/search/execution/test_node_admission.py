@@ -14,11 +14,11 @@ from ray import cloudpickle
 
 from owkd.config import DataConfig
 from owkd.errors import OwkdError
-from search.execution.node_admission import UNFIT, Gate, enter, refusal, request
-from search.execution.resources import Share
+from search.execution.node_admission import UNFIT, NodeAdmission, placement_request, require_admitted, unfit_message
+from search.execution.resources import TrialResources
 from search.execution.worker import Message
 from search.results.tables import read_epochs, read_trials
-from search.retrain.test_evaluation import Paper, examine
+from search.retrain.test_evaluation import CheckpointRef, evaluate_on_test
 
 TRIALS = 24
 """enough that some are left when both late nodes have joined, on a busy machine too"""
@@ -57,7 +57,7 @@ def train(config, report=None, *, fold, directory, seed=None):
 def look():
     # As `launch.doctor.node_checks.faults_here`.
     note("looked.log")
-    return "data must be readable; do put it there" if "broken" in here()["Resources"] else ""
+    return "data must be readable; put it there" if "broken" in here()["Resources"] else ""
 
 @contextmanager
 def connect():
@@ -102,8 +102,8 @@ def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_pa
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(TRIALS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    [left_out] = [line for line in done.stdout.splitlines() if "left out" in line]
-    assert "until it is mended and its Ray started again: data must be readable; do put it there" in left_out
+    [excluded_nodes] = [line for line in done.stdout.splitlines() if "left out" in line]
+    assert "until it is mended and its Ray started again: data must be readable; put it there" in excluded_nodes
     results = tmp_path / "runs" / "fake" / "results"
     rows = read_trials(results).to_pylist()
     assert [row["state"] for row in rows] == ["complete"] * TRIALS, done.stdout
@@ -116,26 +116,30 @@ def test_a_task_of_the_final_stage_is_refused_on_an_unfit_node_that_joined_late(
     with connect():
         here = str(ray.get_runtime_context().get_node_id())
         faulty, sound = cloudpickle.dumps(lambda: "data must be readable"), cloudpickle.dumps(str)
-        enter(Gate(faulty, frozenset({here})))
-        enter(Gate(sound, frozenset()))
-        enter(None)
-        paper = Paper("none", "Fold1")
+        require_admitted(NodeAdmission(faulty, frozenset({here})))
+        require_admitted(NodeAdmission(sound, frozenset()))
+        require_admitted(None)
+        paper = CheckpointRef("none", "Fold1")
         data = DataConfig(root="/data", dataset="D")
-        share = Share(1.0, 0.0, 1)
-        gate = Gate(faulty, frozenset())
+        share = TrialResources(1.0, 0.0, 1)
+        admission = NodeAdmission(faulty, frozenset())
         with pytest.raises(OwkdError, match=r"could not be examined.*\n.*data must be readable"):
-            list(examine({"model": paper}, data, evaluate=fake_evaluate, share=share, device="cpu", gate=gate))
+            list(
+                evaluate_on_test(
+                    {"model": paper}, data, evaluate=fake_evaluate, resources=share, device="cpu", admission=admission
+                )
+            )
 
 
 def test_a_refusal_is_a_message() -> None:
     """The gate writes its fields by hand, for a node that may not have the class."""
-    message = Message.of(refusal("trial-00003", "no data"))
+    message = Message.of(unfit_message("trial-00003", "no data"))
     assert (message.key, message.state, message.error_text) == ("trial-00003", UNFIT, "no data")
-    assert message.judgement is None
+    assert message.score is None
 
 
 def test_an_attempt_asks_for_any_node_but_those_left_out() -> None:
-    assert request({"CPU": 1}, "").bundles == [{"CPU": 1.0}]
-    asked = request({"CPU": 1}, "aa,bb")
+    assert placement_request({"CPU": 1}, "").bundles == [{"CPU": 1.0}]
+    asked = placement_request({"CPU": 1}, "aa,bb")
     assert asked.bundles == [{"CPU": 1.0}]
     assert asked._bound.arguments["bundle_label_selector"] == [{"ray.io/node-id": "!in(aa,bb)"}]

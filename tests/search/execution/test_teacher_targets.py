@@ -21,7 +21,7 @@ from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training import target_building
 from owkd.training.prepare import open_fold
-from owkd.training.target_building import Site, targets_for
+from owkd.training.target_building import TargetBuild, targets_for
 from owkd.training.targets import StoredTargets, plan_targets
 from search.execution import teacher_targets as targets
 from search.execution.teacher_targets import build_targets, wanted
@@ -143,7 +143,7 @@ def test_workers_that_do_not_see_the_folder_build_their_own_later(
     small_chunks(monkeypatch)
     asked: list[object] = []
 
-    def elsewhere(site: Site, config: Config, train: object, chunks: object, where: object) -> list[str]:
+    def elsewhere(site: TargetBuild, config: Config, train: object, chunks: object, where: object) -> list[str]:
         asked.append(where)
         return []
 
@@ -161,7 +161,7 @@ def test_the_rest_goes_to_nodes_that_see_the_folder(
     small_chunks(monkeypatch)
     asked: list[object] = []
 
-    def halves(site: Site, config: Config, train: Any, chunks: list[range], where: object) -> list[str]:
+    def halves(site: TargetBuild, config: Config, train: Any, chunks: list[range], where: object) -> list[str]:
         asked.append(where)
         targets._build_here(site, config, train, chunks[: (len(chunks) + 1) // 2], "cpu")
         return ["node"]
@@ -178,8 +178,8 @@ def test_a_worker_does_nothing_in_a_folder_of_another_machine(root: Path, tmp_pa
     train = read_split(config.data.root, config.data.dataset, "Fold1", "train")
     plan = plan_targets(config, "Fold1", train)
     with target_building.opened(plan, "stored", lambda line: None) as site:
-        assert isinstance(site, Site)
-        assert site.is_here
-        stranger = Site(site.plan, site.folder, site.tensors, "another token", site.chunk)
-        assert not targets._work_on_shard(stranger, config.to_dict(), train, site.left())
-        assert len(site.left()) == 1
+        assert isinstance(site, TargetBuild)
+        assert site.is_visible_here
+        stranger = TargetBuild(site.plan, site.folder, site.tensors, "another token", site.chunk)
+        assert not targets._work_on_shard(stranger, config.to_dict(), train, site.remaining_chunks())
+        assert len(site.remaining_chunks()) == 1

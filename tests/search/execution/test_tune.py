@@ -7,7 +7,7 @@ import pytest
 from owkd.config import parse_config
 from owkd.errors import ConfigError
 from search.execution import resources as share
-from search.execution.resources import share_of_cluster
+from search.execution.resources import resources_on_cluster
 
 
 def config_of(**changes):
@@ -44,14 +44,14 @@ def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict) -> None:
 )
 def test_a_request_is_fitted_into_the_nodes(monkeypatch, machines, resources, expected) -> None:
     nodes(monkeypatch, *machines)
-    found = share_of_cluster(config_of(resources=resources))
+    found = resources_on_cluster(config_of(resources=resources))
     assert (found.cpu, found.gpu, found.at_a_time) == expected
 
 
 def test_the_configured_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes(monkeypatch, {"CPU": 8})
-    assert share_of_cluster(config_of(max_concurrent=3)).at_a_time == 3
-    assert share_of_cluster(config_of(max_concurrent=30)).at_a_time == 8
+    assert resources_on_cluster(config_of(max_concurrent=3)).at_a_time == 3
+    assert resources_on_cluster(config_of(max_concurrent=30)).at_a_time == 8
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_the_configured_limit_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_request_that_can_never_be_met_is_refused(monkeypatch, changes, message) -> None:
     nodes(monkeypatch, {"CPU": 2}, {"CPU": 2})
     with pytest.raises(ConfigError, match=message):
-        share_of_cluster(config_of(**changes))
+        resources_on_cluster(config_of(**changes))
 
 
 def test_a_cpu_search_leaves_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes(monkeypatch, {"CPU": 2, "GPU": 1})
-    assert share_of_cluster(config_of(train={"device": "cpu"})).gpu == 0
+    assert resources_on_cluster(config_of(train={"device": "cpu"})).gpu == 0
 
 
 def test_nodes_that_an_autoscaler_may_start_count(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -80,7 +80,7 @@ def test_nodes_that_an_autoscaler_may_start_count(monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "ray_bootstrap_config.yaml"
     monkeypatch.setattr(share, "BOOTSTRAP_CONFIG", path)
     with pytest.raises(ConfigError):
-        share_of_cluster(config_of())
+        resources_on_cluster(config_of())
     path.write_text(
         """
         max_workers: 3
@@ -90,5 +90,5 @@ def test_nodes_that_an_autoscaler_may_start_count(monkeypatch: pytest.MonkeyPatc
           spot: {resources: {CPU: 8, GPU: 1}, max_workers: 10}
         """
     )
-    found = share_of_cluster(config_of(resources={"gpu": 0.5}))
+    found = resources_on_cluster(config_of(resources={"gpu": 0.5}))
     assert (found.gpu, found.at_a_time) == (0.5, 6)

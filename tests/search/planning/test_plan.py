@@ -167,7 +167,7 @@ def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Pat
         "no such checkpoint: lost.safetensors",
     ]
     empty = parse_config({**config.to_dict(), "search": {}})
-    assert mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; do add one"]
+    assert mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; add one"]
     left_out = reading(empty, ["search.space.distill.gram: wrong"], ["search.space.distill.gram"])
     assert mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
 

@@ -15,9 +15,9 @@ from fake_training import fake_config, fake_evaluate, fake_run
 from rich.console import Console
 
 from owkd.config import parse_config
-from search.execution.resources import Share
+from search.execution.resources import TrialResources
 from search.execution.worker import Message, work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create
 from search.study.study import Study
@@ -31,12 +31,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-def inline_jobs(desk, *, train=fake_run, **_: object) -> None:
-    while (job := desk.next_job()) is not None:
+def inline_jobs(recorder, *, train=fake_run, **_: object) -> None:
+    while (job := recorder.next_job()) is not None:
         sent: list[Message] = []
-        desk.started(job.key)
-        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
-        desk.stopped(job.key, sent[-1])
+        recorder.started(job.key)
+        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)))
+        recorder.stopped(job.key, sent[-1])
 
 
 def inline_examination(papers, data, *, evaluate, **_: object):
@@ -52,13 +52,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = parse_config({**tree, "name": "sysu-search", "retrain": {"top_k": 1, "seeds": 3}})
     (home / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
     folder = create(home / "runs" / "sysu-search", config, {})
-    desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
-    inline_jobs(desk)
-    desk.board.close_all()
+    recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
+    inline_jobs(recorder)
+    recorder.board.close_all()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.retrain.stage.run_jobs", inline_jobs)
-        patch.setattr("search.retrain.stage.examine", inline_examination)
-        final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
+        patch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
+        final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     return home
 

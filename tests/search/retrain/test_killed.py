@@ -19,10 +19,10 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import parse_config
-from search.execution.resources import Share
+from search.execution.resources import TrialResources
 from search.execution.worker import Message, work
-from search.recorder import SearchDesk
-from search.retrain.candidates import contenders
+from search.recorder import SearchRecorder
+from search.retrain.candidates import select_candidates
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study
@@ -54,13 +54,15 @@ def run(tmp_path: Path) -> Path:
     )
     (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
     folder = create(tmp_path / "runs" / "fake", config, {})
-    desk = SearchDesk(folder, config, Study(folder.journal, "fake", config))
-    while (job := desk.next_job()) is not None:
-        desk.started(job.key)
+    recorder = SearchRecorder(folder, config, Study(folder.journal, "fake", config))
+    while (job := recorder.next_job()) is not None:
+        recorder.started(job.key)
         last: list[Message] = []
-        work(asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), desk.heard(message)))
-        desk.stopped(job.key, last[-1])
-    desk.board.close_all()
+        work(
+            asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), recorder.heard(message))
+        )
+        recorder.stopped(job.key, last[-1])
+    recorder.board.close_all()
     return folder.root
 
 
@@ -104,12 +106,12 @@ def _session(stat: Path) -> int | None:
     return None if fields[0] == "Z" else int(fields[3])
 
 
-def inline_jobs(desk, *, train, **_: object) -> None:
-    while (job := desk.next_job()) is not None:
+def inline_jobs(recorder, *, train, **_: object) -> None:
+    while (job := recorder.next_job()) is not None:
         sent: list[Message] = []
-        desk.started(job.key)
-        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
-        desk.stopped(job.key, sent[-1])
+        recorder.started(job.key)
+        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)))
+        recorder.stopped(job.key, sent[-1])
 
 
 def inline_examination(papers, data, *, evaluate, **_: object):
@@ -131,17 +133,17 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         path.write_text(json.dumps(history))
 
     monkeypatch.setattr("search.retrain.stage.run_jobs", inline_jobs)
-    monkeypatch.setattr("search.retrain.stage.examine", inline_examination)
-    final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, Share(1, 0, 1)))
+    monkeypatch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
+    final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     _, config, _ = open_run(run)
     views = Study(run / "study.journal", "fake", config).views()
-    entrants = {entrant.slug: entrant for entrant in contenders(config, views)}
+    candidates = {candidate.slug: candidate for candidate in select_candidates(config, views)}
     records = {path: json.loads(path.read_text()) for path in run.glob("retrain/*/seed-*/*/metrics.json")}
     assert len(records) == MODELS
     for path, record in records.items():
         slug, seed = path.parts[-4], int(path.parts[-3].removeprefix("seed-"))
-        told = [curve(entrants[slug].config, "Fold1", seed, epoch) for epoch in range(1, EPOCHS + 1)]
+        told = [curve(candidates[slug].config, "Fold1", seed, epoch) for epoch in range(1, EPOCHS + 1)]
         resumed = path.with_name("last.pt") in marked
         assert record["validation"]["val/mAP"] == (0.999 if resumed else max(metrics["val/mAP"] for metrics in told))
         assert record["test"]

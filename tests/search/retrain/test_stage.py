@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
 from search.execution.worker import Message, work
-from search.retrain.candidates import contenders, models_of
+from search.retrain.candidates import models_of, select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.significance import CAVEAT
 from search.retrain.stage import FinalWork, retrain
@@ -234,12 +234,16 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs run in this process, one after the other; the examination still goes over Ray."""
 
-    def run_jobs(desk, *, train, **_: object) -> None:
-        while (job := desk.next_job()) is not None:
+    def run_jobs(recorder, *, train, **_: object) -> None:
+        while (job := recorder.next_job()) is not None:
             sent: list[Message] = []
-            desk.started(job.key)
-            work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), desk.heard(message)))
-            desk.stopped(job.key, sent[-1])
+            recorder.started(job.key)
+            work(
+                asdict(job),
+                train=train,
+                send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)),
+            )
+            recorder.stopped(job.key, sent[-1])
 
     monkeypatch.setattr("search.retrain.stage.run_jobs", run_jobs)
 
@@ -300,12 +304,17 @@ def test_the_best_different_complete_trials_take_part_and_the_published_one_as_a
         view(5, 0.7, 2e-4),
         view(6, None, 2e-3, "error"),
     ]
-    found = contenders(config_of(tmp_path), views)
-    assert [entrant.slug for entrant in found] == ["trial-00004", "trial-00003", "published-weights", "no-distillation"]
-    assert [entrant.config.distill.gram for entrant in found] == [2e-4, 3e-4, 1e-4, 0]
+    found = select_candidates(config_of(tmp_path), views)
+    assert [candidate.slug for candidate in found] == [
+        "trial-00004",
+        "trial-00003",
+        "published-weights",
+        "no-distillation",
+    ]
+    assert [candidate.config.distill.gram for candidate in found] == [2e-4, 3e-4, 1e-4, 0]
     assert found[2].config.distill == DistillConfig()
     assert found[3].config.distill == NO_DISTILLATION
-    assert all(entrant.config.train.epochs == 3 for entrant in found)
+    assert all(candidate.config.train.epochs == 3 for candidate in found)
     models = models_of(config_of(tmp_path), found)
     assert len(models) == len({model.key for model in models}) == MODELS
     assert [model.seed for model in models[:8]] == [0] * 8

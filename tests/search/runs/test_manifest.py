@@ -11,7 +11,7 @@ import yaml
 
 from owkd.config import parse_config
 from owkd.errors import UserError
-from search.runs.lock import driving, is_driven
+from search.runs.lock import is_locked, lock_run
 from search.runs.manifest import create, open_run
 
 
@@ -71,7 +71,7 @@ def test_a_run_that_somebody_else_made_in_the_meantime_is_refused_too(
         rename(draft, root)
 
     monkeypatch.setattr(Path, "rename", late)
-    with pytest.raises(UserError, match="exists; do give another --name"):
+    with pytest.raises(UserError, match="exists; give another --name"):
         create(tmp_path / "a", config, {})
     assert (tmp_path / "a" / "run.yaml").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -79,24 +79,24 @@ def test_a_run_that_somebody_else_made_in_the_meantime_is_refused_too(
 
 def test_a_second_driver_is_refused_until_the_first_is_gone(tmp_path: Path, config) -> None:
     folder = create(tmp_path / "a", config, {})
-    assert not is_driven(folder)
-    with driving(folder):
-        assert is_driven(folder)
-        with pytest.raises(UserError, match="one driver"), driving(folder):
+    assert not is_locked(folder)
+    with lock_run(folder):
+        assert is_locked(folder)
+        with pytest.raises(UserError, match="one driver"), lock_run(folder):
             pass
-    assert not is_driven(folder)
-    with driving(folder):
+    assert not is_locked(folder)
+    with lock_run(folder):
         pass
 
 
 def test_a_killed_driver_holds_nothing(tmp_path: Path, config) -> None:
     folder = create(tmp_path / "a", config, {})
     script = (
-        "import os, pathlib; from search.runs.lock import driving; from search.runs.layout import RunFolder\n"
-        f"with driving(RunFolder(pathlib.Path({str(folder.root)!r}))): os.kill(os.getpid(), 9)"
+        "import os, pathlib; from search.runs.lock import lock_run; from search.runs.layout import RunFolder\n"
+        f"with lock_run(RunFolder(pathlib.Path({str(folder.root)!r}))): os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
-    with driving(folder):
+    with lock_run(folder):
         pass
 
 
@@ -112,7 +112,7 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
     folder.scratch.mkdir()
     for draft in (".a.97.tmp", ".a.b.96.tmp"):  # of this run, and of one that is named `a.b`
         (tmp_path / draft).mkdir()
-    with driving(folder):
+    with lock_run(folder):
         assert folder.journal.read_bytes() == b'{"op_code":0}\n{"op_code":1}\n'
     left = {str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if not path.is_dir()}
     assert left == {"run.yaml", ".lock", "study.journal", "checkpoints/trial-00000/Fold1/last.pt"}
@@ -134,7 +134,7 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
 def test_only_a_torn_line_is_cut_off_a_journal(tmp_path: Path, config, content: bytes, left: bytes) -> None:
     folder = create(tmp_path / "a", config, {})
     folder.journal.write_bytes(content)
-    with driving(folder):
+    with lock_run(folder):
         assert folder.journal.read_bytes() == left
 
 

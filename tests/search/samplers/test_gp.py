@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig, parse_config
-from search.samplers.gp import ONE_IN, GaussianSampler, expected_ends, known_ends
+from search.samplers.gp import ONE_IN, GaussianProcessSampler, expected_ends, expected_outcomes
 
 GRAM = FloatDistribution(1e-6, 1e-2, log=True)
 
@@ -63,8 +63,8 @@ def test_without_a_complete_trial_that_came_by_it_is_what_was_reached() -> None:
 
 def test_a_diverged_trial_is_the_worst_of_all() -> None:
     trials = [complete(0.2, 0.4), pruned(0.1), pruned(0.9, math.nan), trial(TrialState.FAIL, [0.3])]
-    assert [each.values for each in known_ends(section(), trials)] == [(0.4,), (0.2,), (0.2,)]
-    assert known_ends(section(), [pruned(0.9, math.nan)]) == []
+    assert [each.values for each in expected_outcomes(section(), trials)] == [(0.4,), (0.2,), (0.2,)]
+    assert expected_outcomes(section(), [pruned(0.9, math.nan)]) == []
 
 
 def test_a_constraint_that_a_stopped_trial_could_not_tell_leaves_it_out() -> None:
@@ -76,7 +76,7 @@ def test_a_constraint_that_a_stopped_trial_could_not_tell_leaves_it_out() -> Non
         pruned(0.1, constraints={cost: 2.0, quality: -0.2}),
         pruned(math.nan, constraints={"finite": 1.0}),
     ]
-    found = known_ends(search, trials)
+    found = expected_outcomes(search, trials)
     assert [each.values for each in found] == [(0.4,), (0.2,), (0.2,)]
     assert found[-1].constraints == {cost: 2.0, quality: 0.1}
 
@@ -84,14 +84,14 @@ def test_a_constraint_that_a_stopped_trial_could_not_tell_leaves_it_out() -> Non
 def test_where_the_scheduler_or_the_objectives_differ_only_complete_trials_count() -> None:
     other = section(scheduler={"name": "asha", "metric": "val/rank-1"})
     several = section(objectives=[{"metric": "val/mAP"}, {"metric": "flops"}])
-    assert len(known_ends(other, [complete(0.2), pruned(0.1)])) == 1
+    assert len(expected_outcomes(other, [complete(0.2), pruned(0.1)])) == 1
     trials = [complete(0.2, values=[0.2, 9.0]), complete(0.3, values=[0.3, 4.0]), pruned(0.1), pruned(math.nan)]
-    assert [each.values for each in known_ends(several, trials)] == [(0.2, 9.0), (0.3, 4.0), (0.2, 9.0)]
+    assert [each.values for each in expected_outcomes(several, trials)] == [(0.2, 9.0), (0.3, 4.0), (0.2, 9.0)]
 
 
 def propose(number: int, trials: list[FrozenTrial], startup: int = 3) -> dict[str, Any]:
     """What the sampler alone proposes for the trial of that number; empty where it leaves that to chance."""
-    sampler = GaussianSampler(section(), startup, seed=1)
+    sampler = GaussianProcessSampler(section(), startup, seed=1)
     study = optuna.create_study(direction="maximize")
     for each in trials:
         study.add_trial(each)

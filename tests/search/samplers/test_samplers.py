@@ -11,8 +11,8 @@ import pytest
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from owkd.config import parse_config
-from search.samplers.gp import ONE_IN, GaussianSampler
-from search.samplers.selection import GP_TRIALS, _CmaEs, sampler_for, sampler_name, startup_trials
+from search.samplers.gp import ONE_IN, GaussianProcessSampler
+from search.samplers.selection import GP_TRIALS, _CmaEs, make_sampler, sampler_name, startup_trials
 from search.space.parameters import distributions
 from search.study.study import Ending, Study
 
@@ -25,7 +25,7 @@ SPACE = {
 }
 KINDS: dict[str, type[BaseSampler]] = {
     "tpe": TPESampler,
-    "gp": GaussianSampler,
+    "gp": GaussianProcessSampler,
     "cmaes": _CmaEs,
     "nsga2": NSGAIISampler,
     "random": RandomSampler,
@@ -158,7 +158,7 @@ def test_a_sampler_that_models_finds_more_than_chance(tmp_path: Path, name: str)
 
 def test_tpe_is_pinned_where_optuna_could_change_its_mind() -> None:
     config = config_of("tpe", sampler={"candidates": 17, "multivariate": False, "constant_liar": False})
-    sampler = sampler_for(config.search, 5)
+    sampler = make_sampler(config.search, 5)
     assert isinstance(sampler, TPESampler)
     assert (sampler._n_ei_candidates, sampler._multivariate, sampler._constant_liar) == (17, False, False)
     assert not sampler._group
@@ -169,8 +169,8 @@ def test_auto_is_gp_unless_tpe_is_the_better_one() -> None:
     plain = config_of("auto").search
     assert (sampler_name(plain, 0), sampler_name(plain, GP_TRIALS - 1)) == ("gp", "gp")
     assert sampler_name(plain, GP_TRIALS) == "tpe"
-    assert isinstance(sampler_for(plain, 5), GaussianSampler)
-    assert isinstance(sampler_for(plain, GP_TRIALS), TPESampler)
+    assert isinstance(make_sampler(plain, 5), GaussianProcessSampler)
+    assert isinstance(make_sampler(plain, GP_TRIALS), TPESampler)
     several = config_of("auto", objectives=[{"metric": "val/mAP"}, {"metric": "flops"}]).search
     assert sampler_name(several, 0) == "tpe"
     condition = {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "bf16"}}

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from owkd.config import parse_config
-from search.schedulers.resumable import Brackets, Informed, scheduler_for
+from search.schedulers.resumable import Brackets, ResumableScheduler, make_scheduler
 
 
 def config_of(**changes):
@@ -36,7 +36,7 @@ def told(step: int, objective: float, state: str = "running") -> dict:
 
 def test_trials_of_an_earlier_driver_set_the_bar() -> None:
     past = [(f"old-{i}", {1: 0.8, 2: 0.9}) for i in range(3)]
-    informed, fresh = Informed(asha(), past), Informed(asha())
+    informed, fresh = ResumableScheduler(asha(), past), ResumableScheduler(asha())
     for scheduler in (informed, fresh):
         scheduler.on_trial_add(None, trial("new"))
     assert fresh.on_trial_result(None, trial("new"), told(1, 0.1)) == "CONTINUE"
@@ -45,7 +45,7 @@ def test_trials_of_an_earlier_driver_set_the_bar() -> None:
 
 def test_an_epoch_told_again_is_judged_once() -> None:
     """Also by another Ray trial: a resumed job repeats its epochs after better trials have raised the bar."""
-    scheduler = Informed(asha(), [("slow", {1: 0.1, 2: 0.2})])
+    scheduler = ResumableScheduler(asha(), [("slow", {1: 0.1, 2: 0.2})])
     for i in range(5):
         scheduler.on_trial_add(None, trial(f"good-{i}"))
         assert scheduler.on_trial_result(None, trial(f"good-{i}"), told(1, 0.9 + 0.01 * i)) == "CONTINUE"
@@ -60,17 +60,17 @@ def test_an_epoch_told_again_is_judged_once() -> None:
 
 @pytest.mark.parametrize("state", ["complete", "diverged", "out_of_memory", "error", "crashed"])
 def test_a_job_that_ended_by_itself_is_not_stopped_as_well(state: str) -> None:
-    scheduler = Informed(asha(), [(f"old-{i}", {1: 0.9, 9: 0.9}) for i in range(3)])
+    scheduler = ResumableScheduler(asha(), [(f"old-{i}", {1: 0.9, 9: 0.9}) for i in range(3)])
     scheduler.on_trial_add(None, trial("new"))
     assert scheduler.on_trial_result(None, trial("new"), told(9, 0.0, state)) == "CONTINUE"
 
 
 def test_the_configuration_names_the_scheduler() -> None:
     config = config_of(scheduler={"name": "none"})
-    assert type(scheduler_for(config, 9, [])._inner) is FIFOScheduler
+    assert type(make_scheduler(config, 9, [])._inner) is FIFOScheduler
     config = config_of(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 4}, data={"folds": ["A", "B"]})
-    found = scheduler_for(config, 9, [("old", {1: 0.5, 2: 0.5})])
-    assert isinstance(found, Informed)
+    found = make_scheduler(config, 9, [("old", {1: 0.5, 2: 0.5})])
+    assert isinstance(found, ResumableScheduler)
     inner = found._inner
     assert (inner._max_t, inner._reduction_factor, inner._time_attr, inner._metric) == (18, 4, "step", "objective")
     assert [milestone for milestone, _ in inner._brackets[0]._rungs] == [8, 2]
@@ -80,11 +80,11 @@ def test_the_configuration_names_the_scheduler() -> None:
 def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
     asked = []
 
-    def gives_up(key: str, step: int, objective: float) -> bool:
+    def stops_after_first_fold(key: str, step: int, objective: float) -> bool:
         asked.append((key, step, objective))
         return step == 2
 
-    scheduler = scheduler_for(config_of(scheduler={"name": "none"}), 9, [], gives_up)
+    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), 9, [], stops_after_first_fold)
     scheduler.on_trial_add(None, trial("new"))
     said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
     assert said == ["CONTINUE", "STOP"]
@@ -106,7 +106,7 @@ def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
 
 def test_median_stops_a_trial_whose_best_is_below_the_median_of_running_means() -> None:
     config = config_of(scheduler={"name": "median", "grace_epochs": 2, "min_trials": 3})
-    scheduler = scheduler_for(config, 9, [])
+    scheduler = make_scheduler(config, 9, [])
     # running means from epoch 2 on: 0.2, 0.4, 0.6 at every step; their median is 0.4
     ends = play(scheduler, {f"old-{value}": [value] * 6 for value in (0.2, 0.4, 0.6)})
     assert ends == {"old-0.2": 0, "old-0.4": 0, "old-0.6": 0}  # too few to compare with
@@ -118,7 +118,7 @@ def test_median_is_told_of_earlier_trials_without_judging_them() -> None:
     """Judged in the order of their numbers, those that ran beside each other would be cut short after the fact."""
     past = [(f"old-{i}", dict.fromkeys(range(1, 7), value)) for i, value in enumerate((0.9, 0.8, 0.1, 0.1))]
     config = config_of(scheduler={"name": "median", "grace_epochs": 1, "min_trials": 2})
-    scheduler = scheduler_for(config, 9, past)
+    scheduler = make_scheduler(config, 9, past)
     # the median of 0.9, 0.8, 0.1, 0.1 is 0.45 at step 6 too; of the good two alone it would be 0.85
     assert play(scheduler, {"new": [0.5] * 6}) == {"new": 0}
     assert play(scheduler, {"poor": [0.4] * 6}) == {"poor": 1}
@@ -127,7 +127,7 @@ def test_median_is_told_of_earlier_trials_without_judging_them() -> None:
 def test_an_epoch_told_again_does_not_move_a_median() -> None:
     config = config_of(scheduler={"name": "median", "grace_epochs": 1, "min_trials": 2})
     past = [("a", {1: 0.8, 2: 0.2}), ("b", {1: 0.4, 2: 0.4}), ("c", {1: 0.4, 2: 0.4})]
-    scheduler = scheduler_for(config, 9, past)
+    scheduler = make_scheduler(config, 9, past)
     for _ in range(5):
         assert scheduler.on_trial_result(None, trial("a"), told(1, 0.8)) == "CONTINUE"
     # running means at step 2: a 0.5, b and c 0.4; with five more times 0.8, a's would still be above, and b's decide
@@ -137,7 +137,7 @@ def test_an_epoch_told_again_does_not_move_a_median() -> None:
 
 def test_hyperband_has_brackets_whose_first_rungs_are_later_and_later() -> None:
     config = config_of(train={"epochs": 27}, scheduler={"name": "hyperband", "grace_epochs": 1, "reduction_factor": 3})
-    found = scheduler_for(config, 27, [])._inner
+    found = make_scheduler(config, 27, [])._inner
     assert isinstance(found, Brackets)
     rungs = [sorted(milestone for milestone, _ in bracket._brackets[0]._rungs) for bracket in found.brackets]
     assert rungs == [[1, 3, 9, 27], [3, 9, 27], [9, 27]]
@@ -145,14 +145,14 @@ def test_hyperband_has_brackets_whose_first_rungs_are_later_and_later() -> None:
     keys = [f"trial-{i:05d}" for i in range(3000)]
     counts = [sum(found.of(key) is bracket for key in keys) / 3000 for bracket in found.brackets]
     assert counts == pytest.approx([share / sum(found.shares) for share in found.shares], abs=0.03)
-    again = scheduler_for(config, 27, [])._inner
+    again = make_scheduler(config, 27, [])._inner
     places = [found.brackets.index(found.of(key)) for key in keys]
     assert places == [again.brackets.index(again.of(key)) for key in keys]
 
 
 def test_hyperband_stops_within_the_bracket_alone() -> None:
     config = config_of(train={"epochs": 9}, scheduler={"name": "hyperband", "grace_epochs": 1, "reduction_factor": 3})
-    scheduler = scheduler_for(config, 9, [])
+    scheduler = make_scheduler(config, 9, [])
     brackets = scheduler._inner
     early = [f"t{i}" for i in range(60) if brackets.of(f"t{i}") is brackets.brackets[0]][:4]
     late = next(f"t{i}" for i in range(60) if brackets.of(f"t{i}") is brackets.brackets[1])

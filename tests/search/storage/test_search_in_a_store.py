@@ -26,13 +26,13 @@ from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import UserError
 from search.execution.worker import work
-from search.recorder import SearchDesk
+from search.recorder import SearchRecorder
 from search.results.listing import list_trials
-from search.runs.lock import driving, is_driven
+from search.runs.lock import is_locked, lock_run
 from search.runs.manifest import create, open_run
 from search.runs.sync import followed
 from search.storage.address import Address
-from search.storage.object_store import Place
+from search.storage.object_store import ObjectStore
 from search.study.study import Study
 
 TRIALS = 4
@@ -135,7 +135,7 @@ def test_a_run_in_a_store_survives_its_drivers_and_their_machines(s3: str, tmp_p
     assert list_trials(run)["state"].to_pylist() == ["complete"] * TRIALS
     folder, config, _ = open_run(run)
     assert [view.state for view in Study(folder.journal, "fake", config).views()] == ["complete"] * TRIALS
-    assert not is_driven(folder)
+    assert not is_locked(folder)
     kept = [path for path in objects(run) if path.startswith("checkpoints/")]
     best = list_trials(run)["trial"][0].as_py()
     assert kept == [f"checkpoints/trial-{best:05d}/seed-0/Fold1/best.safetensors"]
@@ -159,13 +159,13 @@ def finished(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
     config = parse_config(fake_config(tmp_path, trials=1))
     folder = create(f"{s3}/runs/{tmp_path.name}", config, fake_check(config))
-    with driving(folder):
-        desk = SearchDesk(folder, config, Study(folder.journal, folder.name, config))
-        job = desk.next_job()
-        desk.started(job.key)
+    with lock_run(folder):
+        recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
+        job = recorder.next_job()
+        recorder.started(job.key)
         heard = []
-        work(asdict(job), train=fake_run, send=lambda message: (heard.append(message), desk.heard(message)))
-        desk.stopped(job.key, heard[-1])
+        work(asdict(job), train=fake_run, send=lambda message: (heard.append(message), recorder.heard(message)))
+        recorder.stopped(job.key, heard[-1])
     return str(folder.address)
 
 
@@ -203,7 +203,7 @@ def test_a_followed_part_gets_what_comes_later(finished: str, tmp_path: Path, mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     with followed(finished, "tensorboard", every_s=0.1) as folder:
         assert len(list(folder.glob("trial-00000/events*"))) == 1
-        Place.at(Address.of(finished)).write("tensorboard/trial-00001/events.later", b"x")
+        ObjectStore.at(Address.of(finished)).write("tensorboard/trial-00001/events.later", b"x")
         deadline = time.monotonic() + 20
         while not (folder / "trial-00001" / "events.later").exists():
             assert time.monotonic() < deadline

@@ -16,7 +16,7 @@ from owkd.errors import OwkdError, UserError
 from search.storage import lease, mirror
 from search.storage.address import Address
 from search.storage.mirror import Mirror
-from search.storage.object_store import Place, Stat
+from search.storage.object_store import ObjectStore, Stat
 from search.storage.worker_scratch import local_copy, workplace
 
 
@@ -63,7 +63,7 @@ def test_an_address_is_a_path_or_a_uri(text: str, remote: bool, name: str, below
 @pytest.mark.parametrize("text", ["s3://key:secret@bucket/runs", "s3:///runs", "nonsense://bucket/runs"])
 def test_an_address_that_cannot_be_used_is_refused(text: str) -> None:
     with pytest.raises(UserError) as refused:
-        Place.at(Address.of(text))
+        ObjectStore.at(Address.of(text))
     assert "secret@" not in str(refused.value)
 
 
@@ -77,7 +77,7 @@ def test_working_copies_of_two_addresses_lie_apart(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
 def test_a_place_is_the_same_in_every_store(s3: str, tmp_path: Path, kind: str) -> None:
-    place = Place.at(Address.of(f"{s3}/place" if kind == "s3" else tmp_path / "place"))
+    place = ObjectStore.at(Address.of(f"{s3}/place" if kind == "s3" else tmp_path / "place"))
     assert type(place.filesystem).__name__ == {"local": "LocalFileSystem", "s3": "S3FileSystem"}[kind]
     assert (place.files(), place.folders(""), place.read("a/b"), place.has("a/b")) == ({}, [], None, False)
     source = tmp_path / "source"
@@ -103,7 +103,7 @@ def test_a_place_is_the_same_in_every_store(s3: str, tmp_path: Path, kind: str) 
 
 @pytest.mark.parametrize("shorter", [b"2" * 900, b"2" * 1100])
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(s3: str, tmp_path: Path, shorter: bytes) -> None:
-    place = Place.at(Address.of(f"{s3}/replaced"))
+    place = ObjectStore.at(Address.of(f"{s3}/replaced"))
     place.write("file", b"1" * 1000)
 
     class Meanwhile:
@@ -117,7 +117,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(s3: str, tmp_pat
             place.write("file", shorter)
             return stream
 
-    seen = Place(Meanwhile(), place.root)
+    seen = ObjectStore(Meanwhile(), place.root)
     assert seen.read("file") == shorter
     place.write("file", b"1" * 1000)
     seen.download("file", tmp_path / "file")
@@ -132,10 +132,10 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, 
     assert objects(str(address)) == {"run.yaml": 1, "results/a": 1, "results/b": 1, "study.journal": 1}
     sent = []
     both.place.write("checkpoints/trial-00000/last.pt", b"of a worker")
-    original = Place.upload
+    original = ObjectStore.upload
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Place, "upload", lambda self, file, path, size: (sent.append(path), original(self, file, path, size))
+            ObjectStore, "upload", lambda self, file, path, size: (sent.append(path), original(self, file, path, size))
         )
         put(tmp_path, study_DOT_journal="jj", tensorboard__t="event", results__a="11")
         (tmp_path / "results" / "b").unlink()
@@ -150,16 +150,16 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, 
 def test_the_journal_is_sent_as_it_was_when_the_push_began(address: Address, tmp_path: Path) -> None:
     put(tmp_path, study_DOT_journal="one\n", results__a="1")
     both = Mirror(address, tmp_path)
-    original = Place.upload
+    original = ObjectStore.upload
 
-    def meanwhile(self: Place, file, path: str, size: int) -> None:
+    def meanwhile(self: ObjectStore, file, path: str, size: int) -> None:
         if path == "results/a":
             with (tmp_path / "study.journal").open("a") as journal:
                 journal.write("two\n")
         original(self, file, path, size)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Place, "upload", meanwhile)
+        patch.setattr(ObjectStore, "upload", meanwhile)
         both.push()
     assert both.place.read("study.journal") == b"one\n"
     both.push()
@@ -171,9 +171,9 @@ def test_a_file_that_is_replaced_while_it_is_sent_does_not_leave_the_journal_ahe
 ) -> None:
     put(tmp_path, study_DOT_journal="knows part", results__old="rows", results__another="rows")
     both = Mirror(address, tmp_path)
-    original = Place.upload
+    original = ObjectStore.upload
 
-    def compacting(self: Place, file, path: str, size: int) -> None:
+    def compacting(self: ObjectStore, file, path: str, size: int) -> None:
         if path == "results/another" and (tmp_path / "results" / "old").exists():
             put(tmp_path, results__part="all rows")
             (tmp_path / "results" / "old").unlink()
@@ -181,7 +181,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_does_not_leave_the_journal_ahe
         original(self, file, path, size)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Place, "upload", compacting)
+        patch.setattr(ObjectStore, "upload", compacting)
         both.push()
     assert set(objects(str(address))) == {"study.journal", "results/another", "results/part"}
 
@@ -211,8 +211,8 @@ def test_what_did_not_change_is_not_fetched_again(address: Address, tmp_path: Pa
     fetched = []
     now = writer.place.files()
     stats = {"old": now["old"], "new": Stat(1, now["old"].mtime_ns + 60 * 10**9)}
-    monkeypatch.setattr(Place, "files", lambda self, below="": stats)
-    monkeypatch.setattr(Place, "download", lambda self, path, to: fetched.append(path))
+    monkeypatch.setattr(ObjectStore, "files", lambda self, below="": stats)
+    monkeypatch.setattr(ObjectStore, "download", lambda self, path, to: fetched.append(path))
     reader.pull()
     assert fetched == ["new"]
 
@@ -255,7 +255,7 @@ def test_a_pull_that_was_cut_off_is_no_truth(address: Address, tmp_path: Path, m
         put(first.copy, results__a="a", results__b="b")
     other = Mirror(address, tmp_path / "other")
     with monkeypatch.context() as patch:
-        patch.setattr(Place, "download", lambda self, path, to: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(ObjectStore, "download", lambda self, path, to: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt), other.driven():
             raise AssertionError("it never got here")
     with Mirror(address, tmp_path / "other").driven():
@@ -270,13 +270,13 @@ def test_a_second_driver_is_refused_with_the_first_ones_name(address: Address, t
             Mirror(address, tmp_path / "other").driven(),
         ):
             raise AssertionError("two drivers")
-        assert lease.read_lease(Place.at(address)).alive
-    assert not lease.read_lease(Place.at(address)).alive
+        assert lease.read_lease(ObjectStore.at(address)).alive
+    assert not lease.read_lease(ObjectStore.at(address)).alive
 
 
 def test_a_silent_driver_is_taken_over_after_its_time(address: Address, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(lease, "LEASE_S", 1.5)
-    place = Place.at(address)
+    place = ObjectStore.at(address)
     dead = lease.Hold(place, lease.Lease(host="a node that is gone"), None, "it")
     dead.write()
     place.write("run.yaml", b"r")
@@ -291,7 +291,7 @@ def test_a_silent_driver_is_taken_over_after_its_time(address: Address, tmp_path
 
 
 def test_of_two_that_begin_at_once_one_stays(address: Address, tmp_path: Path, monkeypatch) -> None:
-    place = Place.at(address)
+    place = ObjectStore.at(address)
     monkeypatch.setattr(time, "sleep", lambda seconds: lease.Hold(place, lease.Lease(host="faster"), None, "").write())
     with pytest.raises(OwkdError, match="on faster"), new_run(address).driven():
         raise AssertionError("two drivers")
@@ -312,7 +312,7 @@ def test_a_store_that_is_away_at_the_end_costs_nothing(address: Address, monkeyp
     ours = new_run(address)
     put(ours.copy, results__a="kept")
     with monkeypatch.context() as patch:
-        patch.setattr(Place, "upload", lambda *rest: (_ for _ in ()).throw(OSError("cable out")))
+        patch.setattr(ObjectStore, "upload", lambda *rest: (_ for _ in ()).throw(OSError("cable out")))
         with pytest.raises(OwkdError, match=r"nothing is lost.*cache"), ours.driven():
             pass
     assert "results/a" not in objects(str(address))

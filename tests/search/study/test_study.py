@@ -190,7 +190,7 @@ def test_more_trials_can_be_asked_for_and_are_remembered(tmp_path: Path) -> None
     study = open_study(tmp_path, trials=1)
     run_trial(study, [0.5], Ending("complete"))
     assert study.next() is None
-    study.raise_target(2)
+    study.add_trials(2)
     again = open_study(tmp_path, trials=1)
     assert again.target == 3
     assert [again.next().number, again.next().number] == [1, 2]

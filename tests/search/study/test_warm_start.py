@@ -12,7 +12,7 @@ from owkd.errors import ConfigError
 from search.runs.manifest import create
 from search.study.study import Ending, Study
 from search.study.warm_start import read_earlier
-from search.trials.objective import Judgement
+from search.trials.objective import Score
 
 BATCH = {"train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4}}
 ONE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
@@ -37,9 +37,7 @@ def play(study: Study, trials: int) -> list[dict]:
         proposal = study.next()
         study.started(proposal.number)
         value = worth(proposal.values)
-        study.report(
-            proposal.number, 1, value, judgement=Judgement(value, {"val/mAP": value, "val/rank-1": value}, step=1)
-        )
+        study.report(proposal.number, 1, value, score=Score(value, {"val/mAP": value, "val/rank-1": value}, step=1))
         study.finish(proposal.number, Ending("complete"))
         found.append(proposal.values)
     return found

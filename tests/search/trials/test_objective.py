@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from owkd.config import parse_config
-from search.trials.objective import Judge, front_of, judge_curve, ranked, violations
+from search.trials.objective import ObjectiveAccumulator, front_of, ranked, score_curve, violations
 
 
 def search_of(**search):
@@ -35,29 +35,29 @@ RANKS = [0.9, 0.4, 0.6, 0.7]
 )
 def test_the_reduction_turns_epochs_into_one_number(reduction: str, step: int, values: tuple[float, float]) -> None:
     goals = [{"metric": metric, "reduction": reduction} for metric in ("val/mAP", "val/rank-1")]
-    judge = Judge(search_of(objectives=goals))
+    judge = ObjectiveAccumulator(search_of(objectives=goals))
     found = [
         judge.add("one part", {"val/mAP": a, "val/rank-1": b, "other": 9.0}) for a, b in zip(MAPS, RANKS, strict=True)
     ]
     assert (found[-1].values["val/mAP"], found[-1].values["val/rank-1"]) == pytest.approx(values)
     assert found[-1].step == step
-    assert [judgement.decides for judgement in found] == MAPS
+    assert [score.scheduler_value for score in found] == MAPS
 
 
 def test_each_part_is_reduced_by_itself_and_then_the_mean_is_taken() -> None:
-    judge = Judge(search_of(objectives=[{"reduction": "mean of last 2"}]))
+    judge = ObjectiveAccumulator(search_of(objectives=[{"reduction": "mean of last 2"}]))
     parts = {"a": [0.1, 0.3, 0.5], "b": [0.8, 0.6, 0.2]}
     found = [judge.add(part, {"val/mAP": value}) for part, curve in parts.items() for value in curve]
-    assert [judgement.values["val/mAP"] for judgement in found] == pytest.approx(
+    assert [score.values["val/mAP"] for score in found] == pytest.approx(
         [0.1, 0.2, 0.4, (0.4 + 0.8) / 2, (0.4 + 0.7) / 2, (0.4 + 0.4) / 2]
     )
-    assert [judgement.decides for judgement in found] == pytest.approx([0.1, 0.3, 0.5, 0.6, 0.5, 0.3])
-    assert [judgement.step for judgement in found] == [1, 2, 3, 4, 5, 6]
+    assert [score.scheduler_value for score in found] == pytest.approx([0.1, 0.3, 0.5, 0.6, 0.5, 0.3])
+    assert [score.step for score in found] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_trial_is_judged_by_its_best_epoch_on_the_part_under_way() -> None:
     """A high value on the first part alone is no rival of a mean over two."""
-    judge = Judge(search_of())
+    judge = ObjectiveAccumulator(search_of())
     found = [judge.add(i // 4, {"val/mAP": value}) for i, value in enumerate([0.9, 0.2, 0.2, 0.2, 0.1, 0.3])]
     assert (found[3].step, found[3].values["val/mAP"]) == (1, 0.9)
     assert (found[5].step, found[5].values["val/mAP"]) == (6, pytest.approx((0.9 + 0.3) / 2))
@@ -65,9 +65,9 @@ def test_a_trial_is_judged_by_its_best_epoch_on_the_part_under_way() -> None:
 
 def test_the_scheduler_may_compare_by_another_metric_than_the_objective() -> None:
     search = search_of(scheduler={"name": "asha", "metric": "val/rank-1"})
-    judge = Judge(search)
+    judge = ObjectiveAccumulator(search)
     found = [judge.add(0, {"val/mAP": a, "val/rank-1": b}) for a, b in zip(MAPS, RANKS, strict=True)]
-    assert [judgement.decides for judgement in found] == RANKS
+    assert [score.scheduler_value for score in found] == RANKS
     assert found[-1].values == {"val/mAP": 0.5}
 
 
@@ -77,7 +77,7 @@ def test_a_curve_alone_is_judged_by_the_first_objective() -> None:
         constraints=["flops <= 3"],
         scheduler={"name": "median", "metric": "val/mAP"},
     )
-    assert judge_curve(search, [0.4, 0.2]).values == {"val/mINP": 0.2}
+    assert score_curve(search, [0.4, 0.2]).values == {"val/mINP": 0.2}
 
 
 def test_constraints_say_by_how_much_they_are_missed_and_before_the_end_only_costs_count() -> None:
