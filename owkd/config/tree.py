@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from owkd.config.node import Node
+from owkd.config.node import Node, PathText
 from owkd.config.search import RetrainConfig, SearchConfig
 from owkd.errors import ConfigError
 
@@ -91,7 +91,7 @@ class TargetsConfig(Node):
 class TeacherConfig(Start):
     """The ensemble that teaches. Flow matrices are compared entry by entry: dims must equal the student's."""
 
-    checkpoint: str | None = Field(
+    checkpoint: PathText | None = Field(
         default=None, description=f"safetensors file; `{FOLD_PLACEHOLDER}` stands for the fold's name"
     )
     preset: Preset = "small"
