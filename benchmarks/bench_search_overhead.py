@@ -93,9 +93,9 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
     from launch.local import connection
     from owkd.config import parse_config
     from search import run_search as runner
-    from search.execution.worker import Message
     from search.recorder import SearchRecorder
     from search.results.tables import read_trials
+    from search.trials.job import Message
 
     found: list[Mark] = []
     ended = 0

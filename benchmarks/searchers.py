@@ -96,11 +96,13 @@ def in_virtual_time(begin: Callable[[], Running | None], slots: int) -> None:
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, and Ray's scheduler as we lead it; no trial begins once the budget is used."""
-    from search.execution.worker import Job, Message, final_state, parts_of, work
-    from search.schedulers.resumable import make_scheduler
+    from search.execution.worker import work
+    from search.schedulers import make_scheduler
     from search.space.parameters import single
-    from search.study.study import Ending, Study
+    from search.study.study import Study
+    from search.trials.job import Job, Message, final_state, parts_of
     from search.trials.objective import ranked
+    from search.trials.view import Ending
 
     config = configuration(seed, sizes, sampler)
     scheduler = make_scheduler(config, sizes.epochs, [])

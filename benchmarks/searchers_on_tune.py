@@ -19,11 +19,11 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     """Our study, desk and engine."""
     from search.execution.resources import TrialResources
     from search.execution.tune import run_jobs
-    from search.execution.worker import Job, Message
     from search.recorder import SearchRecorder
     from search.runs.manifest import create
-    from search.schedulers.resumable import make_scheduler
+    from search.schedulers import make_scheduler
     from search.study.study import Study
+    from search.trials.job import Job, Message
 
     class Budgeted(SearchRecorder):
         """Begins no trial once the budget is used."""

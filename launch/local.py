@@ -24,7 +24,7 @@ from owkd.errors import UserError
 
 if TYPE_CHECKING:
     from search.execution.node_admission import NodeAdmission
-    from search.run_search import Connect
+    from search.execution.stage import Connect
     from search.storage.address import Address
 
 OBJECT_STORE_BYTES = 128 * 2**20

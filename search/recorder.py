@@ -14,16 +14,17 @@ from typing import Any
 
 from owkd.config import Config
 from owkd.errors import ConfigError
-from search.execution.worker import Job, Message, Part, final_state, parts_of
 from search.progress import Progress
 from search.results.tables import EPOCH_FIELDS, Row, Store
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import columns, describe, single
-from search.study.study import Ending, Proposal, StoppedBy, Study, TrialView
+from search.study.study import Study
 from search.tensorboard.summary import Ended, Overview
 from search.tensorboard.trials import Board, Scalars
+from search.trials.job import Job, Message, Part, final_state, parts_of
 from search.trials.objective import ObjectiveAccumulator, ranked, score_curve
 from search.trials.states import FAILED, State
+from search.trials.view import Ending, Proposal, StoppedBy, TrialView
 
 ALIKE = 3
 """so many failures alike, and nothing else, are one cause that more trials would not cure"""

@@ -18,13 +18,14 @@ import pyarrow.compute as pc
 
 from owkd.config import Choice, Config, Simplex, with_values
 from owkd.errors import DivergedError, UserError
-from search.execution.worker import Part, Train, train_student
+from search.execution.worker import Train, train_student
 from search.results.tables import EPOCH_FIELDS, PARAM, Row, read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
 from search.runs.integrity import compare
 from search.runs.manifest import open_run, versions
 from search.space.parameters import columns, flatten, published_point, single
 from search.storage.address import Address
+from search.trials.job import Part
 
 if TYPE_CHECKING:
     from owkd.training.loop import Epoch, Report

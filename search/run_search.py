@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from owkd.config import Config, IntRange
 from owkd.errors import OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.execution.stage import Prepare, prepare, slots_alone
+from search.execution.stage import Connect, Prepare, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
@@ -31,17 +30,14 @@ from search.runs.integrity import changes_since, refuse
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import lock_run
 from search.runs.manifest import amend, create, open_run, refuse_existing, versions
-from search.schedulers.resumable import make_scheduler
+from search.schedulers import make_scheduler
 from search.space.parameters import describe
 from search.storage.address import Address
-from search.study.study import Study, TrialView
+from search.study.study import Study
 from search.study.warm_start import read_earlier
 from search.tensorboard.panels import Look, draw_panels, look_at_model
 from search.trials.states import State
-
-Connect = Callable[[], AbstractContextManager[NodeAdmission | None]]
-"""Opens a connection to Ray for as long as it is entered: a local one, or to a cluster, with what looks at nodes that
-join later"""
+from search.trials.view import TrialView
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Layers point one way, launch -> search -> owkd, and a configuration can be read without torch."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,3 +71,61 @@ def test_configuration_loads_without_heavy_packages():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+SEARCH_LAYERS = (
+    ("report", "planning"),
+    ("retrain",),
+    ("run_search", "rerun"),
+    ("recorder",),
+    ("results", "tensorboard", "schedulers"),
+    ("execution",),
+    ("study",),
+    ("samplers", "runs"),
+    ("progress",),
+    ("trials",),
+    ("storage", "space"),
+)
+"""packages and modules right below `search/`, from top to bottom; those of one line know nothing of each other"""
+
+
+def package_imports(top: str) -> Iterator[tuple[str, str, str]]:
+    """Where, importer and imported of every import between what lies right below a folder; type-only ones included."""
+    for path in sorted((ROOT / top).rglob("*.py")):
+        own = path.relative_to(ROOT / top).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and own != "__init__":
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                for parts in (name.split(".") for name in names):
+                    if parts[0] == top and parts[1] != own:
+                        yield f"{path.relative_to(ROOT)}:{node.lineno}", own, parts[1]
+
+
+def test_packages_of_search_stand_in_layers():
+    """Each knows only what is below it, so that there is no circle either."""
+    floor = {name: number for number, names in enumerate(SEARCH_LAYERS) for name in names}
+    below = {path.name.removesuffix(".py") for path in (ROOT / "search").iterdir() if path.suffix in ("", ".py")}
+    assert set(floor) == below - {"__init__", "__pycache__"}
+    arrows = list(package_imports("search"))
+    assert len(arrows) > 50
+    wrong = [f"{where}: {own} knows {other}" for where, own, other in arrows if floor[own] >= floor[other]]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_package_fits_into_one_look():
+    assert len(list((ROOT / "search").glob("*.py"))) <= 5
+    crowded = {path.name: len(list(path.glob("*.py"))) for path in (ROOT / "search").iterdir() if path.is_dir()}
+    assert max(crowded.values()) in range(5, 10), crowded
+
+
+@pytest.mark.parametrize("package", [path.parent.name for path in sorted((ROOT / "search").glob("*/__init__.py"))])
+def test_a_package_says_what_is_in_it(package):
+    """Its docstring names each of its modules, and `__all__` what others may use."""
+    folder = ROOT / "search" / package
+    tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    contents = ast.get_docstring(tree) or ""
+    missing = [path.name for path in folder.glob("*.py") if path.name != "__init__.py" and path.name not in contents]
+    assert not missing
+    module = importlib.import_module(f"search.{package}")
+    assert len(module.__all__) > 0
+    assert all(hasattr(module, name) for name in module.__all__)

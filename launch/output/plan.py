@@ -12,7 +12,8 @@ from launch.output.console import console
 from owkd.config import Reading
 from owkd.errors import ConfigError
 from search.planning.plan import Plan, make_plan, mistakes
-from search.planning.wording import objectives_in_words, sampler_in_words, scheduler_in_words
+from search.planning.wording import objectives_in_words, sampler_in_words
+from search.schedulers import describe_scheduler
 from search.space.parameters import describe
 
 
@@ -68,7 +69,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     )
     yield "objective", objectives_in_words(config)
     yield "sampler", sampler_in_words(search)
-    yield "scheduler", scheduler_in_words(search.scheduler)
+    yield "scheduler", describe_scheduler(search.scheduler)
     retrain = config.retrain
     folds = len(retrain.folds or data.folds)
     yield (

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from search.execution.node_admission import UNFIT
 from search.execution.resources import TrialResources
-from search.execution.worker import Job, Message
+from search.trials.job import Job, Message
 
 DOUBT_S = 30.0
 """a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from rich.console import Console
 
 from owkd.config import Config, with_values
 from search.execution.gpu_packing import measured_share
+from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources, resources_on_cluster
 from search.execution.teacher_targets import build_targets
+
+Connect = Callable[[], AbstractContextManager[NodeAdmission | None]]
+"""Opens a connection to Ray for as long as it is entered: a local one, or to a cluster, with what looks at nodes that
+join later"""
 
 Prepare = Callable[[Config, Console], tuple[Config, TrialResources]]
 """Ray is connected; the configuration comes back as all trials use it"""

@@ -25,7 +25,8 @@ from ray.tune.search import Searcher
 from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
 from search.execution.resources import ClusterNodes, TrialResources
 from search.execution.retries import JobQueue, RetryPolicy
-from search.execution.worker import Message, Train, work_for_ray
+from search.execution.worker import Train, work_for_ray
+from search.trials.job import Message
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write

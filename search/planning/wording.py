@@ -11,7 +11,6 @@ from owkd.config import (
     Fixed,
     FloatRange,
     IntRange,
-    SchedulerConfig,
     SearchConfig,
     Simplex,
     SpaceEntry,
@@ -67,22 +66,6 @@ def sampler_in_words(search: SearchConfig) -> str:
         case _:
             text = "independent random draws"
     return f"{name}: {text}; seed {sampler.seed}"
-
-
-def scheduler_in_words(scheduler: SchedulerConfig) -> str:
-    """What stops trials."""
-    grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
-    match scheduler.name:
-        case "asha":
-            text = f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far goes on"
-        case "hyperband":
-            text = f"as asha, in several brackets whose first look comes after {grace} epochs or later"
-        case "median":
-            others = f"{scheduler.min_trials} or more others"
-            text = f"after {grace} epochs, a trial stops whose best one is below the median of the means of {others}"
-        case "none":
-            text = "every trial trains to its end"
-    return f"{scheduler.name}: {text}"
 
 
 def objectives_in_words(config: Config) -> str:

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from search.execution.worker import Message
 from search.results.parquet import Row as Row
 from search.results.parquet import TrialFiles
 from search.results.parquet import read_table as read_table
 from search.results.parquet import write_table as write_table
 from search.space.parameters import ColumnType, flatten
-from search.study.study import TrialView
+from search.trials.job import Message
+from search.trials.view import TrialView
 
 TRIALS_OF_A_PART = 64
 """a part is written when so many trials are over"""

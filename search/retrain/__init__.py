@@ -1,0 +1,26 @@
+"""The final stage: the best configurations in full beside two baselines, and the test split opened once.
+
+stage.py             its steps, in their order
+candidates.py        who takes part, and the queue of their models
+test_evaluation.py   the test split, opened here and nowhere else
+comparison.py        what was found, as a table and in words
+significance.py      whether the champion's lead could be chance
+tables.py            the same as Parquet
+"""
+
+from search.retrain.candidates import Candidate, Model, ModelRecord, select_candidates
+from search.retrain.comparison import Comparison
+from search.retrain.stage import FinalWork, Outcome, retrain
+from search.retrain.test_evaluation import missing_test_splits
+
+__all__ = [
+    "Candidate",
+    "Comparison",
+    "FinalWork",
+    "Model",
+    "ModelRecord",
+    "Outcome",
+    "missing_test_splits",
+    "retrain",
+    "select_candidates",
+]

@@ -12,15 +12,15 @@ from typing import Any, Literal
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
 from owkd.training.reduction import best_epoch_index
-from search.execution.worker import Job, Message, Part, final_state
 from search.progress import Progress
 from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
-from search.study.study import TrialView
 from search.tensorboard.retrain import RetrainEventFiles
+from search.trials.job import Job, Message, Part, final_state
 from search.trials.objective import ranked
 from search.trials.states import State
+from search.trials.view import TrialView
 
 Role = Literal["candidate", "baseline"]
 

@@ -29,7 +29,7 @@ from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.execution.stage import Prepare, prepare, slots_alone
+from search.execution.stage import Connect, Prepare, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
@@ -44,7 +44,6 @@ from search.retrain.test_evaluation import (
     evaluate_on_test,
     missing_test_splits,
 )
-from search.run_search import Connect
 from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
 from search.runs.manifest import open_run

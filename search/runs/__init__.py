@@ -1,0 +1,38 @@
+"""A run on disk: how one is made, opened, locked and checked.
+
+layout.py       what is where in a run's folder
+manifest.py     how a run is made and opened; its run.yaml
+lock.py         one driver at a time
+inputs.py       what a search stands on, looked at before anything is written
+integrity.py    what must stay as it was between drivers
+sync.py         a part of a run kept fresh for a reader
+"""
+
+from search.runs.inputs import anchored, check_inputs, look_at_inputs
+from search.runs.integrity import Change, changes_since, compare, refuse
+from search.runs.layout import RunFolder, trial_name
+from search.runs.lock import is_locked, lock_run
+from search.runs.manifest import SCHEMA_VERSION, amend, create, exists, open_run, refuse_existing, versions
+from search.runs.sync import followed
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Change",
+    "RunFolder",
+    "amend",
+    "anchored",
+    "changes_since",
+    "check_inputs",
+    "compare",
+    "create",
+    "exists",
+    "followed",
+    "is_locked",
+    "lock_run",
+    "look_at_inputs",
+    "open_run",
+    "refuse",
+    "refuse_existing",
+    "trial_name",
+    "versions",
+]

@@ -1,0 +1,23 @@
+"""What proposes trials.
+
+selection.py  which sampler a trial gets, and why; a new one is a file here and a line there
+gp.py         a Gaussian process that learns from stopped trials too
+cmaes.py      CMA-ES over the numbers that every trial has
+history.py    trials of an earlier run, which any of them may learn from
+"""
+
+from search.samplers.cmaes import WARM_CMAES
+from search.samplers.gp import GaussianProcessSampler
+from search.samplers.history import WithHistory, earlier_trials
+from search.samplers.selection import STARTUP_TRIALS, make_sampler, sampler_name, startup_trials
+
+__all__ = [
+    "STARTUP_TRIALS",
+    "WARM_CMAES",
+    "GaussianProcessSampler",
+    "WithHistory",
+    "earlier_trials",
+    "make_sampler",
+    "sampler_name",
+    "startup_trials",
+]

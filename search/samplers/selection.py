@@ -18,22 +18,17 @@ draw at random, leave stopped trials out, or think for longer than a short trial
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
 
 from owkd.config import SearchConfig
+from search.samplers.cmaes import FixedCmaEsSampler, always_numbers
 from search.samplers.gp import GaussianProcessSampler
-from search.space.parameters import Space, distributions
-
-WARM_CMAES = 10
-"""earlier trials that CMA-ES needs: it starts from the best tenth"""
+from search.samplers.history import WithHistory
 
 GP_TRIALS = 300
 """for how many trials `auto` is gp"""
@@ -77,105 +72,7 @@ def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTria
             case "gp":
                 found = GaussianProcessSampler(search, startup_trials(search, name), seed)
             case "cmaes":
-                return _CmaEs(_always_numbers(space), startup_trials(search, name), seed, earlier)
+                return FixedCmaEsSampler(always_numbers(space), startup_trials(search, name), seed, earlier)
             case "nsga2":
                 found = NSGAIISampler(population_size=chosen.population, seed=seed)
     return WithHistory(found, earlier) if earlier else found
-
-
-class WithHistory(BaseSampler):
-    """A sampler that believes trials of an earlier run to be of this study: they are in no table and no count."""
-
-    def __init__(self, inner: BaseSampler, earlier: Sequence[FrozenTrial]) -> None:
-        self.inner = inner
-        self._earlier = earlier
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self.inner.infer_relative_search_space(self._wiser(study), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self.inner.sample_relative(self._wiser(study), trial, search_space)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self.inner.sample_independent(self._wiser(study), trial, param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self.inner.before_trial(self._wiser(study), trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        self.inner.after_trial(self._wiser(study), trial, state, values)
-
-    def _wiser(self, study: Study) -> Study:
-        return _StudyWithHistory(study, self._earlier)
-
-
-class _StudyWithHistory(Study):
-    """The same study, with earlier trials before its own."""
-
-    def __init__(self, study: Study, earlier: Sequence[FrozenTrial]) -> None:
-        self.__dict__ = {**study.__dict__, "_earlier": list(earlier)}
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        earlier: list[FrozenTrial] = [
-            trial for trial in self.__dict__["_earlier"] if states is None or trial.state in states
-        ]
-        return earlier + super()._get_trials(deepcopy, states, use_cache)
-
-
-class _CmaEs(CmaEsSampler):
-    """CMA-ES over the numbers that every trial has.
-
-    Optuna's own infers them from the trials there are; one that changes its mind about their number after the first
-    generation draws at random from then on.
-    """
-
-    def __init__(
-        self,
-        numbers: Mapping[str, BaseDistribution],
-        startup_trials: int,
-        seed: int,
-        earlier: Sequence[FrozenTrial],
-    ) -> None:
-        source = [_only(trial, numbers) for trial in earlier]
-        super().__init__(
-            n_startup_trials=1 if source else startup_trials,
-            warn_independent_sampling=False,
-            seed=seed,
-            source_trials=source or None,
-        )
-        self._numbers = dict(sorted(numbers.items()))
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._numbers
-
-
-def _always_numbers(space: Space) -> dict[str, BaseDistribution]:
-    unconditional = {path: entry for path, entry in space.items() if not entry.when}
-    return {
-        name: found
-        for name, found in distributions(unconditional).items()
-        if isinstance(found, FloatDistribution | IntDistribution) and not found.single()
-    }
-
-
-def _only(trial: FrozenTrial, names: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """The trial without the parameters that are not named."""
-    return FrozenTrial(
-        number=trial.number,
-        trial_id=trial._trial_id,
-        state=trial.state,
-        value=trial.value,
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params={name: value for name, value in trial.params.items() if name in names},
-        distributions={name: found for name, found in trial.distributions.items() if name in names},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )

@@ -1,6 +1,23 @@
-"""Where a run lies: a folder, or an address in an object store that pyarrow.fs knows.
+"""Where a run is stored: a folder, or an address in an object store that pyarrow.fs knows.
 
-address    what a user writes, taken apart          place     files below an address, one way for every store
-lease      one driver at a time                     mirror    the driver's working copy and the store kept alike
-workplace  a worker's folder, brought to the store epoch by epoch
+address.py           what a user writes, taken apart
+object_store.py      files below an address, one way for every store
+lease.py             one driver at a time
+mirror.py            the driver's working copy and the store kept alike
+worker_scratch.py    a worker's folder, brought to the store epoch by epoch
 """
+
+from search.storage.address import Address
+from search.storage.mirror import Mirror
+from search.storage.object_store import ObjectStore, retry_while_unavailable
+from search.storage.worker_scratch import WorkerScratch, local_copy, workplace
+
+__all__ = [
+    "Address",
+    "Mirror",
+    "ObjectStore",
+    "WorkerScratch",
+    "local_copy",
+    "retry_while_unavailable",
+    "workplace",
+]

@@ -1,0 +1,10 @@
+"""The Optuna study on disk, the one truth about which trials exist.
+
+study.py         ask and tell on a journal that survives its driver
+warm_start.py    what an earlier run teaches the sampler
+"""
+
+from search.study.study import Study
+from search.study.warm_start import Earlier, read_earlier
+
+__all__ = ["Earlier", "Study", "read_earlier"]

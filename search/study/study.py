@@ -20,10 +20,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
@@ -33,75 +32,15 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
+from search.samplers.history import earlier_trials
 from search.samplers.selection import make_sampler
 from search.space.parameters import distributions, published_point, suggest
-from search.study.warm_start import frozen
 from search.trials.objective import Score, plain, score_curve, violations
 from search.trials.states import State
-
-StoppedBy = Literal["scheduler", "give_up"]
-"""what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
+from search.trials.view import Ending, Proposal, TrialView
 
 BY_A_HAIR = 1e-6
 """how far a pruned trial misses feasibility where there are several objectives, over its last step"""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run: a new one, or one that was interrupted."""
-
-    number: int
-    values: dict[str, Any]
-    """by dotted configuration path"""
-    published: bool
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ended."""
-
-    state: State
-    step: int = 0
-    """the step that diverged; only then"""
-    error_type: str | None = None
-    error_text: str | None = None
-    stopped_by: StoppedBy | None = None
-
-
-@dataclass(frozen=True)
-class TrialView:
-    """A trial as the study knows it."""
-
-    number: int
-    state: State
-    attempt: int
-    """how often it was started; 0: handed out, but not started yet"""
-    published: bool
-    nearest: bool
-    """Optuna's parameters are only the nearest that it can express; `values` are what ran"""
-    values: dict[str, Any]
-    curve: dict[int, float]
-    """what the scheduler compares, by step"""
-    objective: float | None
-    """the first of the objectives"""
-    best_step: int | None
-    """of the epoch that the trial is judged by"""
-    started_at: datetime | None
-    ended_at: datetime | None
-    host: str | None
-    error_type: str | None
-    error_text: str | None
-    stopped_by: StoppedBy | None = None
-    gpu_share: float | None = None
-    """of the last attempt; 0 on a CPU, None before the first"""
-    objectives: dict[str, float] = field(default_factory=dict)
-    """what the trial is worth so far: objectives, and what constraints name"""
-    feasible: bool = True
-    """whether no constraint is broken; before the end of a trial, only costs can break one"""
-
-    @property
-    def last_step(self) -> int:
-        return max(self.curve, default=0)
 
 
 class Study:
@@ -129,7 +68,7 @@ class Study:
             if earlier:
                 self._study.set_user_attr("earlier", list(earlier))
             self._study.enqueue_trial(self._published.params)
-        self._earlier = frozen(self._study.user_attrs.get("earlier", ()), config.search)
+        self._earlier = earlier_trials(self._study.user_attrs.get("earlier", ()), config.search)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
     @property

@@ -14,14 +14,14 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
-from owkd.config import Config, SearchConfig
+from owkd.config import Config
 from owkd.errors import ConfigError, UserError
 from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
-from search.samplers.selection import WARM_CMAES
-from search.space.parameters import distributions, nearest_point
+from search.samplers.cmaes import WARM_CMAES
+from search.space.parameters import nearest_point
 from search.trials.objective import violations
 
 
@@ -71,30 +71,6 @@ def read_earlier(config: Config) -> Earlier | None:
     own = [path for path in config.search.space if path not in shared]
     rest = f"; as in its configuration: {', '.join(own)}" if own else ""
     return Earlier(points, f"warm start: {len(points)} trials of {run}, which searched {', '.join(shared)}{rest}")
-
-
-def frozen(points: Sequence[Mapping[str, Any]], search: SearchConfig) -> list[FrozenTrial]:
-    """The points as complete trials of Optuna; a parameter that the space of now cannot express is left out."""
-    known = distributions(search.space)
-    found = []
-    for point in points:
-        params = {name: value for name, value in point["params"].items() if name in known and _fits(known[name], value)}
-        trial = create_trial(
-            params=params,
-            distributions={name: known[name] for name in params},
-            values=[point["values"][goal.metric] for goal in search.objectives],
-            # without them, a sampler would take the trial for one that misses every constraint
-            constraints=violations(search, point["values"]),
-        )
-        found.append(trial)
-    return found
-
-
-def _fits(known: optuna.distributions.BaseDistribution, value: Any) -> bool:
-    try:
-        return known._contains(known.to_internal_repr(value))
-    except ValueError:
-        return False
 
 
 def _complete(folder: RunFolder) -> list[FrozenTrial]:

@@ -1,0 +1,26 @@
+"""What TensorBoard shows of a run.
+
+event_file.py    a file of events as TensorBoard reads it
+trials.py        one file a trial: curves and hyperparameters
+summary.py       the search as a whole
+retrain.py       the models of the final stage
+panels.py        pictures of how the best trials rank
+"""
+
+from search.tensorboard.event_file import EventFile
+from search.tensorboard.panels import Look, draw_panels, look_at_model
+from search.tensorboard.retrain import RetrainEventFiles
+from search.tensorboard.summary import Ended, Overview
+from search.tensorboard.trials import Board, Scalars
+
+__all__ = [
+    "Board",
+    "Ended",
+    "EventFile",
+    "Look",
+    "Overview",
+    "RetrainEventFiles",
+    "Scalars",
+    "draw_panels",
+    "look_at_model",
+]

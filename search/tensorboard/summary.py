@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from search.study.study import TrialView
 from search.tensorboard.event_file import EventFile
 from search.trials.states import STATES, State
+from search.trials.view import TrialView
 
 NAME = "search"
 

@@ -33,10 +33,10 @@ from tensorboard.plugins.hparams.api_pb2 import (
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
 from owkd.config import SIMPLEXES, Config, Simplex
-from search.execution.worker import Part, parts_of
 from search.runs.layout import trial_name
 from search.space.parameters import ColumnType, columns, distributions, flatten
 from search.tensorboard.event_file import EventFile
+from search.trials.job import Part, parts_of
 from search.trials.states import State
 
 OBJECTIVE = "objective"

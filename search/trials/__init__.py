@@ -1,0 +1,32 @@
+"""What a trial is: what its worker gets and reports, what it is worth, and how it ends.
+
+states.py       names of a trial's states
+job.py          a job, its parts, and the messages about it
+objective.py    epochs -> what a trial is worth, and trials -> an order
+view.py         a trial as the study knows it
+"""
+
+from search.trials.job import Job, Message, Part, final_state, parts_of
+from search.trials.objective import ObjectiveAccumulator, Score, front_of, ranked, score_curve, violations
+from search.trials.states import FAILED, STATES, State
+from search.trials.view import Ending, Proposal, TrialView
+
+__all__ = [
+    "FAILED",
+    "STATES",
+    "Ending",
+    "Job",
+    "Message",
+    "ObjectiveAccumulator",
+    "Part",
+    "Proposal",
+    "Score",
+    "State",
+    "TrialView",
+    "final_state",
+    "front_of",
+    "parts_of",
+    "ranked",
+    "score_curve",
+    "violations",
+]

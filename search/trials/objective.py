@@ -18,7 +18,7 @@ from owkd.config import SearchConfig, parse_constraint
 from owkd.training.reduction import Metrics, best_epoch_index, reduce_epochs
 
 if TYPE_CHECKING:
-    from search.study.study import TrialView
+    from search.trials.view import TrialView
 
 
 @dataclass(frozen=True)

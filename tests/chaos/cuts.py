@@ -28,14 +28,15 @@ from chaos.driver import load, prepare, run_of
 from chaos.training import chained_run
 from chaos.whole import violations
 from owkd.config import Config
-from search.execution.worker import Job, Message, work
+from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.runs.inputs import anchored
 from search.runs.layout import trial_name
 from search.runs.lock import lock_run
 from search.runs.manifest import create, open_run
-from search.schedulers.resumable import make_scheduler
+from search.schedulers import make_scheduler
 from search.study.study import Study
+from search.trials.job import Job, Message
 
 TRIALS = 5
 FATES = {1: "diverge", 2: "bad", 3: "out of memory"}

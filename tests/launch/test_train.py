@@ -11,13 +11,14 @@ import pytest
 from small_training import small_config
 
 from launch.cli import run_command
-from search.execution.worker import Message, train_student, work
+from search.execution.worker import train_student, work
 from search.recorder import SearchRecorder
 from search.rerun import NOT_COMPARED
 from search.results.tables import read_epochs
 from search.runs.inputs import check_inputs
 from search.runs.manifest import create
 from search.study.study import Study
+from search.trials.job import Message
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},

@@ -9,11 +9,12 @@ import pytest
 from fake_training import fake_config, fake_run, make_plan
 
 from owkd.config import parse_config
-from search.execution.worker import Job, Message, Part, work
+from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.results.tables import read_epochs, read_trials
 from search.runs.manifest import create
 from search.study.study import Study
+from search.trials.job import Job, Message, Part
 
 
 def open_recorder(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchRecorder:

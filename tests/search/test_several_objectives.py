@@ -16,8 +16,9 @@ from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.results.listing import list_trials
 from search.runs.manifest import create
-from search.study.study import Ending, Study
+from search.study.study import Study
 from search.trials.objective import Score
+from search.trials.view import Ending
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

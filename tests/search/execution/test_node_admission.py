@@ -16,9 +16,9 @@ from owkd.config import DataConfig
 from owkd.errors import OwkdError
 from search.execution.node_admission import UNFIT, NodeAdmission, placement_request, require_admitted, unfit_message
 from search.execution.resources import TrialResources
-from search.execution.worker import Message
 from search.results.tables import read_epochs, read_trials
 from search.retrain.test_evaluation import CheckpointRef, evaluate_on_test
+from search.trials.job import Message
 
 TRIALS = 24
 """enough that some are left when both late nodes have joined, on a busy machine too"""

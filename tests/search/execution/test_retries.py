@@ -9,7 +9,7 @@ import pytest
 
 from search.execution.resources import TrialResources
 from search.execution.retries import DOUBT_S, LOOK_S, PATIENCE_S, RetryPolicy
-from search.execution.worker import Job, Message, Part
+from search.trials.job import Job, Message, Part
 
 
 def job(number: int, gpu: float | None = None) -> Job:

@@ -16,11 +16,12 @@ from rich.console import Console
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
-from search.execution.worker import Message, work
+from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create
 from search.study.study import Study
+from search.trials.job import Message
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")

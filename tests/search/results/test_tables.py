@@ -18,12 +18,12 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from owkd.config import parse_config
-from search.execution.worker import Message
 from search.results.tables import Store, read_epochs, read_trials
 from search.runs.layout import trial_name
 from search.space.parameters import columns
-from search.study.study import TrialView
 from search.tensorboard.trials import Board, Scalars
+from search.trials.job import Message
+from search.trials.view import TrialView
 
 PARAMS = {"distill.gram": "float", "train.batch_size": "int", "student.depths": "text", "flag": "bool"}
 

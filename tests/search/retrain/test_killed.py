@@ -20,12 +20,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
-from search.execution.worker import Message, work
+from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.retrain.candidates import select_candidates
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study
+from search.trials.job import Message
 
 EPOCHS = 4
 MODELS = 1 + 2

@@ -20,14 +20,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
-from search.execution.worker import Message, work
+from search.execution.worker import work
 from search.retrain.candidates import models_of, select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.significance import CAVEAT
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.manifest import create
-from search.study.study import TrialView
+from search.trials.job import Message
+from search.trials.view import TrialView
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")

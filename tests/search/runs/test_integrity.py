@@ -19,7 +19,8 @@ from owkd.errors import ConfigError, UserError
 from search.run_search import Work, resume
 from search.runs.integrity import compare
 from search.runs.manifest import create, open_run
-from search.study.study import Ending, Study
+from search.study.study import Study
+from search.trials.view import Ending
 
 WORK = Work(fake_run, fake_check)
 

@@ -11,10 +11,12 @@ import pytest
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from owkd.config import parse_config
+from search.samplers.cmaes import FixedCmaEsSampler
 from search.samplers.gp import ONE_IN, GaussianProcessSampler
-from search.samplers.selection import GP_TRIALS, _CmaEs, make_sampler, sampler_name, startup_trials
+from search.samplers.selection import GP_TRIALS, make_sampler, sampler_name, startup_trials
 from search.space.parameters import distributions
-from search.study.study import Ending, Study
+from search.study.study import Study
+from search.trials.view import Ending
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
@@ -26,7 +28,7 @@ SPACE = {
 KINDS: dict[str, type[BaseSampler]] = {
     "tpe": TPESampler,
     "gp": GaussianProcessSampler,
-    "cmaes": _CmaEs,
+    "cmaes": FixedCmaEsSampler,
     "nsga2": NSGAIISampler,
     "random": RandomSampler,
 }

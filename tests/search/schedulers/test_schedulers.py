@@ -8,7 +8,8 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from owkd.config import parse_config
-from search.schedulers.resumable import Brackets, ResumableScheduler, make_scheduler
+from search.schedulers import ResumableScheduler, make_scheduler
+from search.schedulers.hyperband import Brackets
 
 
 def config_of(**changes):

@@ -11,7 +11,8 @@ import urllib.request
 from pathlib import Path
 
 from owkd.config import parse_config
-from search.study.study import Ending, Study
+from search.study.study import Study
+from search.trials.view import Ending
 
 
 def test_the_dashboard_shows_the_study(tmp_path: Path):

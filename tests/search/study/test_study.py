@@ -10,7 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from owkd.config import parse_config
-from search.study.study import Ending, Study
+from search.study.study import Study
+from search.trials.view import Ending
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

@@ -10,9 +10,10 @@ import pytest
 from owkd.config import Config, parse_config
 from owkd.errors import ConfigError
 from search.runs.manifest import create
-from search.study.study import Ending, Study
+from search.study.study import Study
 from search.study.warm_start import read_earlier
 from search.trials.objective import Score
+from search.trials.view import Ending
 
 BATCH = {"train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4}}
 ONE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}

@@ -1,0 +1,85 @@
+"""Trials of an earlier run, which a sampler learns from as if they were of this study."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from owkd.config import SearchConfig
+from search.space.parameters import distributions
+from search.trials.objective import violations
+
+
+class WithHistory(BaseSampler):
+    """A sampler that believes trials of an earlier run to be of this study: they are in no table and no count."""
+
+    def __init__(self, inner: BaseSampler, earlier: Sequence[FrozenTrial]) -> None:
+        self.inner = inner
+        self._earlier = earlier
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self.inner.infer_relative_search_space(self._with_history(study), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self.inner.sample_relative(self._with_history(study), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self.inner.sample_independent(self._with_history(study), trial, param_name, param_distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self.inner.before_trial(self._with_history(study), trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        self.inner.after_trial(self._with_history(study), trial, state, values)
+
+    def _with_history(self, study: Study) -> Study:
+        return _StudyWithHistory(study, self._earlier)
+
+
+class _StudyWithHistory(Study):
+    """The same study, with earlier trials before its own."""
+
+    def __init__(self, study: Study, earlier: Sequence[FrozenTrial]) -> None:
+        self.__dict__ = {**study.__dict__, "_earlier": list(earlier)}
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        earlier: list[FrozenTrial] = [
+            trial for trial in self.__dict__["_earlier"] if states is None or trial.state in states
+        ]
+        return earlier + super()._get_trials(deepcopy, states, use_cache)
+
+
+def earlier_trials(points: Sequence[Mapping[str, Any]], search: SearchConfig) -> list[FrozenTrial]:
+    """The points as complete trials of Optuna; a parameter that the space of now cannot express is left out."""
+    known = distributions(search.space)
+    found = []
+    for point in points:
+        params = {name: value for name, value in point["params"].items() if name in known and _fits(known[name], value)}
+        trial = create_trial(
+            params=params,
+            distributions={name: known[name] for name in params},
+            values=[point["values"][goal.metric] for goal in search.objectives],
+            # without them, a sampler would take the trial for one that misses every constraint
+            constraints=violations(search, point["values"]),
+        )
+        found.append(trial)
+    return found
+
+
+def _fits(known: optuna.distributions.BaseDistribution, value: Any) -> bool:
+    try:
+        return known._contains(known.to_internal_repr(value))
+    except ValueError:
+        return False

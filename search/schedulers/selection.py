@@ -1,0 +1,53 @@
+"""The scheduler that a configuration asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+
+from owkd.config import Config, SchedulerConfig
+from search.schedulers.asha import asha_rule, describe_asha
+from search.schedulers.hyperband import Brackets, describe_hyperband
+from search.schedulers.median import describe_median, median_rule
+from search.schedulers.resumable import Curve, FirstFoldStop, ResumableScheduler
+from search.trials.job import parts_of
+
+
+@dataclass(frozen=True)
+class SchedulerKind:
+    """What must be known of a kind of scheduler."""
+
+    rule: Callable[[SchedulerConfig, int], Any]
+    """its section, and the most steps of a trial -> one of Ray's schedulers"""
+    describe: Callable[[SchedulerConfig], str]
+    """what it does, for people"""
+
+
+SCHEDULERS: dict[str, SchedulerKind] = {
+    "asha": SchedulerKind(asha_rule, describe_asha),
+    "hyperband": SchedulerKind(Brackets, describe_hyperband),
+    "median": SchedulerKind(median_rule, describe_median),
+    "none": SchedulerKind(
+        lambda scheduler, longest: FIFOScheduler(), lambda scheduler: "every trial trains to its end"
+    ),
+}
+
+
+def make_scheduler(
+    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], stops_after_first_fold: FirstFoldStop | None = None
+) -> ResumableScheduler:
+    """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
+
+    A job that it would let go on, `stops_after_first_fold` may stop all the same.
+    """
+    scheduler = config.search.scheduler
+    rule = SCHEDULERS[scheduler.name].rule(scheduler, epochs * len(parts_of(config)))
+    return ResumableScheduler(rule, past, stops_after_first_fold)
+
+
+def describe_scheduler(scheduler: SchedulerConfig) -> str:
+    """What stops trials, for people."""
+    return f"{scheduler.name}: {SCHEDULERS[scheduler.name].describe(scheduler)}"

@@ -1,0 +1,101 @@
+"""A job, what it trains, and what its worker reports: plain values, so that any Ray can carry them.
+
+A trial of the search and a model of the final stage are both jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from owkd.config import Config
+from search.trials.objective import Score
+from search.trials.states import State
+
+ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed", "unfit"]
+"""`crashed` is not the end: the job is started again as often as `search.max_failures` allows; neither is `unfit`: its
+node cannot serve (`search.execution.node_admission`), and it goes elsewhere"""
+
+
+class Part(NamedTuple):
+    """One training of a job."""
+
+    fold: str
+    seed: int
+
+    def folder(self, root: Path) -> Path:
+        """Where its checkpoints are, below its job's directory."""
+        return root / f"seed-{self.seed}" / self.fold
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told to do: plain values, so that any Ray can carry it."""
+
+    key: str
+    """unique within a run; what the driver knows the job by"""
+    config: dict[str, Any]
+    parts: tuple[Part, ...]
+    """trained one after the other; the objective is their mean"""
+    directory: str
+    """path, or URI where the run lies in a store"""
+    gpu: float | None = None
+    """the share of a GPU that this job needs where the usual one was too small"""
+
+
+def parts_of(config: Config) -> tuple[Part, ...]:
+    """What one trial trains: every fold with the first seed, then every fold with the next."""
+    seeds = config.search.seeds or (config.train.seed,)
+    return tuple(Part(fold, seed) for seed in seeds for fold in config.data.folds)
+
+
+def final_state(state: ReportState) -> State:
+    """The state of a job that is over, by its last message: one that still ran was stopped by the scheduler."""
+    match state:
+        case "running":
+            return "pruned"
+        case "crashed" | "unfit":
+            return "error"
+        case _:
+            return state
+
+
+@dataclass(frozen=True)
+class Message:
+    """What the driver hears: one epoch, or how the job came to an end."""
+
+    key: str
+    state: ReportState
+    step: int
+    """epochs since the start of the job, over all parts; of a failure: the epoch that failed"""
+    objective: float
+    """what the scheduler compares: the mean of the parts behind it and this epoch of the current part; NaN for a
+    failure"""
+    fold: str
+    seed: int
+    epoch: int
+    """1-based, within this part; 0 for a failure"""
+    metrics: tuple[tuple[str, float], ...]
+    """pairs, because Ray keeps statistics of every number at the top level for every trial"""
+    replayed: bool
+    sent_at: float
+    """seconds since the Unix epoch, on the worker"""
+    host: str
+    judged: tuple[tuple[str, float], ...] = ()
+    """what the job is worth if it ends here, by metric"""
+    best_step: int = 0
+    """of the epoch that it is judged by"""
+    error_type: str | None = None
+    error_text: str | None = None
+
+    @property
+    def score(self) -> Score | None:
+        """None for a failure."""
+        return Score(self.objective, dict(self.judged), self.best_step) if self.judged else None
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Message:
+        """Takes a message out of what Ray added to it."""
+        return cls(**{name: result[name] for name in cls.__dataclass_fields__})
