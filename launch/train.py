@@ -11,6 +11,7 @@ from owkd.errors import OwkdError, UserError
 from owkd.training.loop import Epoch, Report
 from owkd.training.run import Run, run
 from owkd.training.teacher import phases, train_teacher
+from search.trials.objective import epoch_rule
 
 
 def teachers(config: Config, out: str) -> list[Path]:
@@ -38,7 +39,15 @@ def students(config: Config, out: Path) -> dict[str, Run]:
     runs = {}
     for fold in config.data.folds:
         report = epoch_lines(f"student {fold}", config.train.epochs)
-        runs[fold] = run(config, report, fold=fold, directory=out / fold, say=_say)
+        runs[fold] = run(
+            config,
+            report,
+            fold=fold,
+            directory=out / fold,
+            keep=epoch_rule(config.search),
+            costs=config.search.costs,
+            say=_say,
+        )
     table = Table(title="Students, best epoch on validation")
     for column in ("fold", "epoch", "mAP", "rank-1", "mINP", "checkpoint"):
         table.add_column(column, justify="left" if column in ("fold", "checkpoint") else "right", overflow="fold")

@@ -62,6 +62,29 @@ def test_launch_stands_on_search_and_owkd():
     assert "owkd" in found
 
 
+def search_reads(source: str) -> Iterator[int]:
+    """Lines that read a field `search` or `retrain` of anything; calls (`re.search(...)`) are not fields."""
+    tree = ast.parse(source)
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("search", "retrain") and id(node) not in called:
+            yield node.lineno
+
+
+def test_training_knows_nothing_of_the_search_around_it():
+    files = [path for path in sorted((ROOT / "owkd").rglob("*.py")) if "config" not in path.parts]
+    assert ROOT / "owkd/training/run.py" in files
+    reads = [
+        f"{path.relative_to(ROOT)}:{line}" for path in files for line in search_reads(path.read_text(encoding="utf-8"))
+    ]
+    assert not reads, f"these read the section of a search: {', '.join(reads)}"
+
+
+def test_the_scan_sees_a_section_that_is_read():
+    source = "import re\nre.search('a', 'b')\nnames = config.search.costs\nfolds = self.config.retrain\n"
+    assert sorted(search_reads(source)) == [3, 4]
+
+
 def test_configuration_loads_without_heavy_packages():
     code = (
         "import sys, owkd.config\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config
+from owkd.config import Config, Metric
 from owkd.device import autocast, pick_device
 from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
@@ -30,7 +30,7 @@ from owkd.training.prepare import (
     signature,
     validation_metrics,
 )
-from owkd.training.reduction import best_epoch_index
+from owkd.training.reduction import BEST_MAP, EpochRule
 from owkd.training.target_building import targets_for
 from owkd.training.targets import plan_targets
 
@@ -57,8 +57,20 @@ class Run:
 class Distillation:
     """A student, the stage weights, and, where its targets are not stored, its frozen teacher."""
 
-    def __init__(self, config: Config, data: FoldData, teacher: WseNet | None, checkpoint: Path, seed: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: FoldData,
+        teacher: WseNet | None,
+        checkpoint: Path,
+        seed: int,
+        *,
+        keep: EpochRule = BEST_MAP,
+        costs: Sequence[Metric] = (),
+    ) -> None:
         self.config = config
+        self.keep = keep
+        self.cost_names = costs
         self.data = data
         self.checkpoint = checkpoint
         self.device = pick_device(config.train.device)
@@ -103,8 +115,8 @@ class Distillation:
         return validation_metrics(embeddings, self.data.validation)
 
     def costs(self, history: Sequence[Epoch]) -> dict[str, float]:
-        """What the search asks of the student besides its metrics: measured before the first epoch, then kept."""
-        names = self.config.search.costs
+        """What the student costs where it is used: measured before the first epoch, then kept."""
+        names = self.cost_names
         if history:
             return {name: history[0].metrics[name] for name in names if name in history[0].metrics}
         if not names:
@@ -114,7 +126,7 @@ class Distillation:
 
     def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
         """Writes the student's file when this epoch beats all before it."""
-        if best_epoch(self.config, (*history, epoch)) is epoch:
+        if best_epoch(self.keep, (*history, epoch)) is epoch:
             origin = f"{self.config.data.dataset}/{epoch.fold}"
             head = dict(self.modules.items()).get("stage_weights")
             save_model(
@@ -152,21 +164,24 @@ def run(
     fold: str,
     directory: Path,
     seed: int | None = None,
+    keep: EpochRule = BEST_MAP,
+    costs: Sequence[Metric] = (),
     say: Callable[[str], None] = _quiet,
 ) -> Run:
     """Trains one student on one fold.
 
     Writes `last.pt` (the whole state, every epoch) and `best.safetensors` to `directory`. Where `last.pt` exists,
     `report` first gets every epoch in it (`replayed`), then training goes on, bit-equal to a run that was never
-    stopped. `seed` overrides `train.seed`; `say` hears what becomes of the teacher's targets. An exception from
-    `report` ends the training there.
+    stopped. `seed` overrides `train.seed`; `keep` says which epoch's model is kept; `costs` are measured and added to
+    the metrics of every epoch; `say` gets a line on what becomes of the teacher's targets. An exception from `report`
+    ends the training there.
 
     Raises `DataError`, `CheckpointError`, `ConfigError` for input that does not fit, and `DivergedError` when a loss
     is not finite.
     """
     seed = config.train.seed if seed is None else seed
     data, teacher = attach_teacher(config, open_fold(config, fold), fold, say)
-    task = Distillation(config, data, teacher, directory / "best.safetensors", seed)
+    task = Distillation(config, data, teacher, directory / "best.safetensors", seed, keep=keep, costs=costs)
     plan = FitPlan(
         fold=fold,
         seed=seed,
@@ -183,13 +198,12 @@ def run(
     history = fit(task, plan)
     if not task.checkpoint.is_file():
         raise CheckpointError(f"{task.checkpoint} is gone, though {plan.state_file} is not; remove the folder")
-    return Run(history, best_epoch(config, history), task.checkpoint)
+    return Run(history, best_epoch(keep, history), task.checkpoint)
 
 
-def best_epoch(config: Config, history: Sequence[Epoch]) -> Epoch:
-    """The epoch whose model is kept: by the reduction of the search's first objective, the best one or the last."""
-    search = config.search
-    return history[best_epoch_index(search.reduction, [epoch.metrics[search.leading_metric] for epoch in history])]
+def best_epoch(keep: EpochRule, history: Sequence[Epoch]) -> Epoch:
+    """The epoch whose model is kept."""
+    return history[keep.best_index([epoch.metrics for epoch in history])]
 
 
 def attach_teacher(

@@ -24,7 +24,7 @@ from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
 from search.storage.worker_scratch import workplace
 from search.trials.job import Job, Message, Part, ReportState
-from search.trials.objective import ObjectiveAccumulator
+from search.trials.objective import ObjectiveAccumulator, epoch_rule
 
 if TYPE_CHECKING:
     from owkd.training.run import Epoch, Run
@@ -35,7 +35,7 @@ ERROR_TEXT_LIMIT = 4000
 
 
 class Train(Protocol):
-    """Trains one student on one fold, as `owkd.training.run.run` does."""
+    """Trains one student on one fold, as `owkd.training.run.run` does, and as the search section says."""
 
     def __call__(
         self,
@@ -56,15 +56,17 @@ def train_student(
     directory: Path,
     seed: int | None = None,
 ) -> Run:
-    """`owkd.training.run.run` on as many CPU threads as the trial was given."""
+    """`owkd.training.run.run` as the search section says: CPU threads, the epoch that is kept, costs to measure."""
     import torch
 
     from owkd.training.run import run
     from search.execution.gpu_packing import hold_to_share
 
-    torch.set_num_threads(max(1, int(config.search.resources.cpu)))
+    search = config.search
+    torch.set_num_threads(max(1, int(search.resources.cpu)))
     hold_to_share()
-    return run(config, report, fold=fold, directory=directory, seed=seed)
+    keep = epoch_rule(search)
+    return run(config, report, fold=fold, directory=directory, seed=seed, keep=keep, costs=search.costs)
 
 
 def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], None]) -> None:

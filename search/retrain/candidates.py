@@ -11,14 +11,13 @@ from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from owkd.files import written_whole
-from owkd.training.reduction import best_epoch_index
 from search.progress import Progress
 from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
 from search.tensorboard.retrain import RetrainEventFiles
 from search.trials.job import Job, Message, Part, final_state
-from search.trials.objective import ranked
+from search.trials.objective import epoch_rule, ranked
 from search.trials.states import State
 from search.trials.view import TrialView
 
@@ -197,8 +196,9 @@ class RetrainRecorder:
             self._end(key, ModelRecord(final_state(last.state)), last)
             return
         epochs = self._epochs[key]
-        reduction = self.models[key].candidate.config.search.reduction
-        best = sorted(epochs)[best_epoch_index(reduction, [epochs[epoch][self.metric] for epoch in sorted(epochs)])]
+        numbers = sorted(epochs)
+        rule = epoch_rule(self.models[key].candidate.config.search)
+        best = numbers[rule.best_index([epochs[number] for number in numbers])]
         duration = sum(metrics.get("duration_s", 0.0) for metrics in epochs.values())
         self._end(key, ModelRecord("complete", epoch=best, validation=epochs[best], duration_s=duration))
 

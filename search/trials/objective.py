@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from owkd.config import SearchConfig, parse_constraint
-from owkd.training.reduction import Metrics, best_epoch_index, reduce_epochs
+from owkd.training.reduction import EpochRule, Metrics
 
 if TYPE_CHECKING:
     from search.trials.view import TrialView
@@ -33,11 +33,17 @@ class Score:
     """epochs over all parts up to the one that stands for the part under way"""
 
 
+def epoch_rule(search: SearchConfig) -> EpochRule:
+    """Which epoch of a training its search keeps: by the metric and the reduction of the first objective."""
+    return EpochRule(search.leading_metric, search.reduction)
+
+
 class ObjectiveAccumulator:
     """Takes a trial's epochs one after the other, part after part."""
 
     def __init__(self, search: SearchConfig) -> None:
         self._search = search
+        self._rule = epoch_rule(search)
         self.names = tuple(dict.fromkeys((*search.judged_metrics, search.deciding_metric)))
         """metrics that it takes of an epoch"""
         self._behind: list[dict[str, float]] = []
@@ -58,16 +64,15 @@ class ObjectiveAccumulator:
         self._epochs.append({name: metrics[name] for name in self.names})
         now = self._reduced()
         parts = [*self._behind, now]
-        leading = [epoch[self._search.leading_metric] for epoch in self._epochs]
         deciding = self._search.deciding_metric
         return Score(
             scheduler_value=fmean([*(found[deciding] for found in self._behind), metrics[deciding]]),
             values={name: fmean(found[name] for found in parts) for name in self._search.judged_metrics},
-            step=self._before + best_epoch_index(self._search.reduction, leading) + 1,
+            step=self._before + self._rule.best_index(self._epochs) + 1,
         )
 
     def _reduced(self) -> dict[str, float]:
-        return reduce_epochs(self._search.reduction, self._search.leading_metric, self._epochs, self.names)
+        return self._rule.reduce(self._epochs, self.names)
 
 
 def score_curve(search: SearchConfig, values: Sequence[float]) -> Score:

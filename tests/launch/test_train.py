@@ -11,6 +11,9 @@ import pytest
 from small_training import small_config
 
 from launch.cli import run_command
+from launch.train import students
+from owkd.config import Config
+from owkd.training.reduction import EpochRule
 from search.execution.worker import train_student, work
 from search.recorder import SearchRecorder
 from search.rerun import NOT_COMPARED
@@ -153,3 +156,22 @@ def test_a_teacher_that_is_not_the_runs_is_refused(
     monkeypatch.setattr("search.runs.inputs._sha256", lambda path: "another")
     assert run_command(["distill", f"{run}#1", "--out", str(tmp_path)]) == 2
     assert "but these changed: teacher.Fold1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_single_student_keeps_the_epoch_that_a_search_would_keep(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    class AskedError(Exception):
+        pass
+
+    def training(config: Config, report: object, **given: object) -> None:
+        asked.update(given)
+        raise AskedError
+
+    monkeypatch.setattr("launch.train.run", training)
+    search = {"objectives": [{"metric": "val/mINP"}], "constraints": ["flops <= 1e12"]}
+    with pytest.raises(AskedError):
+        students(small_config(root, search=search), tmp_path)
+    assert (asked["keep"], asked["costs"]) == (EpochRule("val/mINP"), ("flops",))

@@ -10,9 +10,11 @@ import torch
 from small_training import small_config
 from torch import nn
 
+from owkd.config import Metric
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.cost import student_costs
+from owkd.training.reduction import EpochRule
 from owkd.training.run import run
 
 CPU = torch.device("cpu")
@@ -78,21 +80,20 @@ def test_only_what_is_asked_for_is_measured_and_no_random_number_is_drawn() -> N
 
 def test_costs_are_columns_that_an_interruption_does_not_change(root: Path, tmp_path: Path) -> None:
     """Latency differs with every measurement, so that the one before the first epoch must be kept."""
-    search = {"objectives": [{"metric": "val/mAP"}, {"metric": "latency_ms"}], "constraints": ["flops <= 1e12"]}
-    plain = small_config(root, train={"epochs": 2})
-    asked = small_config(root, train={"epochs": 2}, search=search)
-    first = run(small_config(root, train={"epochs": 1}, search=search), fold="Fold1", directory=tmp_path / "a")
-    rest = run(asked, fold="Fold1", directory=tmp_path / "a").history
+    once, twice = (small_config(root, train={"epochs": epochs}) for epochs in (1, 2))
+    costs: tuple[Metric, ...] = ("latency_ms", "flops")
+    first = run(once, fold="Fold1", directory=tmp_path / "a", costs=costs)
+    rest = run(twice, fold="Fold1", directory=tmp_path / "a", costs=costs).history
     assert first.history[0].metrics.keys() >= {"latency_ms", "flops"}
     assert "parameters" not in rest[0].metrics
     assert rest[1].metrics["latency_ms"] == rest[0].metrics["latency_ms"] == first.history[0].metrics["latency_ms"]
-    without = run(plain, fold="Fold1", directory=tmp_path / "b").history
+    without = run(twice, fold="Fold1", directory=tmp_path / "b").history
     assert "latency_ms" not in without[0].metrics
     assert [epoch.metrics["loss/total"] for epoch in without] == [epoch.metrics["loss/total"] for epoch in rest]
 
 
 @pytest.mark.parametrize(("reduction", "kept"), [("best", 0), ("last", 2), ("mean of last 2", 2)])
-def test_the_model_that_is_kept_is_the_one_that_the_reduction_judges(
+def test_the_model_that_is_kept_is_the_one_that_the_rule_names(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduction: str, kept: int
 ) -> None:
     """Validation falls from epoch to epoch: the best is the first."""
@@ -103,10 +104,18 @@ def test_the_model_that_is_kept_is_the_one_that_the_reduction_judges(
         "owkd.training.run.save_model",
         lambda model, path, **given: (saved.append(model.gce.training), path.write_bytes(b"model")),
     )
-    search = {"objectives": [{"reduction": reduction}]}
-    found = run(small_config(root, train={"epochs": 3}, search=search), fold="Fold1", directory=tmp_path)
-    assert found.best is found.history[kept]
+    config = small_config(root, train={"epochs": 3})
+    result = run(config, fold="Fold1", directory=tmp_path, keep=EpochRule(reduction=reduction))
+    assert result.best is result.history[kept]
     assert len(saved) == (1 if reduction == "best" else 3)
+
+
+def test_another_metric_keeps_another_epoch(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([{"val/mAP": 0.9, "val/mINP": 0.1}, {"val/mAP": 0.5, "val/mINP": 0.2}])
+    monkeypatch.setattr("owkd.training.run.validation_metrics", lambda *given: next(values))
+    config = small_config(root, train={"epochs": 2})
+    result = run(config, fold="Fold1", directory=tmp_path, keep=EpochRule("val/mINP"))
+    assert result.best.epoch == 2
 
 
 @pytest.mark.gpu

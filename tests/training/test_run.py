@@ -45,6 +45,21 @@ def test_every_epoch_is_reported_with_all_terms(root: Path, tmp_path: Path) -> N
     assert measured["mAP"] == pytest.approx(best.metrics["val/mAP"], abs=1e-6)
 
 
+def test_a_configuration_without_a_search_trains(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(config: Config) -> None:
+        raise AssertionError("a single training has no search around it")
+
+    config = small_config(root)
+    for section in ("search", "retrain"):
+        monkeypatch.setattr(Config, section, property(refuse), raising=False)
+    with pytest.raises(AssertionError, match="no search around it"):
+        _ = config.search
+    result = run(config, fold="Fold1", directory=tmp_path)
+    assert result.best.metrics["val/mAP"] == max(epoch.metrics["val/mAP"] for epoch in result.history)
+    assert "latency_ms" not in result.best.metrics
+    assert load_model(result.checkpoint)[1].role == "student"
+
+
 def test_stopped_and_resumed_equals_never_stopped(root: Path, tmp_path: Path) -> None:
     config = small_config(root, train={"epochs": 3})
     whole = run(config, fold="Fold1", directory=tmp_path / "whole")
