@@ -7,7 +7,7 @@
 | median    | its best epoch is below the median of the other trials' running means                | `median.py`    |
 | none      | never                                                                                | `selection.py` |
 
-`reports.py` names what they read, `resumable.py` is what makes any of them remember, and `asha_savings.py` estimates what
+`reports.py` names what they read, `resumable.py` is what makes any of them remember, `asha_savings.py` estimates what
 ASHA saves. A new one is a file here and a line in `SCHEDULERS` (`selection.py`).
 """
 
