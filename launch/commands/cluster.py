@@ -21,7 +21,7 @@ def init(
     file: ClusterPath = DEFAULT,
 ) -> None:
     """Write a file to start from; every line that waits for an edit says so."""
-    from launch.cluster.file import write_template
+    from launch.cluster import write_template
 
     write_template(kind, file)
     console.print(f"written: {file}; edit it, then: owkd cluster check {file}", soft_wrap=True)
@@ -30,18 +30,17 @@ def init(
 @app.command()
 def check(file: ClusterPath = DEFAULT) -> None:
     """Name every line that is still the template's, and what Ray would refuse."""
-    from launch.cluster.up import check
+    from launch.cluster import check_cluster
 
-    check(file)
+    check_cluster(file)
 
 
 @app.command()
 def up(file: ClusterPath = DEFAULT) -> None:
     """Start the cluster, or bring a running one up to date; on machines of one's own, wait for a worker."""
-    from launch.cluster.jobs import await_workers
-    from launch.cluster.up import up
+    from launch.cluster import await_workers, start_cluster
 
-    up(file)
+    start_cluster(file)
     await_workers(file)
 
 
@@ -56,11 +55,11 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", help="Do not show the log.")] = False,
 ) -> None:
     """Run an owkd command on the head, where it survives a closed terminal, and show its log. Ctrl-C only detaches."""
-    from launch.cluster.jobs import COMMANDS, submit
+    from launch.cluster import COMMANDS, submit_job
 
     words = [word for word in arguments if word != "--"]
-    given = bool(words) and words[0] not in COMMANDS
-    submit(Path(words[0]) if given else DEFAULT, words[given:], follow=not detach)
+    names_file = bool(words) and words[0] not in COMMANDS
+    submit_job(Path(words[0]) if names_file else DEFAULT, words[names_file:], follow=not detach)
 
 
 @app.command()
@@ -70,12 +69,12 @@ def status(
     job: Annotated[str | None, typer.Option(help="Which job to follow; the newest when unset.")] = None,
 ) -> None:
     """List nodes, jobs and how far they are; or come back to a job with --follow."""
-    from launch.cluster.jobs import attach, status
+    from launch.cluster import follow_job, print_status
 
     if follow or job:
-        attach(file, job)
+        follow_job(file, job)
     else:
-        status(file)
+        print_status(file)
 
 
 @app.command()
@@ -84,11 +83,11 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take the cluster down; what lies on shared or object storage stays."""
-    from launch.cluster.up import down
+    from launch.cluster import stop_cluster
 
     if not yes:
         typer.confirm(f"Take down the cluster of {file}, with every job on it?", abort=True)
-    down(file)
+    stop_cluster(file)
 
 
 def doctor(
