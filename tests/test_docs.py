@@ -91,3 +91,39 @@ def test_every_block_of_the_search_space_page_is_a_right_one() -> None:
         raw = {"data": {"root": "/data", "dataset": "D"}, "student": {"preset": "micro"}, "search": search}
         config = parse_config(raw, source="docs/search-space.md")
         assert config.search.space or len(config.search.objectives) == 2
+
+
+TREE_LINE = re.compile(r"^ {4}((?:  )*)([a-z_]+/) {2,}\S", re.MULTILINE)
+
+
+def folders_of_the_tree() -> set[str]:
+    """Folders of the README's tree, by their paths."""
+    above: list[str] = []
+    folders = set()
+    for indent, name in TREE_LINE.findall(
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## The house")[2]
+    ):
+        above[len(indent) // 2 :] = [name]
+        folders.add("".join(above).rstrip("/"))
+    return folders
+
+
+def test_the_tree_of_the_readme_is_the_listing() -> None:
+    """One line a folder: every package, and nothing that is not there."""
+    packages = {path.parent for top in ("owkd", "search", "launch") for path in (ROOT / top).rglob("__init__.py")}
+    listed = {str(folder.relative_to(ROOT)) for folder in packages} | {
+        "launch/templates",
+        "tests",
+        "benchmarks",
+        "docs",
+    }
+    assert folders_of_the_tree() == listed
+
+
+def test_the_glossary_explains_each_word_once() -> None:
+    rows = re.findall(r"^\| (\*\*.+?\*\*) \|", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word for row in rows for word in re.findall(r"\*\*(.+?)\*\*", row)]
+    assert len(words) == len(set(words))
+    assert {"run", "trial", "part", "attempt", "driver", "working copy", "targets", "champion", "candidate"} <= set(
+        words
+    )
