@@ -22,7 +22,7 @@ from owkd.config import Config, Preset, parse_config
 from owkd.data.synthetic import DATASET, write_dataset
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
-from owkd.training.loop import TrainingSet
+from owkd.training.loop import TrainingSet, train_step
 from owkd.training.prepare import build_network, open_fold
 from owkd.training.run import Distillation, attach_teacher
 from owkd.training.targets import in_megabytes, plan_targets
@@ -107,11 +107,8 @@ class Trial:
     def __call__(self) -> None:
         size = self.task.config.train.batch_size
         indices = self.order.choice(len(self.set.labels), size, replace=len(self.set.labels) < size)
-        total = self.task.step(*self.set.batch(indices, self.task.device))["total"]
-        self.task.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        self.task.optimizer.step()
-        self.losses.append(total.item())
+        terms = train_step(self.task, self.set.batch(indices, self.task.device))
+        self.losses.append(terms["total"].item())
 
 
 def report(sizes: Sizes) -> str:

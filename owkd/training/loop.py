@@ -89,7 +89,7 @@ class Task(Protocol):
     """everything that learns, or keeps statistics"""
     optimizer: torch.optim.Optimizer
 
-    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
+    def loss_terms(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Named scalars of a batch; `total` is minimised."""
         ...
 
@@ -142,6 +142,15 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     return history
 
 
+def train_step(task: Task, batch: Batch) -> Terms:
+    """One step of the optimizer; the batch's terms, from before it."""
+    terms = task.loss_terms(*batch)
+    task.optimizer.zero_grad(set_to_none=True)
+    terms["total"].backward()
+    task.optimizer.step()
+    return terms
+
+
 def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int) -> Epoch:
     start = time.perf_counter()
     generator = np.random.default_rng([plan.seed, number])
@@ -150,10 +159,7 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int) -> Epo
     images_seen = 0
     batches = plan.batches(generator)
     for indices in batches:
-        terms = task.step(*data.batch(indices, plan.device))
-        task.optimizer.zero_grad(set_to_none=True)
-        terms["total"].backward()
-        task.optimizer.step()
+        terms = train_step(task, data.batch(indices, plan.device))
         images_seen += len(indices)
         # Sums stay on the device: reading one here would make the GPU wait in every step.
         for name, value in terms.items():

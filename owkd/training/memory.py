@@ -8,6 +8,7 @@ import torch
 from owkd.config import Config
 from owkd.device import autocast
 from owkd.evaluation.embed import embed_images
+from owkd.training.loop import train_step
 from owkd.training.prepare import batch_maker, open_fold
 from owkd.training.run import Distillation, attach_teacher
 
@@ -26,10 +27,7 @@ def memory_peak(config: Config, fold: str) -> tuple[int, int]:
     batches = batch_maker(data.training_set.labels, train.batch_size, train.images_per_identity)
     task.modules.train()
     for indices in batches(np.random.default_rng(train.seed))[:STEPS]:
-        terms = task.step(*data.training_set.batch(indices, task.device))
-        task.optimizer.zero_grad(set_to_none=True)
-        terms["total"].backward()
-        task.optimizer.step()
+        train_step(task, data.training_set.batch(indices, task.device))
     task.modules.eval()
     with autocast(task.device, train.precision):
         some = data.validation_images[: train.validation_batch_size]

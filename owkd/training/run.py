@@ -86,7 +86,7 @@ class Distillation:
         self._forward = torch.compile(self.student) if config.train.compile else self.student
         self.optimizer = self._optimizer()
 
-    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
+    def loss_terms(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Every named term of one batch, the mean stage weights, and the weighted `total`."""
         distill = self.config.distill
         with autocast(self.device, self.config.train.precision):

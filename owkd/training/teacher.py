@@ -70,7 +70,7 @@ class TeacherPhase:
             self.modules.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
 
-    def step(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
+    def loss_terms(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """The supervised terms of the members that learn."""
         if self.phase.name == "joint":
             terms = supervised_terms(self.model(images, saliency=True), labels, self.margin)

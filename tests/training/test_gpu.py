@@ -10,7 +10,7 @@ from small_training import small_config
 from owkd import device
 from owkd.config import Config
 from owkd.device import RESIDENT_PART, resident
-from owkd.training.loop import Batch, TrainingSet
+from owkd.training.loop import Batch, TrainingSet, train_step
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, attach_teacher, run
 
@@ -32,7 +32,7 @@ def prepared(config: Config) -> tuple[Distillation, Batch]:
 def stepped(config: Config) -> dict[str, float]:
     """Every term of a first step, and the length of its gradient."""
     task, batch = prepared(config)
-    terms = task.step(*batch)
+    terms = task.loss_terms(*batch)
     terms["total"].backward()
     gradients = [p.grad.double().norm() for p in task.modules.parameters() if p.grad is not None]
     return {name: term.item() for name, term in terms.items()} | {"gradient": float(torch.stack(gradients).norm())}
@@ -70,10 +70,7 @@ def test_a_step_never_waits_for_the_gpu(root: Path, stage_weights: object) -> No
     for attempt in range(2):  # the first one makes the libraries' handles, which waits
         torch.cuda.set_sync_debug_mode("error" if attempt else "default")
         try:
-            terms = task.step(*data.batch(np.arange(8), task.device))
-            task.optimizer.zero_grad(set_to_none=True)
-            terms["total"].backward()
-            task.optimizer.step()
+            train_step(task, data.batch(np.arange(8), task.device))
         finally:
             torch.cuda.set_sync_debug_mode("default")
 

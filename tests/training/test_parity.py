@@ -68,7 +68,7 @@ def step(request: pytest.FixtureRequest, golden: dict[str, np.ndarray]) -> Step:
     seen: list[Tensor] = []
     head.register_forward_hook(lambda module, inputs, output: seen.append(output))
 
-    terms = task.step(images(dtype), torch.from_numpy(golden["step/labels"]))
+    terms = task.loss_terms(images(dtype), torch.from_numpy(golden["step/labels"]))
     losses = {name: value for name, value in terms.items() if name != "total" and "/" not in name}
     total = weigh({name: loss for name, loss in losses.items() if not name.startswith("triplet_")}, config.distill)
     total.backward()

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from small_training import small_config
+from torch import Tensor
 
 from owkd import device
 from owkd.config import Config
 from owkd.device import autocast, computes_bf16
-from owkd.training.loop import Terms
+from owkd.training.loop import Batch, Terms, train_step
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, attach_teacher
 
@@ -21,9 +22,28 @@ def one_step(config: Config) -> tuple[Terms, Distillation]:
     data, teacher = attach_teacher(config, open_fold(config, "Fold1"), "Fold1")
     task = Distillation(config, data, teacher, Path("unused"), seed=0)
     task.modules.train()
-    terms = task.step(*data.training_set.batch(np.arange(8), CPU))
+    terms = task.loss_terms(*data.training_set.batch(np.arange(8), CPU))
     terms["total"].backward()
     return terms, task
+
+
+def test_a_training_step_starts_from_no_gradient() -> None:
+    """total = mean of w x with x = (1, 3), lr 0.25: the gradient is 2 in both steps, so w falls by 0.5 in each."""
+
+    class Line:
+        modules = torch.nn.ModuleDict({"line": torch.nn.Linear(1, 1, bias=False)})
+        optimizer = torch.optim.SGD(modules.parameters(), lr=0.25)
+
+        def loss_terms(self, images: Tensor, labels: Tensor, targets: object = None) -> Terms:
+            return {"total": self.modules["line"](images).mean()}
+
+    line = Line()
+    weight = line.modules["line"].weight
+    weight.data.fill_(1.0)
+    batch = Batch(torch.tensor([[1.0], [3.0]]), torch.zeros(2))
+    totals = [train_step(line, batch)["total"].item() for _ in range(2)]
+    assert totals == [2.0, 1.0]
+    assert weight.item() == 0.0
 
 
 @pytest.mark.parametrize(("amx", "avx512"), [(False, False), (True, False), (False, True)])

@@ -99,7 +99,7 @@ def test_every_term_and_gradient_is_the_live_teachers(
         training_set = replace(data.training_set, targets=None if live else stored)
         task = Distillation(config, data, teacher if live else None, tmp_path / "unused", seed=0)
         task.modules.train()
-        terms = task.step(*training_set.batch(indices, CPU))
+        terms = task.loss_terms(*training_set.batch(indices, CPU))
         torch.stack([terms[term] for term in coefficients(config.distill)]).sum().backward()
         gradients = {key: p.grad for key, p in task.modules.named_parameters() if p.grad is not None}
         found[name] = terms, gradients
