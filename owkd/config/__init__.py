@@ -8,7 +8,7 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     space_checks   what a search can propose         mistakes  in words
 """
 
-from owkd.config.paths import field_paths, path_fields, value_at
+from owkd.config.paths import field_paths, local_paths, path_fields, value_at
 from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
     MAXIMISED,
@@ -90,6 +90,7 @@ __all__ = [
     "field_paths",
     "holds",
     "load_config",
+    "local_paths",
     "parents_first",
     "parse_config",
     "parse_constraint",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from owkd.config.paths import local_paths
 from owkd.config.search import MAXIMISED, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
 from owkd.config.space_checks import SIMPLEXES, space_checks
 from owkd.config.tree import FOLD_PLACEHOLDER, Config
@@ -32,17 +33,10 @@ def cross_checks(config: Config) -> list[str]:
 
 def _local_checks(config: Config) -> list[str]:
     """A run may lie in an object store; what it is made of is read as files."""
-    paths = {
-        "data.root": config.data.root,
-        "data.cache": config.data.cache,
-        "student.init_file": config.student.init_file,
-        "teacher.init_file": config.teacher.init_file,
-        "teacher.checkpoint": config.teacher.checkpoint,
-    }
     return [
         f"{name} must be a path on each machine, but got the address {path}; copy or mount it there"
-        for name, path in paths.items()
-        if path is not None and URI.match(str(path))
+        for name, path in local_paths(config).items()
+        if path is not None and URI.match(path)
     ]
 
 

@@ -6,8 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 PATH = "path"
 """marks a type as one that holds a path"""
+ADDRESS = "address"
+"""marks a path that may lie in an object store too"""
 PathText = Annotated[str, PATH]
-"""a path in the form of text: it may have a placeholder in it, or be an address such as s3://bucket/runs"""
+"""a path in the form of text, which may have a placeholder in it"""
+AddressText = Annotated[str, PATH, ADDRESS]
+"""a path, or an address such as s3://bucket/runs/name"""
 
 
 class Node(BaseModel):

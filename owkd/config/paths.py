@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from owkd.config.node import PATH
+from owkd.config.node import ADDRESS, PATH
 from owkd.config.tree import Config
 
 
@@ -21,10 +21,15 @@ def field_paths() -> tuple[str, ...]:
 def path_fields(config: Config) -> dict[str, str | None]:
     """Every field that holds a path or an address, by dotted path -> its text; None where it is unset.
 
-    The types of the fields say which: `Path`, or `PathText` where the text is more than a path of this machine.
+    The types of the fields decide: `Path`; `PathText` for a path with a placeholder; `AddressText` for an address.
     """
-    names = [path for path, field in _fields(Config) if PATH in field.metadata or _is_path(field.annotation)]
-    return {name: value_at(config, name) for name in names}
+    return {name: value_at(config, name) for name, field in _fields(Config) if PATH in _marks(field)}
+
+
+def local_paths(config: Config) -> dict[str, str | None]:
+    """`path_fields` without those that may hold an address: what every machine reads as files."""
+    addresses = {name for name, field in _fields(Config) if ADDRESS in _marks(field)}
+    return {name: value for name, value in path_fields(config).items() if name not in addresses}
 
 
 def value_at(config: Config, path: str) -> Any:
@@ -50,9 +55,17 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
                 yield from _fields(kind, f"{path}.")
 
 
-def _is_path(annotation: Any) -> bool:
-    marked = annotation is Path or PATH in getattr(annotation, "__metadata__", ())
-    return marked or any(map(_is_path, get_args(annotation)))
+def _marks(field: FieldInfo) -> set[Any]:
+    """`PATH` and `ADDRESS`, as far as they are said of a field's type or of a member of its union."""
+    return {*field.metadata, *_marks_of_type(field.annotation)} & {PATH, ADDRESS}
+
+
+def _marks_of_type(annotation: Any) -> Iterator[Any]:
+    if annotation is Path:
+        yield PATH
+    yield from (mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, str))
+    for member in get_args(annotation):
+        yield from _marks_of_type(member)
 
 
 def set_dotted(raw: dict[str, Any], key: str, value: Any) -> None:

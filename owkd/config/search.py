@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from owkd.config.node import Node
+from owkd.config.node import AddressText, Node
 
 MAXIMISED = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
 MINIMISED = ("latency_ms", "parameters", "flops")
@@ -173,7 +172,9 @@ class SearchConfig(Node):
     )
     max_concurrent: PositiveInt | None = Field(default=None, description="trials at a time; what fits when unset")
     max_failures: Annotated[int, Field(ge=0)] = Field(default=2, description="restarts of a trial that crashes")
-    warm_start: Path | None = Field(default=None, description="an earlier run whose finished trials teach the sampler")
+    warm_start: AddressText | None = Field(
+        default=None, description="an earlier run, a folder or an address, whose finished trials teach the sampler"
+    )
     sampler: SamplerConfig = SamplerConfig()
     scheduler: SchedulerConfig = SchedulerConfig()
     objectives: tuple[ObjectiveConfig, ...] = Field(

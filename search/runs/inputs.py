@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from owkd.config import Config, StudentConfig, with_values
+from owkd.config import Config, StudentConfig, path_fields, with_values
 from owkd.errors import ConfigError, UserError
 from search.runs.integrity import compare
 from search.space.parameters import students
+from search.storage.address import Address
 
 
 def check_inputs(config: Config) -> dict[str, Any]:
@@ -119,23 +120,17 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
 def anchored(config: Config, name: str, trials: int | None = None) -> Config:
     """The configuration as workers in any folder can use it: absolute paths, the run's name, the asked trials.
 
-    Raises `ConfigError`.
+    Raises `ConfigError`, and `UserError` for an address that cannot be used.
     """
     if not config.search.space:
         raise ConfigError(
             ["search.space must name at least one field; add one, or train a single student with `owkd distill`"]
         )
-    values: dict[str, Any] = {"name": name, "data.root": str(config.data.root.absolute())}
-    if config.student.init_file is not None:
-        values["student.init_file"] = str(config.student.init_file.absolute())
-    if config.data.cache is not None:
-        values["data.cache"] = str(config.data.cache.absolute())
-    if config.teacher.targets.folder is not None:
-        values["teacher.targets.folder"] = str(config.teacher.targets.folder.absolute())
-    if config.teacher.checkpoint is not None:
-        values["teacher.checkpoint"] = str(Path(config.teacher.checkpoint).absolute())
-    if config.search.warm_start is not None:
-        values["search.warm_start"] = str(config.search.warm_start.absolute())
+    addresses = {field: Address.of(text) for field, text in path_fields(config).items() if text is not None}
+    values: dict[str, Any] = {
+        field: str(address if address.remote else address.path.absolute()) for field, address in addresses.items()
+    }
+    values["name"] = name
     if trials is not None:
         values["search.trials"] = trials
     return with_values(config, values)

@@ -99,7 +99,7 @@ def open_run(
     """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`.
 
     Of a run in a store, `drive` opens the driver's working copy, for `lock_run` to bring up to date; without it, files
-    are fetched for reading: all that drivers write, or what lies in the folders that `only` names.
+    are fetched for reading: all that drivers write, or the files and folders that `only` names.
     """
     address = Address.of(run)
     folder = _at(address, "driver")

@@ -54,7 +54,7 @@ class Mirror:
         self._hold: lease.Hold | None = None
 
     def pull(self, *below: str) -> None:
-        """Makes the working copy what the store is, or only what lies below some folders. Raises `OSError`."""
+        """Makes the working copy what the store is, or only some files and folders of it. Raises `OSError`."""
         for attempt in range(TRIES):
             try:
                 self._pull(below)
@@ -249,7 +249,7 @@ def mirrored(path: str) -> bool:
 
 
 def _within(path: str, below: tuple[str, ...]) -> bool:
-    return not below or path.startswith(tuple(f"{folder}/" for folder in below))
+    return not below or path in below or path.startswith(tuple(f"{folder}/" for folder in below))
 
 
 def _grows(path: str) -> bool:

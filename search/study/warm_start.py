@@ -36,7 +36,7 @@ class Earlier:
 
 
 def read_earlier(config: Config) -> Earlier | None:
-    """What `search.warm_start` names; None where it names nothing.
+    """What `search.warm_start` names, a folder or an address in a store; None where it names nothing.
 
     Raises `ConfigError` when there is no such run, when it has no complete trial, shares nothing with our space, or
     was judged otherwise.
@@ -45,9 +45,9 @@ def read_earlier(config: Config) -> Earlier | None:
     if run is None:
         return None
     try:
-        folder, theirs, _ = open_run(run)
+        folder, theirs, _ = open_run(run, only=("study.journal",))
     except (UserError, ConfigError) as error:
-        raise ConfigError([f"search.warm_start must name a run, but got {run}: {error}"]) from error
+        raise ConfigError([f"search.warm_start must name a run: {error}"]) from error
     shared = [path for path in config.search.space if path in theirs.search.space]
     if not shared:
         raise ConfigError([f"search.warm_start must name a run that searched a field of ours, but {run} has none"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from owkd.config import parse_config, path_fields
+from owkd.config import local_paths, parse_config, path_fields
 
 UNSET = {
     "data.root": "/data",
@@ -40,3 +40,10 @@ def test_path_fields_have_the_text_of_the_configuration() -> None:
         "student.init_file": "/micro.pth",
         "search.warm_start": "runs/before",
     }
+
+
+def test_a_run_alone_may_be_at_an_address() -> None:
+    address = "s3://bucket/runs/before?endpoint_override=host:1&scheme=http"
+    config = parse_config({"data": {"root": "/data", "dataset": "d"}, "search": {"warm_start": address}})
+    assert config.search.warm_start == address
+    assert path_fields(config).keys() - local_paths(config).keys() == {"search.warm_start"}

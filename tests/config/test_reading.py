@@ -347,10 +347,24 @@ def test_what_a_search_cannot_do_is_refused(search: dict[str, Any], words: str) 
 def test_what_a_search_is_made_of_lies_on_disk() -> None:
     raw = {
         "data": {"root": "s3://bucket/data", "dataset": "s", "cache": "gs://bucket/cache"},
-        "teacher": {"checkpoint": "s3://bucket/{fold}.safetensors"},
+        "teacher": {
+            "init": "imagenet",
+            "init_file": "s3://bucket/small.pth",
+            "checkpoint": "s3://bucket/{fold}.safetensors",
+            "targets": {"folder": "s3://bucket/targets"},
+        },
+        "student": {"init": "imagenet", "init_file": "s3://bucket/micro.pth"},
+        "search": {"warm_start": "s3://bucket/runs/before"},
     }
     with pytest.raises(ConfigError) as refused:
         parse_config(raw)
     named = [problem.partition(" must be a path")[0] for problem in refused.value.problems]
-    assert named == ["data.root", "data.cache", "teacher.checkpoint"]
+    assert sorted(named) == [
+        "data.cache",
+        "data.root",
+        "student.init_file",
+        "teacher.checkpoint",
+        "teacher.init_file",
+        "teacher.targets.folder",
+    ]
     assert parse_config({"data": {"root": "C:/data", "dataset": "s"}})

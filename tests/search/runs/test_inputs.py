@@ -97,14 +97,27 @@ def test_paths_are_made_absolute_and_the_run_gives_its_name(tmp_path: Path, monk
     config = parse_config(
         {
             "data": {"root": "data", "dataset": "s", "cache": "cache"},
-            "teacher": {"checkpoint": "teachers/{fold}.safetensors"},
-            "search": {"space": SPACE},
+            "teacher": {"checkpoint": "teachers/{fold}.safetensors", "targets": {"folder": "targets"}},
+            "search": {"space": SPACE, "warm_start": "runs/before"},
         }
     )
     found = anchored(config, "mine", trials=7)
     assert (found.name, found.search.trials) == ("mine", 7)
     assert (found.data.root, found.data.cache) == (tmp_path / "data", tmp_path / "cache")
     assert found.teacher.checkpoint_for("Fold1") == tmp_path / "teachers" / "Fold1.safetensors"
+    assert found.teacher.targets.folder == tmp_path / "targets"
+    assert found.search.warm_start == str(tmp_path / "runs" / "before")
+
+
+def test_an_address_stays_as_it_is_but_for_a_local_one(tmp_path: Path) -> None:
+    sections = {"data": {"root": "/data", "dataset": "s"}, "search": {"space": SPACE}}
+
+    def warm_start_of(address: str) -> str | None:
+        search = {**sections["search"], "warm_start": address}
+        return anchored(parse_config({**sections, "search": search}), "mine").search.warm_start
+
+    assert warm_start_of("s3://bucket/runs/before") == "s3://bucket/runs/before"
+    assert warm_start_of(f"file://{tmp_path}/before") == f"{tmp_path}/before"
 
 
 def test_a_missing_imagenet_start_is_found_before_the_search(tmp_path: Path) -> None:

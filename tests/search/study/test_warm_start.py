@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
+from s3_server import s3 as s3
 
 from owkd.config import Config, parse_config
 from owkd.errors import ConfigError
+from search.runs.lock import lock_run
 from search.runs.manifest import create
 from search.study.study import Study
 from search.study.warm_start import read_earlier
@@ -120,7 +122,7 @@ def test_cmaes_takes_ten_trials_or_none(tmp_path: Path) -> None:
 
 
 def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="must name a run, but got"):
+    with pytest.raises(ConfigError, match="must name a run: a run must hold"):
         read_earlier(warm(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="complete trial"):
         read_earlier(warm(earlier_run(tmp_path / "a", 0)))
@@ -131,3 +133,21 @@ def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
         read_earlier(warm(run, objectives=[{"metric": "val/rank-1"}]))
     with pytest.raises(ConfigError, match="same first objective"):
         read_earlier(warm(run, objectives=[{"reduction": "last"}]))
+
+
+def test_an_earlier_run_may_be_in_a_store(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "there"))
+    config = config_of("random", space=ONE)
+    folder = create(f"{s3}/runs/earlier", config, {})
+    with lock_run(folder):
+        play(Study(folder.journal, folder.name, config), 3)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))  # as on another machine
+    earlier = read_earlier(config_of("tpe", space=ONE, warm_start=f"{s3}/runs/earlier"))
+    assert earlier is not None
+    assert len(earlier.points) == 3
+    assert f"3 trials of {s3}/runs/earlier" in earlier.told
+
+
+def test_an_address_without_a_run_is_refused_by_the_fields_name(s3: str) -> None:
+    with pytest.raises(ConfigError, match=rf"search\.warm_start must name a run: .*{s3}/runs/nothing"):
+        read_earlier(config_of("tpe", space=ONE, warm_start=f"{s3}/runs/nothing"))
