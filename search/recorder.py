@@ -15,12 +15,13 @@ from typing import Any
 from owkd.config import Config
 from owkd.errors import ConfigError
 from search.progress import Progress
-from search.results.tables import EPOCH_FIELDS, Row, Store
+from search.results.schema import EPOCH_FIELDS, Row
+from search.results.tables import ResultTables
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import columns, describe, single
 from search.study.study import Study
-from search.tensorboard.summary import Ended, Overview
-from search.tensorboard.trials import Board, Scalars
+from search.tensorboard.summary import EndedTrial, SearchEventFile
+from search.tensorboard.trials import EpochScalars, TrialEventFiles
 from search.trials.job import Job, Message, Part, final_state, parts_of
 from search.trials.objective import ObjectiveAccumulator, ranked, score_curve
 from search.trials.states import FAILED, State
@@ -55,10 +56,10 @@ class SearchRecorder:
         self.folder = folder
         self.config = config
         self.study = study
-        self.store = Store(folder.results, columns(config), config.search.judged_metrics)
-        self.board = Board(folder.tensorboard, config)
+        self.store = ResultTables(folder.results, columns(config), config.search.judged_metrics)
+        self.board = TrialEventFiles(folder.tensorboard, config)
         self.progress: Progress | None = None
-        self.overview: Overview | None = None
+        self.overview: SearchEventFile | None = None
         self._open: dict[str, _Open] = {}
         self._failures: list[TrialView] = []
         self._successes = 0
@@ -77,14 +78,14 @@ class SearchRecorder:
     def show_on(self, progress: Progress, slots: int) -> None:
         """The views that are told what happens from now on, of a search with room for so many trials at a time."""
         self.progress = progress
-        past = [Ended.of(view) for view in self.study.views() if view.state != "running"]
+        past = [EndedTrial.of(view) for view in self.study.views() if view.state != "running"]
         mode = self.config.search.objectives[0].direction
-        self.overview = Overview(self.folder.tensorboard, mode, past, slots)
+        self.overview = SearchEventFile(self.folder.tensorboard, mode, past, slots)
         self._show_best()
 
     def close(self) -> None:
         """Lets go of event files, where trials that are not over get no end, and leaves few tables."""
-        self.board.close_all()
+        self.board.close()
         if self.overview:
             self.overview.close()
         self.store.finish()
@@ -121,11 +122,11 @@ class SearchRecorder:
         view = self.study.view(number)
         trial.attempt = view.attempt
         trial.curve = {}
-        rows = self.store.open(number)
-        self.board.open(number, values, self._scalars_of_rows(trial, rows))
+        rows = self.store.open_trial(number)
+        self.board.start(number, values, self._scalars_of_rows(trial, rows))
         self.store.write_trial(view)
         if self.overview:
-            self.overview.started(key)
+            self.overview.start_trial(key)
         if self.progress:
             epochs = trial.epochs * len(trial.parts)
             self.progress.started(_short(key), describe(values), epochs, view.attempt)
@@ -144,7 +145,7 @@ class SearchRecorder:
         self.study.report(number, message.step, message.objective, message.host, message.score)
         if news:
             trial.curve[message.step] = message.objective
-            self.board.add(number, self._scalars(message))
+            self.board.add_epoch(number, self._scalars(message))
             self.store.write_trial(self.study.view(number))
         if self.progress:
             self.progress.epoch(_short(message.key), message.step, message.objective, self._worth(message), news=news)
@@ -201,10 +202,10 @@ class SearchRecorder:
         trial = self._open.pop(key)
         view = self.study.finish(trial.proposal.number, ending)
         self.store.write_trial(view)
-        self.store.close(view.number)
-        self.board.close(view.number, view.state)
+        self.store.close_trial(view.number)
+        self.board.end(view.number, view.state)
         if self.overview:
-            self.overview.ended(key, Ended.of(view))
+            self.overview.end_trial(key, EndedTrial.of(view))
         if view.state not in FAILED:
             self._successes += 1
         elif not self._successes:  # what failed matters as long as nothing else is known
@@ -241,12 +242,12 @@ class SearchRecorder:
 
     def _mend(self) -> None:
         """Writes rows that a killed driver left behind the study."""
-        on_disk = self.store.mend()
+        on_disk = self.store.repair()
         for view in self.study.views():
             if on_disk.get(view.number) != view.state:
                 self.store.write_trial(view)
             if view.state != "running":
-                self.store.close(view.number)
+                self.store.close_trial(view.number)
         self.keep_best_checkpoints()
 
     def _first_part(self, curve: Mapping[int, float], epochs: int) -> float:
@@ -263,8 +264,8 @@ class SearchRecorder:
     def _worth(self, message: Message) -> float:
         return dict(message.judged).get(self.config.search.leading_metric, message.objective)
 
-    def _scalars(self, message: Message) -> Scalars:
-        return Scalars(
+    def _scalars(self, message: Message) -> EpochScalars:
+        return EpochScalars(
             message.fold,
             message.seed,
             message.epoch,
@@ -275,7 +276,7 @@ class SearchRecorder:
             message.sent_at,
         )
 
-    def _scalars_of_rows(self, trial: _Open, rows: Iterable[Row]) -> Iterator[Scalars]:
+    def _scalars_of_rows(self, trial: _Open, rows: Iterable[Row]) -> Iterator[EpochScalars]:
         judge = ObjectiveAccumulator(self.config.search)
         for row in rows:
             trial.curve[row["step"]] = row["objective"]
@@ -284,7 +285,8 @@ class SearchRecorder:
             }
             worth = judge.add((row["fold"], row["seed"]), metrics).values[self.config.search.leading_metric]
             at = row["ended_at"].timestamp()
-            yield Scalars(row["fold"], row["seed"], row["epoch"], row["step"], row["objective"], worth, metrics, at)
+            part = row["fold"], row["seed"]
+            yield EpochScalars(*part, row["epoch"], row["step"], row["objective"], worth, metrics, at)
 
 
 def _short(key: str) -> str:

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from owkd.config import Choice, Config, Simplex, with_values
 from owkd.errors import DivergedError, UserError
 from search.execution.worker import Train, train_student
-from search.results.tables import EPOCH_FIELDS, PARAM, Row, read_epochs, read_trials
+from search.results.schema import EPOCH_FIELDS, PARAM, Row
+from search.results.tables import read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
 from search.runs.integrity import compare
 from search.runs.manifest import open_run, versions

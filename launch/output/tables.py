@@ -16,7 +16,7 @@ from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Protocol
 from search.results.listing import PARETO, list_trials
-from search.results.tables import METRIC, PARAM
+from search.results.schema import METRIC, PARAM
 
 CMC_RANKS = (1, 5, 10, 20)
 

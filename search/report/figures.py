@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from search.report.gather import STAGE_WEIGHTS, RunData, param, short
 from search.report.text import state_in_words
-from search.results.tables import METRIC, Row
+from search.results.schema import METRIC, Row
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, GRAY = (
     "#0072B2",

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from owkd.config import Config
 from search.results.listing import list_trials
-from search.results.tables import PARAM, Row, read_epochs, read_table
+from search.results.parquet import read_table
+from search.results.schema import PARAM, Row
+from search.results.tables import read_epochs
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run

@@ -16,7 +16,7 @@ from optuna.trial import TrialState, create_trial
 
 from owkd.config import SIMPLEXES, Config, FloatRange, IntRange, Simplex
 from search.report.gather import RunData, param
-from search.results.tables import Row
+from search.results.schema import Row
 
 FEWEST = 10
 """complete trials below which a tenth of them says nothing"""

@@ -18,7 +18,7 @@ from search.report import figures
 from search.report import text as words
 from search.report.gather import RunData, gather, param
 from search.report.importance import FEWEST, comparable, importances
-from search.results.tables import Row
+from search.results.schema import Row
 from search.retrain.comparison import CHAMPION
 from search.retrain.significance import points
 from search.storage.address import Address

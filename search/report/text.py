@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from search.report.gather import RunData
-from search.results.tables import Row
+from search.results.schema import Row
 from search.trials.states import FAILED
 
 WORDS = {"out_of_memory": "out of memory"}

@@ -1,19 +1,22 @@
 """Results as Parquet, for people and programs.
 
+schema.py     columns and their types
 tables.py     the tables of a run: one row a trial, one row an epoch
 parquet.py    one table as few and large files, whole at every moment
 listing.py    the trials of a run, best first
 """
 
 from search.results.listing import PARETO, list_trials
-from search.results.tables import METRIC, PARAM, Row, Store, read_epochs, read_table, read_trials, write_table
+from search.results.parquet import read_table, write_table
+from search.results.schema import METRIC, PARAM, Row
+from search.results.tables import ResultTables, read_epochs, read_trials
 
 __all__ = [
     "METRIC",
     "PARAM",
     "PARETO",
+    "ResultTables",
     "Row",
-    "Store",
     "list_trials",
     "read_epochs",
     "read_table",

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from owkd.config import SearchConfig
-from search.results.tables import METRIC, read_trials
+from search.results.schema import METRIC
+from search.results.tables import read_trials
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.storage.address import Address

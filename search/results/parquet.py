@@ -4,25 +4,23 @@
     part-00006.parquet     rows of many trials that are over, which do not change any more
 
 Trials that are over are moved into a part: first the part appears whole, then their own files go. A reader in between
-would see them twice; `TrialFiles.read` takes every trial from one file only, and what a kill left in between is put
-right when the run is opened again (`mend`).
+would see them twice; `TrialFiles.read` takes every trial from one file only, and what a kill left in between is
+repaired when the run is opened again (`repair`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from owkd.files import written_whole
+from search.results.schema import Row
 from search.runs.layout import trial_name
 from search.runs.manifest import SCHEMA_VERSION
-
-Row = dict[str, Any]
 
 MANY_PARTS = 16
 """so many parts become one"""
@@ -37,38 +35,38 @@ class TrialFiles:
         self.folder = folder
         self._moved: set[int] = set()
 
-    def mend(self) -> None:
-        """Puts right what a kill left: no trial is in two files afterwards. Only for the run's driver."""
+    def repair(self) -> None:
+        """Repairs what a kill left: no trial is in two files afterwards. Only for the run's driver."""
         self._moved = set()
         for part in reversed(self._parts()):
-            held = set(_trials(read_table(part)))
-            if held <= self._moved:
+            numbers = set(_trial_numbers(read_table(part)))
+            if numbers <= self._moved:
                 part.unlink()
-            self._moved |= held
+            self._moved |= numbers
         for number in self._moved:
-            self._own(number).unlink(missing_ok=True)
+            self._path(number).unlink(missing_ok=True)
 
     def write(self, number: int, schema: pa.Schema, rows: Sequence[Row]) -> None:
         """Writes all rows of one trial in place of those that are there."""
-        write_table(self._own(number), schema, rows)
+        write_table(self._path(number), schema, rows)
         if number in self._moved:
             self._take_out(number)
 
     def rows(self, number: int) -> list[Row]:
         """The rows of one trial; none where it has none."""
         if number in self._moved:
-            held = [read_table(part) for part in self._parts()]
-            return next(found for table in held if (found := _rows_of(table, {number}).to_pylist()))
-        own = self._own(number)
-        return read_table(own).to_pylist() if own.is_file() else []
+            parts = (read_table(part) for part in self._parts())
+            return next(rows for part in parts if (rows := _rows_of(part, {number}).to_pylist()))
+        path = self._path(number)
+        return read_table(path).to_pylist() if path.is_file() else []
 
     def move(self, numbers: Collection[int]) -> None:
         """Moves trials that are over into a part."""
-        own = {number: path for number in sorted(numbers) if (path := self._own(number)).is_file()}
-        if own:
-            self._write_part([read_table(path) for path in own.values()])
-            self._moved.update(own)
-            for path in own.values():
+        paths = {number: path for number in sorted(numbers) if (path := self._path(number)).is_file()}
+        if paths:
+            self._write_part([read_table(path) for path in paths.values()])
+            self._moved.update(paths)
+            for path in paths.values():
                 path.unlink()
         if len(self._parts()) >= MANY_PARTS:
             self.merge()
@@ -96,9 +94,9 @@ class TrialFiles:
         own = sorted(self.folder.glob("trial-*.parquet"))  # before the parts: what is moved meanwhile is in one of them
         for path in [*reversed(self._parts()), *own]:
             table = read_table(path)
-            held = set(_trials(table))
-            tables.append(_rows_of(table, held - seen) if held & seen else table)
-            seen |= held
+            numbers = set(_trial_numbers(table))
+            tables.append(_rows_of(table, numbers - seen) if numbers & seen else table)
+            seen |= numbers
         if not tables:
             return None
         # A stable sort: rows of one trial stay in their own order.
@@ -109,9 +107,9 @@ class TrialFiles:
         self._moved.discard(number)
         for part in self._parts():
             table = read_table(part)
-            held = set(_trials(table))
-            if number in held:
-                _write(part, _rows_of(table, held - {number}))
+            numbers = set(_trial_numbers(table))
+            if number in numbers:
+                _write(part, _rows_of(table, numbers - {number}))
 
     def _write_part(self, tables: Sequence[pa.Table]) -> None:
         last = self._parts()[-1:]
@@ -122,7 +120,7 @@ class TrialFiles:
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def _own(self, number: int) -> Path:
+    def _path(self, number: int) -> Path:
         return self.folder / f"{trial_name(number)}.parquet"
 
 
@@ -145,9 +143,9 @@ def _write(path: Path, table: pa.Table) -> None:
         pq.write_table(table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)}), temporary)
 
 
-def _trials(table: pa.Table) -> list[int]:
-    found: list[int] = pc.unique(table["trial"]).to_pylist()
-    return found
+def _trial_numbers(table: pa.Table) -> list[int]:
+    numbers: list[int] = pc.unique(table["trial"]).to_pylist()
+    return numbers
 
 
 def _rows_of(table: pa.Table, numbers: Collection[int]) -> pa.Table:

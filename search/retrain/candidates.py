@@ -184,7 +184,7 @@ class RetrainRecorder:
         epochs = self._epochs[message.key]
         epochs[message.epoch] = dict(message.metrics)
         if self.curves:
-            self.curves.add(message.key, message.epoch, epochs[message.epoch], message.sent_at)
+            self.curves.add_epoch(message.key, message.epoch, epochs[message.epoch], message.sent_at)
         if self.progress:
             best = max(metrics[self.metric] for metrics in epochs.values())
             name = self.models[message.key].name

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from search.results.tables import Row, write_table
+from search.results.parquet import write_table
+from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, ModelRecord
 from search.retrain.significance import ADJUSTMENT, METHOD, Paired
 

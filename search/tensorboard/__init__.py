@@ -10,17 +10,17 @@ panels.py        pictures of how the best trials rank
 from search.tensorboard.event_file import EventFile
 from search.tensorboard.panels import Look, draw_panels, look_at_model
 from search.tensorboard.retrain import RetrainEventFiles
-from search.tensorboard.summary import Ended, Overview
-from search.tensorboard.trials import Board, Scalars
+from search.tensorboard.summary import EndedTrial, SearchEventFile
+from search.tensorboard.trials import EpochScalars, TrialEventFiles
 
 __all__ = [
-    "Board",
-    "Ended",
+    "EndedTrial",
+    "EpochScalars",
     "EventFile",
     "Look",
-    "Overview",
     "RetrainEventFiles",
-    "Scalars",
+    "SearchEventFile",
+    "TrialEventFiles",
     "draw_panels",
     "look_at_model",
 ]

@@ -32,16 +32,16 @@ class EventFile:
         source = SourceMetadata(writer="owkd")
         self._add(Event(wall_time=time.time(), file_version="brain.Event:2", source_metadata=source))
 
-    def scalars(self, values: Mapping[str, float], step: int, at: float) -> None:
+    def add_scalars(self, values: Mapping[str, float], step: int, at: float) -> None:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._add(Event(wall_time=at, step=step, summary=summary))
 
-    def plugin(self, tag: str, data: HParamsPluginData) -> None:
+    def add_plugin_data(self, tag: str, data: HParamsPluginData) -> None:
         described = metadata.create_summary_metadata(data)
         value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
         self._add(Event(wall_time=time.time(), summary=Summary(value=[value])))
 
-    def picture(self, tag: str, png: bytes, step: int = 0) -> None:
+    def add_image(self, tag: str, png: bytes, step: int = 0) -> None:
         width, height = struct.unpack(">II", png[16:24])  # of the first chunk, which every PNG begins with
         image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)])))

@@ -138,7 +138,7 @@ def _keep(folder: RunFolder, name: str, view: View) -> None:
     for tag, png in view.pictures.items():
         with written_whole(place / f"{tag}.png") as temporary:
             temporary.write_bytes(png)
-        events.picture(f"pictures/{tag}", png)
+        events.add_image(f"pictures/{tag}", png)
     events.close()
     with written_whole(place / CURVES) as temporary:  # last: it says that the trial is drawn
         temporary.write_text(json.dumps(view.curves), encoding="utf-8")

@@ -17,15 +17,15 @@ class RetrainEventFiles:
         self._files: dict[str, EventFile] = {}
 
     def start(self, key: str) -> None:
-        """Opens a fresh file: a model that goes on tells all of its epochs again."""
+        """Opens a fresh file: a model that is resumed reports all of its epochs again."""
         self.end(key)
         folder = self._tensorboard / f"retrain-{key.replace('/', '-')}"
         shutil.rmtree(folder, ignore_errors=True)
         self._files[key] = EventFile(folder)
 
-    def add(self, key: str, epoch: int, metrics: Mapping[str, float], at: float) -> None:
+    def add_epoch(self, key: str, epoch: int, metrics: Mapping[str, float], at: float) -> None:
         """Writes one epoch; a reader sees it at once. `at`: seconds since the Unix epoch."""
-        self._files[key].scalars(metrics, epoch, at)
+        self._files[key].add_scalars(metrics, epoch, at)
         self._files[key].flush()
 
     def end(self, key: str) -> None:

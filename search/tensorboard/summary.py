@@ -26,7 +26,7 @@ NAME = "search"
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedTrial:
     """A trial that is over."""
 
     state: State
@@ -34,16 +34,16 @@ class Ended:
     objective: float | None
 
     @classmethod
-    def of(cls, view: TrialView) -> Ended:
-        """What a study says of a trial that is over."""
+    def of(cls, view: TrialView) -> EndedTrial:
+        """Of a trial that is over, as the study knows it."""
         assert view.ended_at is not None
         return cls(view.state, view.ended_at, view.objective)
 
 
-class Overview:
+class SearchEventFile:
     """Writes the run `search`."""
 
-    def __init__(self, tensorboard: Path, mode: str, past: Iterable[Ended], slots: int) -> None:
+    def __init__(self, tensorboard: Path, mode: str, past: Iterable[EndedTrial], slots: int) -> None:
         folder = tensorboard / NAME
         shutil.rmtree(folder, ignore_errors=True)
         self._events = EventFile(folder)
@@ -57,13 +57,13 @@ class Overview:
             self._write(ended.at.timestamp(), {})
         self._events.flush()
 
-    def started(self, key: str) -> None:
+    def start_trial(self, key: str) -> None:
         """A trial takes a slot; one that starts again has it already."""
         self._running.add(key)
         self._write(time.time(), self._use())
         self._events.flush()
 
-    def ended(self, key: str, ended: Ended) -> None:
+    def end_trial(self, key: str, ended: EndedTrial) -> None:
         """A trial is over and leaves its slot."""
         self._running.discard(key)
         self._count(ended)
@@ -71,10 +71,10 @@ class Overview:
         self._events.flush()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._events.close()
 
-    def _count(self, ended: Ended) -> None:
+    def _count(self, ended: EndedTrial) -> None:
         self._counts[ended.state] += 1
         if ended.state == "complete" and ended.objective is not None:
             self._best = ended.objective if self._best is None else self._better(self._best, ended.objective)
@@ -88,4 +88,4 @@ class Overview:
         scalars |= {"trials/running": float(len(self._running)), **use}
         if self._best is not None:
             scalars["best_so_far"] = self._best
-        self._events.scalars(scalars, sum(self._counts.values()), at)
+        self._events.add_scalars(scalars, sum(self._counts.values()), at)

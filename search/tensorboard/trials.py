@@ -1,11 +1,11 @@
 """TensorBoard: one event file a trial, live from its first epoch, with its hyperparameters from its start.
 
-Scalars carry the names of the metrics; with several folds or seeds a name is led by them (`Fold1/val/mAP`,
-`Fold1/seed-1/val/mAP`) and its step is the epoch of that part. `objective` and `objective_best` run over all parts;
+Scalars carry the names of the metrics; with several folds or seeds these come first (`Fold1/val/mAP`,
+`Fold1/seed-1/val/mAP`), and the step is the epoch of that part. `objective` and `objective_best` run over all parts;
 the last value of `objective_best` is what the trial is judged by, and HParams shows last values.
 
-A trial that goes on after an interruption gets a fresh file with all of its epochs, read from the results: no epoch
-is in it twice, and a record that was cut off is gone.
+A trial that is resumed gets a fresh file with all of its epochs, read from the results: no epoch is in it twice, and a
+record that was cut off is gone.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ DATA_TYPES: dict[ColumnType, Any] = {
 
 
 @dataclass(frozen=True)
-class Scalars:
-    """What one epoch shows."""
+class EpochScalars:
+    """The curves' values of one epoch."""
 
     fold: str
     seed: int
@@ -65,7 +65,7 @@ class Scalars:
     """seconds since the Unix epoch"""
 
 
-class Board:
+class TrialEventFiles:
     """Event files of the trials that run."""
 
     def __init__(self, folder: Path, config: Config) -> None:
@@ -75,7 +75,7 @@ class Board:
         self._experiment = _experiment(config, self._tags())
         self._writers: dict[int, EventFile] = {}
 
-    def open(self, number: int, values: Mapping[str, Any], past: Iterable[Scalars] = ()) -> None:
+    def start(self, number: int, values: Mapping[str, Any], past: Iterable[EpochScalars] = ()) -> None:
         """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
         self._drop(number)
         writer = self._writers[number] = EventFile(self._path(number))
@@ -87,42 +87,42 @@ class Board:
                 start.hparams[name].number_value = value
             elif value is not None:
                 start.hparams[name].string_value = value
-        writer.plugin(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
-        writer.plugin(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+        writer.add_plugin_data(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
+        writer.add_plugin_data(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
         for scalars in past:
             self._write(writer, scalars)
         writer.flush()
 
-    def add(self, number: int, scalars: Scalars) -> None:
+    def add_epoch(self, number: int, scalars: EpochScalars) -> None:
         """Writes one epoch; a reader sees it at once."""
         self._write(self._writers[number], scalars)
         self._writers[number].flush()
 
-    def close(self, number: int, state: State) -> None:
+    def end(self, number: int, state: State) -> None:
         """Ends a trial's file."""
         status = STATUS_SUCCESS if state in ("complete", "pruned") else STATUS_FAILURE
         end = SessionEndInfo(status=status, end_time_secs=time.time())
-        self._writers[number].plugin(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+        self._writers[number].add_plugin_data(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
         self._writers.pop(number).close()
 
-    def close_all(self) -> None:
-        """Lets go of all files; trials that are not over get no end."""
+    def close(self) -> None:
+        """Closes all files; trials that are not over get no end."""
         while self._writers:
             self._writers.popitem()[1].close()
 
-    def _write(self, writer: EventFile, scalars: Scalars) -> None:
-        lead = self._lead(Part(scalars.fold, scalars.seed))
-        writer.scalars({f"{lead}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
-        writer.scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
+    def _write(self, writer: EventFile, scalars: EpochScalars) -> None:
+        prefix = self._prefix(Part(scalars.fold, scalars.seed))
+        writer.add_scalars({f"{prefix}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
+        writer.add_scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
 
-    def _lead(self, part: Part) -> str:
+    def _prefix(self, part: Part) -> str:
         """What a metric's name begins with: only what tells parts apart."""
         fold = f"{part.fold}/" if len({other.fold for other in self._parts}) > 1 else ""
         return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
 
     def _tags(self) -> list[str]:
         names = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "loss/total")
-        return [BEST, *(f"{self._lead(part)}{name}" for part in self._parts for name in names)]
+        return [BEST, *(f"{self._prefix(part)}{name}" for part in self._parts for name in names)]
 
     def _path(self, number: int) -> Path:
         return self.folder / trial_name(number)
@@ -139,13 +139,13 @@ def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
     for name, kind in columns(config).items():
         info = HParamInfo(name=name, type=DATA_TYPES[kind])
         section = name.rpartition(".")[0]
-        found = known.get(name)
+        distribution = known.get(name)
         if isinstance(config.search.space.get(section), Simplex):
             info.domain_interval.min_value, info.domain_interval.max_value = 0.0, float(len(SIMPLEXES[section]))
-        elif isinstance(found, FloatDistribution | IntDistribution):
-            info.domain_interval.min_value, info.domain_interval.max_value = found.low, found.high
-        elif isinstance(found, CategoricalDistribution):
-            for choice in found.choices:
+        elif isinstance(distribution, FloatDistribution | IntDistribution):
+            info.domain_interval.min_value, info.domain_interval.max_value = distribution.low, distribution.high
+        elif isinstance(distribution, CategoricalDistribution):
+            for choice in distribution.choices:
                 value = info.domain_discrete.values.add()
                 if kind == "bool":
                     value.bool_value = bool(choice)

@@ -63,7 +63,7 @@ def drive(folder: Path) -> None:
         study = Study(opened.journal, opened.name, config)
         recorder = SearchRecorder(opened, config, study)
         _work_off(recorder, config, study)
-        recorder.board.close_all()
+        recorder.board.close()
         recorder.keep_best_checkpoints()
 
 

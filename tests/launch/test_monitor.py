@@ -19,8 +19,8 @@ from owkd.config import parse_config
 from search.runs.layout import RunFolder, trial_name
 from search.runs.manifest import create
 from search.tensorboard.event_file import EventFile
-from search.tensorboard.summary import Ended, Overview
-from search.tensorboard.trials import Board, Scalars
+from search.tensorboard.summary import EndedTrial, SearchEventFile
+from search.tensorboard.trials import EpochScalars, TrialEventFiles
 
 TRIALS = 6
 
@@ -40,21 +40,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         }
     )
     folder = create(tmp_path_factory.mktemp("runs") / "watched", config, {})
-    board = Board(folder.tensorboard, config)
+    event_files = TrialEventFiles(folder.tensorboard, config)
     weights = {"original": 0.5, "attention": 1.0, "gce": 1.5}
     for number in range(TRIALS):
-        board.open(number, {"distill.teacher_weights": weights, "distill.gram": 1e-4 * (number + 1)})
+        event_files.start(number, {"distill.teacher_weights": weights, "distill.gram": 1e-4 * (number + 1)})
         for epoch in (1, 2):
             value = (number + epoch) / 10
             metrics = {"val/mAP": value, "loss/total": 1 / value, "stage_weight/1": 1.0, "images_per_second": 50.0}
-            board.add(number, Scalars("Fold1", 0, epoch, epoch, value, value, metrics, time.time()))
-        board.close(number, "complete")
+            event_files.add_epoch(number, EpochScalars("Fold1", 0, epoch, epoch, value, value, metrics, time.time()))
+        event_files.end(number, "complete")
     buffer = io.BytesIO()
     Image.new("RGB", (60, 40), "gray").save(buffer, "png")
     pictures = EventFile(folder.tensorboard / trial_name(TRIALS - 1))
-    pictures.picture("pictures/retrieval", buffer.getvalue())
+    pictures.add_image("pictures/retrieval", buffer.getvalue())
     pictures.close()
-    Overview(folder.tensorboard, "max", [Ended("complete", datetime.now(UTC), 0.5)], slots=2).close()
+    SearchEventFile(folder.tensorboard, "max", [EndedTrial("complete", datetime.now(UTC), 0.5)], slots=2).close()
     return folder
 
 

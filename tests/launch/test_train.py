@@ -67,7 +67,7 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         except KeyboardInterrupt:
             assert len(sent) == 1
         recorder.stopped(job.key, sent[-1])
-    recorder.board.close_all()
+    recorder.board.close()
     return folder.root
 
 

@@ -19,7 +19,7 @@ from tensorboard.plugins.hparams import metadata
 from owkd.config import parse_config
 from owkd.errors import ConfigError, OwkdError, UserError
 from search.results.listing import list_trials
-from search.results.tables import read_epochs, read_trials
+from search.results.tables import ResultTables, read_epochs, read_trials
 from search.run_search import Work, resume, search
 from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
@@ -303,12 +303,11 @@ def test_a_space_that_names_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_what_the_desk_raises_ends_the_search(tmp_path: Path, connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk, for one, is no failure of the trial that happened to report."""
-    from search.results.tables import Store
 
     def full(*_: object) -> bool:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Store, "add_epoch", full)
+    monkeypatch.setattr(ResultTables, "add_epoch", full)
     with pytest.raises(OSError, match="No space left"):
         run_search(tmp_path, connect)
     assert all(trial.state == TrialState.RUNNING for trial in told(tmp_path / "runs" / "fake"))

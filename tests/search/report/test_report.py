@@ -20,7 +20,7 @@ from search.report.figures import pareto, ranking
 from search.report.gather import gather
 from search.report.importance import importances
 from search.report.text import cost, failures, headline, status
-from search.results.tables import write_table
+from search.results.parquet import write_table
 from search.retrain.comparison import Comparison, ComparisonRow, Spread
 from search.retrain.significance import Paired
 from search.retrain.tables import COMPARISON_FIELDS, MODEL_FIELDS

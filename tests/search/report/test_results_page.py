@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = create(home / "runs" / "sysu-search", config, {})
     recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
     inline_jobs(recorder)
-    recorder.board.close_all()
+    recorder.board.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.retrain.stage.run_jobs", inline_jobs)
         patch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)

@@ -121,7 +121,7 @@ def test_a_driver_that_dies_in_between_loses_and_doubles_nothing(files, monkeypa
             move_all(files)
     assert rows(TrialFiles(files.folder)) == EXPECTED
     again = TrialFiles(files.folder)
-    again.mend()
+    again.repair()
     assert rows(again) == by_glob(again) == EXPECTED
     move_all(again)
     assert rows(again) == by_glob(again) == EXPECTED

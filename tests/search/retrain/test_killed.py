@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Path:
             asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), recorder.heard(message))
         )
         recorder.stopped(job.key, last[-1])
-    recorder.board.close_all()
+    recorder.board.close()
     return folder.root
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from search.tensorboard.summary import Ended, Overview
+from search.tensorboard.summary import EndedTrial, SearchEventFile
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def ended(minute: int, state: str, objective: float | None = None) -> Ended:
-    return Ended(state, START + timedelta(minutes=minute), objective)
+def ended(minute: int, state: str, objective: float | None = None) -> EndedTrial:
+    return EndedTrial(state, START + timedelta(minutes=minute), objective)
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
@@ -21,15 +21,15 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
 
 
 def test_best_counts_and_slots(tmp_path: Path):
-    overview = Overview(tmp_path, "max", [], slots=4)
-    overview.started("a")
-    overview.started("b")
-    overview.ended("a", ended(1, "complete", 0.25))
-    overview.ended("b", ended(2, "pruned", 0.75))
-    overview.started("c")
-    overview.started("c")
-    overview.ended("c", ended(3, "complete", 0.5))
-    overview.close()
+    summary = SearchEventFile(tmp_path, "max", [], slots=4)
+    summary.start_trial("a")
+    summary.start_trial("b")
+    summary.end_trial("a", ended(1, "complete", 0.25))
+    summary.end_trial("b", ended(2, "pruned", 0.75))
+    summary.start_trial("c")
+    summary.start_trial("c")
+    summary.end_trial("c", ended(3, "complete", 0.5))
+    summary.close()
     assert scalars(tmp_path, "best_so_far") == [(1, 0.25), (2, 0.25), (2, 0.25), (2, 0.25), (3, 0.5)], (
         "a pruned trial is no best"
     )
@@ -43,11 +43,11 @@ def test_best_counts_and_slots(tmp_path: Path):
 
 def test_a_resumed_search_has_its_past_once_and_in_order(tmp_path: Path):
     past = [ended(9, "complete", 0.5), ended(3, "error"), ended(5, "complete", 0.25)]
-    Overview(tmp_path, "max", past, slots=2).close()
-    again = Overview(tmp_path, "max", past, slots=2)
-    again.started("d")
-    again.ended("d", ended(12, "diverged"))
-    again.close()
+    SearchEventFile(tmp_path, "max", past, slots=2).close()
+    resumed = SearchEventFile(tmp_path, "max", past, slots=2)
+    resumed.start_trial("d")
+    resumed.end_trial("d", ended(12, "diverged"))
+    resumed.close()
     assert len(list((tmp_path / "search").iterdir())) == 1
     assert scalars(tmp_path, "best_so_far") == [(2, 0.25), (3, 0.5), (3, 0.5), (4, 0.5)]
     events = EventAccumulator(str(tmp_path / "search")).Reload().Scalars("trials/error")
@@ -59,5 +59,5 @@ def test_a_resumed_search_has_its_past_once_and_in_order(tmp_path: Path):
 @pytest.mark.parametrize(("mode", "best"), [("max", 3.0), ("min", 1.0)])
 def test_the_best_is_the_lowest_where_less_is_better(tmp_path: Path, mode: str, best: float):
     past = [ended(1, "complete", 3.0), ended(2, "complete", 1.0), ended(3, "complete", 2.0)]
-    Overview(tmp_path, mode, past, slots=1).close()
+    SearchEventFile(tmp_path, mode, past, slots=1).close()
     assert scalars(tmp_path, "best_so_far")[-1] == (3, best)
