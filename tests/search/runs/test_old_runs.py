@@ -1,0 +1,127 @@
+"""Runs that owkd 0.1.0 made and Ctrl-C interrupted (`tests/old_runs/make.py`): opened, listed, reported, resumed."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow as pa
+import pytest
+from chaos.training import chained_run
+from fake_training import fake_check
+from rich.console import Console
+
+from owkd.errors import UserError
+from search.report import write_report
+from search.results.listing import list_trials
+from search.results.tables import read_epochs, read_trials
+from search.run_search import Work, resume
+from search.runs.integrity import changes_since
+from search.runs.manifest import SCHEMA_VERSION, open_run
+from search.study.study import Study
+
+ARCHIVES = Path(__file__).parents[2] / "old_runs" / "0.1.0"
+WORK = Work(chained_run, fake_check)
+TRIALS = 10
+STATES = {
+    "auto": "complete pruned diverged error pruned error interrupted interrupted",
+    "cmaes": "complete complete diverged error pruned error interrupted interrupted",
+    "nsga2": "complete complete diverged error complete error interrupted interrupted",
+    "random": "complete complete diverged error pruned error interrupted interrupted",
+    "tpe": "complete pruned diverged error pruned error interrupted interrupted",
+}
+"""of trials 0 to 7 of each run, named by its sampler"""
+
+
+@pytest.fixture(params=sorted(STATES))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def run(name: str, tmp_path: Path) -> Path:
+    with tarfile.open(ARCHIVES / f"{name}.tar.gz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    folder = tmp_path / "runs" / "fake"
+    for file in (folder / "run.yaml", folder / "study.journal"):
+        file.write_text(file.read_text().replace("/FOLDER", str(tmp_path)))
+    return folder
+
+
+def test_every_archive_is_tested() -> None:
+    assert {path.name for path in ARCHIVES.iterdir()} == {f"{name}.tar.gz" for name in STATES}
+
+
+def test_an_old_run_says_the_same_as_when_it_was_made(run: Path, name: str) -> None:
+    """Its configuration reads as the study remembers it: no field was lost, renamed without a trace or filled anew."""
+    folder, config, manifest = open_run(run)
+    assert manifest["versions"]["owkd"] == "0.1.0"
+    assert manifest["schema_version"] <= SCHEMA_VERSION
+    study = Study(folder.journal, folder.name, config)
+    prints = fake_check(config)
+    assert changes_since(manifest, study.began_with, config, manifest["versions"], prints) == []
+    assert study.clashes() == []
+    assert config.search.sampler.name == name
+    assert config.search.trials == TRIALS
+
+
+def test_an_old_run_is_listed(run: Path, name: str) -> None:
+    rows = sorted(list_trials(run).to_pylist(), key=lambda row: row["trial"])
+    assert [row["state"] for row in rows] == STATES[name].split()
+    assert all((row["objective"] is None) == (row["state"] == "error" or row["last_step"] == 0) for row in rows)
+    assert rows[3]["error_text"].endswith("RuntimeError: this never works")
+
+
+def test_the_report_of_an_old_run_is_written(run: Path, name: str) -> None:
+    text = write_report(run).read_text()
+    complete = STATES[name].split().count("complete")
+    assert f"{complete} complete" in re.sub(r"<[^>]+>", "", text)
+
+
+@pytest.mark.usefixtures("_ray")
+def test_an_old_run_goes_on_to_its_end(run: Path) -> None:
+    trials, epochs = _rows(read_trials(run / "results")), _rows(read_epochs(run / "results"))
+    summary = resume(run, connect=nullcontext, console=_console(), work=WORK, force=True)
+    assert sum(summary.counts.values()) == TRIALS
+    later = _rows(read_trials(run / "results"), columns=trials[0].keys())
+    assert later[:6] == trials[:6]
+    assert [row["trial"] for row in later] == list(range(TRIALS))
+    assert [row["attempt"] for row in later[6:]] == [2, 2, 1, 1]
+    later = _rows(read_epochs(run / "results"), columns=epochs[0].keys())
+    assert [row for row in later if row in epochs] == epochs
+    trained = Counter((run.parents[1] / "data" / "trained.log").read_text().splitlines())
+    assert set(trained.values()) == {1}, "an epoch whose checkpoint was there was trained again"
+
+
+@pytest.mark.parametrize("name", ["auto"], indirect=True)
+def test_a_newer_version_is_named_and_taken_with_force(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {**open_run(run)[2]["versions"], "owkd": "0.2.0"}
+    monkeypatch.setattr("search.run_search.versions", lambda: now)
+    monkeypatch.setattr("search.runs.manifest.versions", lambda: now)
+    with pytest.raises(UserError, match=r"then -> now\):\n  - versions\.owkd: 0\.1\.0 -> 0\.2\.0\n.*--force"):
+        resume(run, connect=_unreachable, console=_console(), work=WORK)
+    with pytest.raises(ConnectionError):
+        resume(run, connect=_unreachable, console=_console(), work=WORK, force=True)
+    forced = open_run(run)[2]
+    assert forced["versions"]["owkd"] == "0.2.0"
+    assert forced["forced"][0]["changes"] == ["versions.owkd: 0.1.0 -> 0.2.0"]
+
+
+def _unreachable() -> NoReturn:
+    raise ConnectionError("no Ray here")
+
+
+def _rows(table: pa.Table, columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Of those columns alone: a newer version may have more."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows if columns is None else [{name: row[name] for name in columns} for row in rows]
+
+
+def _console() -> Console:
+    return Console(file=io.StringIO(), width=200)
