@@ -49,11 +49,17 @@ def evaluate(
     protocol: Annotated[
         Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are judged.")
     ] = "standard",
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet file to write, one row a query: identity, camera, average precision, rank of the first match."
+        ),
+    ] = None,
 ) -> None:
     """Judge a checkpoint on one split of a data set: mAP, CMC and mINP."""
     from launch.output.tables import print_evaluation
 
-    print_evaluation(checkpoint, dataset, fold, split, protocol)
+    print_evaluation(checkpoint, dataset, fold, split, protocol, queries)
 
 
 def export(

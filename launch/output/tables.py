@@ -15,6 +15,7 @@ from owkd.config import SIMPLEXES, DataConfig
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Protocol
+from owkd.evaluation.query_table import write_queries
 from search.results.listing import PARETO, list_trials
 from search.results.schema import METRIC, PARAM
 
@@ -33,8 +34,13 @@ def print_trials(run: str, form: str) -> None:
         console.print(_trial_table(run, trials.to_pylist()))
 
 
-def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitName, protocol: Protocol) -> None:
-    """Embeds a split and prints mAP, CMC and mINP. Raises `DataError`, `CheckpointError`."""
+def print_evaluation(
+    checkpoint: Path, dataset: Path, fold: str, split: SplitName, protocol: Protocol, queries: Path | None = None
+) -> None:
+    """Embeds a split and prints mAP, CMC and mINP; writes `query_rows` to the file `queries`, where one is named.
+
+    Raises `DataError`, `CheckpointError`.
+    """
     data = DataConfig(root=dataset.parent, dataset=dataset.name)
     result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
     console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)
@@ -49,6 +55,9 @@ def print_evaluation(checkpoint: Path, dataset: Path, fold: str, split: SplitNam
     table.add_row("queries without a match", str(result.skipped))
     table.add_row("parameters", f"{parameters:,}")
     console.print(table)
+    if queries is not None:
+        write_queries(result, queries)
+        console.print(f"{result.queries} queries: {queries}", soft_wrap=True)
 
 
 def _trial_table(run: str, rows: list[dict[str, Any]]) -> Table:

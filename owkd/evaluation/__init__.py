@@ -8,5 +8,14 @@ from owkd.evaluation.protocol import (
     evaluate_embeddings,
     metrics,
 )
+from owkd.evaluation.query_table import query_rows
 
-__all__ = ["PROTOCOLS", "Protocol", "Result", "center_validation_accuracy", "evaluate_embeddings", "metrics"]
+__all__ = [
+    "PROTOCOLS",
+    "Protocol",
+    "Result",
+    "center_validation_accuracy",
+    "evaluate_embeddings",
+    "metrics",
+    "query_rows",
+]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
     """Embeds every image under `folder` and writes `out` -> how many images, and the size of an embedding.
 
-    One row an image, in the order of the paths. Needs pyarrow, which nothing else of owkd does.
+    One row an image, in the order of the paths. Needs pyarrow, as `query_table.py` does.
 
     Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
     by, or null; `embedding`. The file appears whole. Decoded images lie beside it meanwhile, (n, S, S, 3) bytes.

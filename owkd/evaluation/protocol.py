@@ -25,6 +25,10 @@ class Result:
     """(Q,) identity of each query that has a match, in the order of the images or, per identity, ascending"""
     average_precision: NDArray[np.float64]
     """(Q,) of each of these queries, in [0, 1]"""
+    first_match: NDArray[np.int64]
+    """(Q,) rank of the closest match, from 1"""
+    cameras: NDArray[np.int64] | None
+    """(Q,) camera of each query; None where none were given, or a query is all images of an identity (merged)"""
     mean_average_precision: float
     cmc: NDArray[np.float64]
     """(20,) share of queries whose first match is at rank 1, at rank 2 or better, ...; constant past a short gallery"""
@@ -66,12 +70,14 @@ def evaluate_embeddings(
     if protocol not in PROTOCOLS:
         raise ConfigError([f"protocol must be one of {', '.join(PROTOCOLS)}, but got {protocol!r}"], "the evaluation")
     images = _images(embeddings, identities, device)
+    known = None if cameras is None and protocol != "camera" else _cameras(cameras, images.identities)
     if protocol == "camera":
-        images = replace(images, cameras=_cameras(cameras, images.identities))
+        images = replace(images, cameras=known)
     if protocol == "merged":
-        return _result(protocol, images.identities.unique(), rank_identities(images))
+        return _result(protocol, images.identities.unique(), None, rank_identities(images))
     queries = _centers(images) if protocol == "center" else torch.arange(len(embeddings), device=device)
-    return _result(protocol, images.identities[queries], rank_queries(images, queries))
+    own = known[queries] if known is not None else None
+    return _result(protocol, images.identities[queries], own, rank_queries(images, queries))
 
 
 def center_validation_accuracy(
@@ -170,7 +176,7 @@ def _found(ranks: MatchRanks) -> torch.Tensor:
     return found
 
 
-def _result(protocol: Protocol, identities: torch.Tensor, ranks: MatchRanks) -> Result:
+def _result(protocol: Protocol, identities: torch.Tensor, cameras: torch.Tensor | None, ranks: MatchRanks) -> Result:
     found = _found(ranks)
     average_precision = ranks.average_precision[found]
     first = ranks.first[found]
@@ -179,6 +185,8 @@ def _result(protocol: Protocol, identities: torch.Tensor, ranks: MatchRanks) -> 
         protocol=protocol,
         identities=identities.cpu()[found].numpy(),
         average_precision=average_precision.numpy(),
+        first_match=first.numpy(),
+        cameras=cameras.cpu()[found].numpy() if cameras is not None else None,
         mean_average_precision=float(average_precision.mean()),
         cmc=cmc.numpy(),
         mean_inverse_negative_penalty=float((ranks.matches[found] / ranks.last[found].double()).mean()),

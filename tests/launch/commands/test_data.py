@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from evaluation.slow_evaluation import evaluate
@@ -155,7 +156,9 @@ def test_camera_protocol_leaves_out_the_own_camera(
     model = build_network(architecture("nano"), 4, 32, "student", seed=0).eval()
     checkpoint = tmp_path / "model.safetensors"
     save_model(model, checkpoint)
-    assert run_command(["evaluate", str(checkpoint), str(dataset), "--protocol", "camera"]) == 0
+    queries = tmp_path / "queries.parquet"
+    arguments = ["evaluate", str(checkpoint), str(dataset), "--protocol", "camera", "--queries", str(queries)]
+    assert run_command(arguments) == 0
     said = capsys.readouterr().out
 
     files = sorted((dataset / "Fold1" / "test" / "allcam").rglob("*.png"))
@@ -175,6 +178,11 @@ def test_camera_protocol_leaves_out_the_own_camera(
     assert row(said, "mINP", f"{camera.mean_inverse_negative_penalty:.4f}")
     assert row(said, "queries", "32")
     assert row(said, "queries without a match", "0")
+    rows = pq.read_table(queries).to_pydict()
+    assert (rows["identity"], rows["camera"]) == (people, cameras)
+    assert rows["average_precision"] == pytest.approx(camera.average_precision)
+    assert row(said, "mAP", f"{np.mean(rows['average_precision']):.4f}")
+    assert row(said, "rank-1", f"{np.mean(np.array(rows['first_match']) == 1):.4f}")
 
 
 def person_and_camera(file: Path) -> tuple[str, str]:
