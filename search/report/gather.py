@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +28,24 @@ STAGE_WEIGHTS = tuple(f"stage_weight/{stage}" for stage in range(1, 5))
 
 
 @dataclass(frozen=True)
-class Picture:
+class TrialPanel:
     """How one of the best trials ranks the validation split."""
 
     trial: int
     curves: Mapping[str, Any]
-    retrieval: str
-    """PNG, base64"""
+    retrieval_png: str
+    """base64"""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """A run as its files tell it."""
+    """A run as its files have it."""
 
     folder: RunFolder
     config: Config
     manifest: Mapping[str, Any]
-    driven: bool
-    """whether a process works on it at the moment"""
+    has_driver: bool
+    """whether a process drives it at the moment"""
     trials: Sequence[Row]
     """best first, as `owkd trials` lists them"""
     epochs: Mapping[int, Sequence[Row]]
@@ -55,10 +55,11 @@ class RunData:
     models: Sequence[Row]
     """of the final stage; empty before it"""
     tests: Sequence[Row]
-    """the champion's leads"""
+    """the champion against each baseline"""
     comparison: Mapping[str, Any] | None
     """what retrain/champion/metrics.json says of it; None before the end of the final stage"""
-    pictures: Sequence[Picture]
+    panels: Sequence[TrialPanel]
+    """best ranking first"""
 
     @property
     def metric(self) -> str:
@@ -83,14 +84,14 @@ def gather(run: Address | Path | str) -> RunData:
         folder=folder,
         config=config,
         manifest=manifest,
-        driven=is_locked(folder),
+        has_driver=is_locked(folder),
         trials=list_trials(run).to_pylist(),
-        epochs=_epochs(read_epochs(folder.results)),
+        epochs=_epochs_by_trial(read_epochs(folder.results)),
         params=tuple(columns(config)),
         models=_rows(folder.results / "retrain" / "models.parquet"),
         tests=_rows(folder.results / "retrain" / "comparison.parquet"),
         comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
-        pictures=_pictures(folder),
+        panels=_panels(folder),
     )
 
 
@@ -99,24 +100,28 @@ def param(row: Row, name: str) -> Any:
     return row.get(f"{PARAM}{name}")
 
 
-def _epochs(table: pa.Table) -> dict[int, list[Row]]:
+def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    """Rows by their value in a column, values and rows in the order in which they come."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups
+
+
+def _epochs_by_trial(table: pa.Table) -> dict[int, list[Row]]:
     kept = [name for name in (*EPOCH_COLUMNS, *STAGE_WEIGHTS) if name in table.column_names]
-    found: dict[int, list[Row]] = {}
-    for row in table.select(kept).to_pylist():
-        found.setdefault(row["trial"], []).append(row)
-    for rows in found.values():
-        rows.sort(key=lambda row: int(row["step"]))
-    return found
+    rows = sorted(table.select(kept).to_pylist(), key=lambda row: int(row["step"]))
+    return grouped(rows, "trial")
 
 
-def _pictures(folder: RunFolder) -> list[Picture]:
-    found = []
-    for place in sorted(folder.panels.glob("trial-*")) if folder.panels.is_dir() else []:
-        curves, retrieval = _json(place / CURVES), place / f"{PICTURES[0]}.png"
-        number = int(place.name.removeprefix(trial_name(0)[:-5]))
+def _panels(folder: RunFolder) -> list[TrialPanel]:
+    panels = []
+    for trial in sorted(folder.panels.glob("trial-*")) if folder.panels.is_dir() else []:
+        curves, retrieval = _json(trial / CURVES), trial / f"{PICTURES[0]}.png"
+        number = int(trial.name.removeprefix(trial_name(0)[:-5]))
         if curves is not None and retrieval.is_file():
-            found.append(Picture(number, curves, base64.b64encode(retrieval.read_bytes()).decode()))
-    return sorted(found, key=lambda picture: -float(picture.curves["mAP"]))
+            panels.append(TrialPanel(number, curves, base64.b64encode(retrieval.read_bytes()).decode()))
+    return sorted(panels, key=lambda panel: -float(panel.curves["mAP"]))
 
 
 def _rows(path: Path) -> list[Row]:
@@ -126,8 +131,8 @@ def _rows(path: Path) -> list[Row]:
 def _json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def short(name: str) -> str:

@@ -1,6 +1,6 @@
 """Which searched quantities mattered: PED-ANOVA (Watanabe, Bansal, Hutter 2023) as Optuna computes it.
 
-A simplex is judged by its weights, under their names, not by the variables that Optuna draws it from.
+A simplex is measured by its weights, under their names, not by the variables that Optuna draws it from.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def importances(data: RunData) -> dict[str, float]:
     """Share of each searched column, summing to 1, largest first; empty where there are too few complete trials.
 
     Columns that are not set in every complete trial (conditional ones, learned stage weights of the published setting)
-    are judged on the trials that have all of them; those that are never set, or never vary, are left out.
+    are measured on the trials that have all of them; those that are never set, or never vary, are left out.
     """
     rows, names = comparable(data)
     if len(rows) < FEWEST or not names:
@@ -36,12 +36,12 @@ def importances(data: RunData) -> dict[str, float]:
     study = optuna.create_study(direction="maximize" if most else "minimize")
     distributions = {name: _distribution(data.config, name, [param(row, name) for row in rows]) for name in names}
     for row in rows:
-        params = {name: _inside(distributions[name], param(row, name)) for name in names}
+        params = {name: _expressed(distributions[name], param(row, name)) for name in names}
         study.add_trial(
             create_trial(params=params, distributions=distributions, value=row["objective"], state=TrialState.COMPLETE)
         )
-    found = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    shares = optuna.importance.get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    return {name: share for name, share in shares.items() if math.isfinite(share)}
 
 
 def comparable(data: RunData) -> tuple[list[Row], list[str]]:
@@ -67,5 +67,5 @@ def _distribution(config: Config, name: str, values: Sequence[Any]) -> BaseDistr
     return CategoricalDistribution(sorted({str(value) for value in values}))
 
 
-def _inside(distribution: BaseDistribution, value: Any) -> Any:
+def _expressed(distribution: BaseDistribution, value: Any) -> Any:
     return str(value) if isinstance(distribution, CategoricalDistribution) else value

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from search.report.gather import RunData
+from search.report.gather import RunData, grouped
 from search.results.schema import Row
 from search.trials.states import FAILED
-
-WORDS = {"out_of_memory": "out of memory"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def status(data: RunData) -> str:
 
 def state_in_words(state: str) -> str:
     """A state as people say it."""
-    return WORDS.get(state, state)
+    return state.replace("_", " ")
 
 
 def cost(data: RunData) -> Cost:
@@ -104,7 +102,7 @@ def hours_in_words(hours: float | None) -> str:
 
 
 def failures(data: RunData) -> list[dict[str, Any]]:
-    """Trials that failed or diverged, by cause: how many, which, and the last line of what was said."""
+    """Trials that failed or diverged, by cause: how many, which, and the last line of the error."""
     causes: dict[tuple[str, str], list[Row]] = {}
     for row in data.trials:
         if row["state"] in (*FAILED, "diverged"):
@@ -124,27 +122,23 @@ def failures(data: RunData) -> list[dict[str, Any]]:
 
 def candidates(data: RunData) -> list[dict[str, Any]]:
     """The final stage's models by configuration: mean and spread on the test split, the champion first."""
-    groups: dict[str, list[Row]] = {}
-    for row in data.models:
-        groups.setdefault(row["configuration"], []).append(row)
     rows = [
         {
-            "name": _named(name, models),
+            "name": configuration_label(models[0]),
             "champion": bool(models[0]["champion"]),
             "map": _spread([row["test/mAP"] for row in models]),
             "rank1": _spread([row["test/rank-1"] for row in models]),
             "parameters": next((f"{row['parameters'] / 1e6:.2f} M" for row in models if row["parameters"]), ""),
             "models": len(models),
         }
-        for name, models in groups.items()
+        for models in grouped(data.models, "configuration").values()
     ]
     return sorted(rows, key=lambda row: not row["champion"])
 
 
-def _named(name: str, models: Sequence[Row]) -> str:
-    if models[0]["champion"]:
-        return f"champion ({name})"
-    return name
+def configuration_label(row: Row) -> str:
+    """The configuration of a model for people."""
+    return f"champion ({row['configuration']})" if row["champion"] else str(row["configuration"])
 
 
 def _spread(values: Sequence[float | None]) -> str:

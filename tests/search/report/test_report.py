@@ -16,9 +16,10 @@ from PIL import Image
 from launch.cli import run_command
 from owkd.config import parse_config
 from search.report import write_report
-from search.report.figures import pareto, ranking
 from search.report.gather import gather
 from search.report.importance import importances
+from search.report.model_figures import ranking
+from search.report.search_figures import pareto
 from search.report.text import cost, failures, headline, status
 from search.results.parquet import write_table
 from search.retrain.comparison import Comparison, ComparisonRow, Spread

@@ -1,0 +1,216 @@
+"""The figures of the search: how trials did, and which parameters they had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import plotly.graph_objects as go
+
+from search.report.gather import STAGE_WEIGHTS, RunData, grouped, param, short
+from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANSPARENT, state_color, with_axes
+from search.report.text import state_in_words
+from search.results.schema import METRIC, Row
+
+CURVES_SHOWN = 300
+"""beyond so many trials, the curves of the poorest are left out: nobody could distinguish them"""
+CURVES_WITH_MARKERS = 60
+DIMENSIONS_SHOWN = 12
+
+
+def history(data: RunData) -> go.Figure:
+    """Every trial's objective, and the best so far."""
+    figure = go.Figure()
+    by_number = sorted(data.trials, key=lambda row: int(row["trial"]))
+    for state, rows in grouped((row for row in by_number if row["objective"] is not None), "state").items():
+        symbol = "circle" if state == "complete" else "x"
+        _add_rows(
+            figure,
+            rows,
+            "trial",
+            "objective",
+            mode="markers",
+            name=state_in_words(state),
+            marker={"color": state_color(state), "size": 9, "symbol": symbol},
+            text=[_parameters(data, row) for row in rows],
+            hovertemplate="trial %{x}: %{y:.4f}<br>%{text}",
+        )
+    style = {"color": BLUE, "shape": "hv", "width": 2}
+    _add_rows(figure, _best_so_far(data), "trial", "objective", mode="lines", name="best so far", line=style)
+    return with_axes(figure, "trial", data.metric, whole=len(data.trials) <= FEW_TICKS)
+
+
+def curves(data: RunData) -> go.Figure:
+    """The objective of each trial by epoch; the best trial stands out."""
+    figure = go.Figure()
+    best = data.best
+    shown = [row for row in data.trials if data.epochs.get(row["trial"])][:CURVES_SHOWN]
+    for state, rows in grouped(shown, "state").items():
+        _add_rows(
+            figure,
+            _with_gaps(data.epochs[row["trial"]] for row in rows if row is not best),
+            "step",
+            "objective",
+            mode="lines+markers" if len(shown) <= CURVES_WITH_MARKERS else "lines",
+            name=state_in_words(state),
+            line={"color": state_color(state), "width": 1},
+            marker={"size": 4},
+            opacity=0.6,
+            hoverinfo="skip",
+        )
+    if best is not None and data.epochs.get(best["trial"]):
+        name, style = f"trial {best['trial']} (best)", {"color": BLUE, "width": 3}
+        epochs = data.epochs[best["trial"]]
+        _add_rows(figure, epochs, "step", "objective", mode="lines+markers", name=name, line=style)
+    longest = max((row["last_step"] or 0 for row in shown), default=0)
+    return with_axes(figure, "epochs, over all folds and seeds", data.metric, whole=longest <= FEW_TICKS)
+
+
+def pareto(data: RunData) -> go.Figure | None:
+    """Complete trials over the first two objectives; those that no other beats in all of them are joined."""
+    first, second = (f"{METRIC}{objective.metric}" for objective in data.config.search.objectives[:2])
+    rows = [row for row in data.complete if row.get(first) is not None and row.get(second) is not None]
+    if not rows:
+        return None
+    front = sorted((row for row in rows if row["pareto"]), key=lambda row: float(row[second]))
+    figure = go.Figure()
+    _add_rows(
+        figure,
+        rows,
+        second,
+        first,
+        mode="markers",
+        name="complete",
+        marker={"color": GRAY, "size": 8},
+        text=[f"trial {row['trial']}" for row in rows],
+    )
+    _add_rows(
+        figure,
+        front,
+        second,
+        first,
+        mode="lines+markers+text",
+        name="Pareto front",
+        line={"color": BLUE, "dash": "dot"},
+        marker={"size": 10},
+        text=[str(row["trial"]) for row in front],
+        textposition="top center",
+    )
+    return with_axes(figure, second.removeprefix(METRIC), first.removeprefix(METRIC))
+
+
+def parallel(data: RunData) -> go.Figure | None:
+    """Parallel coordinates of all trials with a value: what good settings have in common."""
+    rows = [row for row in data.trials if row["objective"] is not None]
+    names = [name for name in data.params if any(param(row, name) is not None for row in rows)][:DIMENSIONS_SHOWN]
+    if len(rows) < 2 or not names:
+        return None
+    dimensions = [_dimension(data, name, [param(row, name) for row in rows]) for name in names]
+    objective = [row["objective"] for row in rows]
+    dimensions.append({"label": data.metric, "values": objective})
+    figure = go.Figure(
+        go.Parcoords(
+            line={
+                "color": objective,
+                "colorscale": "Viridis",
+                "showscale": True,
+                "colorbar": {"title": {"text": data.metric}},
+            },
+            dimensions=dimensions,
+            labelangle=-20,
+        )
+    )
+    return figure.update_layout(margin={"l": 60, "r": 30, "t": 90, "b": 30}, height=440, paper_bgcolor=TRANSPARENT)
+
+
+def importance(shares: Mapping[str, float]) -> go.Figure:
+    """Shares of the searched quantities, the largest on top."""
+    names = list(shares)[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=[100 * shares[name] for name in names],
+            y=[short(name) for name in names],
+            orientation="h",
+            marker={"color": BLUE},
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    )
+    figure.update_layout(height=110 + 26 * len(names))
+    return with_axes(figure, "share of the importance (%)", None)
+
+
+def stage_weights(data: RunData) -> go.Figure | None:
+    """Weights of the four stages in the best trials: learned where nothing fixed them, and as searched elsewhere."""
+    figure = go.Figure()
+    shown = data.complete[:3]
+    shown += [row for row in data.trials if row["published"] and row not in shown]
+    for row, color in zip(shown, (BLUE, GREEN, SKY, ORANGE), strict=False):
+        last = next(iter(reversed(data.epochs.get(row["trial"], ()))), None)
+        if last is None or any(last.get(name) is None for name in STAGE_WEIGHTS):
+            continue
+        kind = "searched" if param(row, "distill.stage_weights.stage1") is not None else _configured_kind(data)
+        figure.add_bar(
+            x=[f"stage {stage}" for stage in range(1, 5)],
+            y=[last[name] for name in STAGE_WEIGHTS],
+            name=f"trial {row['trial']}: {kind}" + (" (published)" if row["published"] else ""),
+            marker={"color": color},
+        )
+    if not figure.data:
+        return None
+    figure.add_hline(y=1, line={"dash": "dot", "color": GRAY, "width": 1})
+    return with_axes(figure, None, "weight (mean 1)").update_layout(barmode="group")
+
+
+def _add_rows(figure: go.Figure, rows: Sequence[Row], x: str, y: str, **style: Any) -> None:
+    """Adds one trace: column `y` of the rows over column `x`; a row without a value interrupts a line."""
+    figure.add_scatter(x=[row.get(x) for row in rows], y=[row.get(y) for row in rows], **style)
+
+
+def _with_gaps(lines: Iterable[Sequence[Row]]) -> list[Row]:
+    """Many lines as the rows of one trace: an empty row ends each."""
+    return [row for line in lines for row in (*line, {})]
+
+
+def _best_so_far(data: RunData) -> list[Row]:
+    """One row a complete trial: the best objective until then."""
+    better = max if data.config.search.objectives[0].direction == "max" else min
+    complete = sorted(data.complete, key=lambda row: int(row["trial"]))
+    best = accumulate((row["objective"] for row in complete), better)
+    return [{"trial": row["trial"], "objective": value} for row, value in zip(complete, best, strict=True)]
+
+
+def _parameters(data: RunData, row: Row) -> str:
+    """The values of a trial for people, one a line."""
+    parts = []
+    for name in data.params:
+        value = param(row, name)
+        if value is not None:
+            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+            parts.append(f"{short(name)} {shown}")
+    return "<br>".join(parts)
+
+
+def _dimension(data: RunData, name: str, values: Sequence[Any]) -> dict[str, Any]:
+    """One axis of the parallel coordinates: numbers, their logarithms where the space is logarithmic, or choices."""
+    label = short(name)
+    entry = data.config.search.space.get(name)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values if value is not None):
+        if getattr(entry, "log", False):
+            logs = [math.log10(value) if value else None for value in values]
+            known = [value for value in logs if value is not None]
+            ticks = list(range(math.floor(min(known)), math.ceil(max(known)) + 1))
+            return {"label": label, "values": logs, "tickvals": ticks, "ticktext": [f"1e{tick}" for tick in ticks]}
+        return {"label": label, "values": values}
+    texts = sorted({str(value) for value in values})
+    return {
+        "label": label,
+        "values": [texts.index(str(value)) for value in values],
+        "tickvals": list(range(len(texts))),
+        "ticktext": texts,
+    }
+
+
+def _configured_kind(data: RunData) -> str:
+    return "learned" if data.config.distill.stage_weights == "learned" else "fixed"
