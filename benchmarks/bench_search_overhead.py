@@ -101,9 +101,9 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
     ended = 0
 
     class Watched(SearchRecorder):
-        def stopped(self, key: str, last: Message) -> None:
+        def job_stopped(self, key: str, last: Message) -> None:
             nonlocal ended
-            super().stopped(key, last)
+            super().job_stopped(key, last)
             ended += 1
             if ended in marks:
                 gc.collect()

@@ -33,9 +33,9 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
         def next_job(self) -> Job | None:
             return None if self.epochs >= sizes.budget else super().next_job()
 
-        def heard(self, message: Message) -> None:
+        def message_received(self, message: Message) -> None:
             self.epochs += 1
-            super().heard(message)
+            super().message_received(message)
 
     config = configuration(seed, sizes, sampler)
     begun = time.perf_counter()

@@ -106,7 +106,7 @@ class SearchRecorder:
             try:
                 config = single(self.config, proposal.values)
             except ConfigError as error:
-                self.started(key, 0.0)
+                self.job_started(key)
                 self._end(key, Ending("error", error_type="ConfigError", error_text=str(error)))
                 continue
             trial.parts = parts_of(config)
@@ -114,7 +114,7 @@ class SearchRecorder:
             return Job(key, config.to_dict(), trial.parts, directory, self.study.view(proposal.number).gpu_share)
         return None
 
-    def started(self, key: str, gpu: float = 0.0) -> None:
+    def job_started(self, key: str, gpu: float = 0.0) -> None:
         """Another attempt at a trial begins, on this share of a GPU."""
         trial = self._open[key]
         number, values = trial.proposal.number, trial.proposal.values
@@ -131,7 +131,7 @@ class SearchRecorder:
             epochs = trial.epochs * len(trial.parts)
             self.progress.started(_short(key), describe(values), epochs, view.attempt)
 
-    def heard(self, message: Message) -> None:
+    def message_received(self, message: Message) -> None:
         """An epoch of a trial, or word of a failure."""
         trial = self._open[message.key]
         number = trial.proposal.number
@@ -172,7 +172,7 @@ class SearchRecorder:
         )
         return True
 
-    def stopped(self, key: str, last: Message) -> None:
+    def job_stopped(self, key: str, last: Message) -> None:
         """A trial is over; one that was still running was stopped by the scheduler, or given up."""
         state = final_state(last.state)
         by: StoppedBy | None = None
@@ -180,7 +180,7 @@ class SearchRecorder:
             by = "give_up" if self._open[key].stopped_because else "scheduler"
         self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
-    def lost(self, key: str, error_text: str) -> None:
+    def job_failed(self, key: str, error_text: str) -> None:
         """A trial failed more often than it may."""
         crash = self._open[key].crash
         if crash is not None:
@@ -188,15 +188,15 @@ class SearchRecorder:
         else:
             self._end(key, Ending("error", error_type="WorkerDied", error_text=error_text))
 
-    def interrupted(self, key: str, why: str) -> None:
+    def job_interrupted(self, key: str, reason: str) -> None:
         """A trial lost its worker through no fault of its own, and will be started again."""
         if self.progress:
-            self.progress.interrupted(_short(key), why)
+            self.progress.interrupted(_short(key), reason)
 
-    def waiting(self, why: str) -> None:
+    def waiting(self, reason: str) -> None:
         """No worker has been at work for a while."""
         if self.progress:
-            self.progress.waiting(why)
+            self.progress.waiting(reason)
 
     def _end(self, key: str, ending: Ending) -> None:
         trial = self._open.pop(key)

@@ -12,14 +12,12 @@ teacher_targets.py   the teacher's outputs for every image, built before the fir
 
 from search.execution.node_admission import NodeAdmission, require_admitted
 from search.execution.resources import TrialResources, resources_on_cluster, resources_on_nodes
-from search.execution.retries import JobQueue
 from search.execution.stage import Connect, Prepare, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 
 __all__ = [
     "Connect",
-    "JobQueue",
     "NodeAdmission",
     "Prepare",
     "Train",

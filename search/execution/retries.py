@@ -23,6 +23,7 @@ from typing import Protocol
 from search.execution.node_admission import UNFIT
 from search.execution.resources import TrialResources
 from search.trials.job import Job, Message
+from search.trials.job_queue import JobQueue
 
 DOUBT_S = 30.0
 """a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""
@@ -30,38 +31,6 @@ LOOK_S = 2.0
 """between looks at the cluster's nodes"""
 PATIENCE_S = 30.0
 """without any worker at work before people are told that the search waits"""
-
-
-class JobQueue(Protocol):
-    """Hands out jobs and hears about them."""
-
-    def next_job(self) -> Job | None:
-        """The next job; None when there is none at the moment. When no job is out, that is the end."""
-        ...
-
-    def started(self, key: str, gpu: float = 0.0) -> None:
-        """A worker starts (or restarts) a job on this share of a GPU."""
-        ...
-
-    def heard(self, message: Message) -> None:
-        """A message of a job, `crashed` ones included."""
-        ...
-
-    def stopped(self, key: str, last: Message) -> None:
-        """A job is over; the state of its last message is `running` when the scheduler stopped it."""
-        ...
-
-    def lost(self, key: str, error_text: str) -> None:
-        """A job is over because it failed more often than allowed."""
-        ...
-
-    def interrupted(self, key: str, why: str) -> None:
-        """A job lost its worker through no fault of its own, and will be started again."""
-        ...
-
-    def waiting(self, why: str) -> None:
-        """Jobs are there, but no worker has been at work for a while."""
-        ...
 
 
 class Nodes(Protocol):
@@ -153,7 +122,7 @@ class RetryPolicy:
         """A worker (its actor id) takes up a job."""
         self._workers[key] = worker
         self._said = ""
-        self._queue.started(key, self._out[key].gpu or self._share.gpu)
+        self._queue.job_started(key, self._out[key].gpu or self._share.gpu)
 
     def mark_healthy(self, key: str) -> None:
         """A job was heard to train: its node serves."""
@@ -173,7 +142,7 @@ class RetryPolicy:
             self._again.append(replace(job, gpu=min(1.0, 2 * self._share.gpu)))
         else:
             self._failures.pop(key, None)
-            self._queue.stopped(key, last)
+            self._queue.job_stopped(key, last)
 
     def failed(self, key: str, error_text: str) -> None:
         """A job raised an exception."""
@@ -202,18 +171,20 @@ class RetryPolicy:
         if node is not None:
             self.excluded_nodes.add(node)
             self._slots = self._nodes.slots(self.excluded_nodes)
-        self._queue.interrupted(job.key, f"its node is left out until it is mended and its Ray started again: {why}")
+        self._queue.job_interrupted(
+            job.key, f"its node is left out until it is mended and its Ray started again: {why}"
+        )
         self._again.append(job)
 
     def _lost_node(self, job: Job) -> None:
-        self._queue.interrupted(job.key, "its node is gone")
+        self._queue.job_interrupted(job.key, "its node is gone")
         self._again.append(job)
 
     def _failed(self, job: Job, error_text: str) -> None:
         self._failures[job.key] += 1
         if self._failures[job.key] > self._max_failures:
             del self._failures[job.key]
-            self._queue.lost(job.key, error_text)
+            self._queue.job_failed(job.key, error_text)
         else:
             self._again.append(job)
 

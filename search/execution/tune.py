@@ -24,9 +24,10 @@ from ray.tune.search import Searcher
 
 from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
 from search.execution.resources import ClusterNodes, TrialResources
-from search.execution.retries import JobQueue, RetryPolicy
+from search.execution.retries import RetryPolicy
 from search.execution.worker import Train, work_for_ray
 from search.trials.job import Message
+from search.trials.job_queue import JobQueue
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are ours to write
@@ -160,7 +161,7 @@ class _TuneCallback(tune.Callback):
             if message.epoch and message.key not in self._last:
                 self._attempts.mark_healthy(message.key)
             self._last[message.key] = message
-            self._queue.heard(message)
+            self._queue.message_received(message)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.kept():

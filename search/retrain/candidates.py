@@ -163,7 +163,7 @@ class RetrainRecorder:
         directory = self.run.where(self.retrain / model.candidate.slug)
         return Job(model.key, model.candidate.config.to_dict(), (model.part,), directory)
 
-    def started(self, key: str, gpu: float = 0.0) -> None:
+    def job_started(self, key: str, gpu: float = 0.0) -> None:
         """A model starts, or starts again."""
         model = self.models[key]
         self._epochs[key] = {}
@@ -173,7 +173,7 @@ class RetrainRecorder:
         if self.progress:
             self.progress.started(model.name, "", model.candidate.config.train.epochs, self._attempts[key])
 
-    def heard(self, message: Message) -> None:
+    def message_received(self, message: Message) -> None:
         """An epoch of a model, or word of a failure."""
         if message.state == "crashed":
             self._crashes[message.key] = message
@@ -190,7 +190,7 @@ class RetrainRecorder:
             name = self.models[message.key].name
             self.progress.epoch(name, message.step, message.objective, best, news=not message.replayed)
 
-    def stopped(self, key: str, last: Message) -> None:
+    def job_stopped(self, key: str, last: Message) -> None:
         """A model is over."""
         if last.state != "complete":
             self._end(key, ModelRecord(final_state(last.state)), last)
@@ -202,21 +202,21 @@ class RetrainRecorder:
         duration = sum(metrics.get("duration_s", 0.0) for metrics in epochs.values())
         self._end(key, ModelRecord("complete", epoch=best, validation=epochs[best], duration_s=duration))
 
-    def lost(self, key: str, error_text: str) -> None:
+    def job_failed(self, key: str, error_text: str) -> None:
         """A model failed more often than it may."""
         crash = self._crashes.get(key)
         record = ModelRecord("error", error_type="WorkerDied", error_text=error_text)
         self._end(key, record, crash)
 
-    def interrupted(self, key: str, why: str) -> None:
+    def job_interrupted(self, key: str, reason: str) -> None:
         """A model lost its worker through no fault of its own."""
         if self.progress:
-            self.progress.interrupted(self.models[key].name, why)
+            self.progress.interrupted(self.models[key].name, reason)
 
-    def waiting(self, why: str) -> None:
+    def waiting(self, reason: str) -> None:
         """No worker has been at work for a while."""
         if self.progress:
-            self.progress.waiting(why)
+            self.progress.waiting(reason)
 
     def _end(self, key: str, record: ModelRecord, failure: Message | None = None) -> None:
         """A failed model gets no metrics.json, so that the next attempt at the final stage tries it again."""

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from search.runs.durable import DurableRecorder
 from search.storage.address import Address
 from search.storage.mirror import Mirror
 from search.storage.object_store import ObjectStore
+from search.trials.job_queue import JobQueue
 
 
 def trial_name(number: int) -> str:
@@ -118,9 +119,9 @@ class RunFolder:
             with path.open("rb") as file:
                 self._place().upload(file, self._relative(path), path.stat().st_size)
 
-    def durable(self, recorder: Any) -> Any:
-        """The desk itself; where the run lies in a store, one whose words are in it before anybody relies on them."""
-        return recorder if self.mirror is None else self.mirror.durable(recorder)
+    def durable(self, queue: JobQueue) -> JobQueue:
+        """The queue itself; of a run in a store, one whose records are there before anybody relies on them."""
+        return queue if self.mirror is None else DurableRecorder(queue, self.mirror)
 
     def _place(self) -> ObjectStore:
         return ObjectStore.at(self.address)

@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from owkd.errors import OwkdError
 from owkd.files import written_whole
 from search.storage import lease
 from search.storage.address import Address
-from search.storage.object_store import ObjectStore, Stat, retry_while_unavailable
+from search.storage.object_store import ObjectStore, Stat
 
 JOURNAL = "study.journal"
 GROWING = "tensorboard/"
@@ -47,7 +46,7 @@ class Mirror:
         self.copy = copy
         self.place = ObjectStore.at(address)
         self.still = threading.RLock()
-        """held while a desk writes, so that nothing is looked at half-way"""
+        """held while a queue records, so that nothing is scanned half-way"""
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owkd-mirror")
         self._removals: list[str] = []
         self._index: dict[str, Stat] = {}
@@ -105,10 +104,6 @@ class Mirror:
                 pusher.join()
                 if hold.successor is None:
                     self._push_last()
-
-    def durable(self, recorder: Any) -> Any:
-        """A desk whose every word is in the store before its worker starts, and as soon as a job is over."""
-        return DurableRecorder(recorder, self)
 
     def _settle(self, hold: lease.Hold) -> None:
         """Who wrote last is right: this working copy, which may be ahead of the store, or the store."""
@@ -214,30 +209,6 @@ class Mirror:
         with written_whole(self.copy / INDEX) as temporary:
             plain = {path: [stat.size, stat.mtime_ns] for path, stat in self._index.items()}
             temporary.write_text(json.dumps(plain), encoding="utf-8")
-
-
-class DurableRecorder:
-    """Stands before a desk: its words one at a time, and in the store before anybody relies on them."""
-
-    URGENT = ("next_job", "stopped", "lost")
-
-    def __init__(self, recorder: Any, mirror: Mirror) -> None:
-        self._recorder = recorder
-        self._mirror = mirror
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._recorder, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **options: Any) -> Any:
-            with self._mirror.still:
-                result = found(*args, **options)
-            if name in self.URGENT:
-                retry_while_unavailable(self._mirror.push)
-            return result
-
-        return call
 
 
 def mirrored(path: str) -> bool:

@@ -2,11 +2,13 @@
 
 states.py       names of a trial's states
 job.py          a job, its parts, and the messages about it
+job_queue.py    what hands out jobs
 objective.py    epochs -> what a trial is worth, and trials -> an order
 view.py         a trial as the study knows it
 """
 
 from search.trials.job import Job, Message, Part, final_state, parts_of
+from search.trials.job_queue import JobQueue
 from search.trials.objective import ObjectiveAccumulator, Score, front_of, ranked, score_curve, violations
 from search.trials.states import FAILED, STATES, State
 from search.trials.view import Ending, Proposal, TrialView
@@ -16,6 +18,7 @@ __all__ = [
     "STATES",
     "Ending",
     "Job",
+    "JobQueue",
     "Message",
     "ObjectiveAccumulator",
     "Part",

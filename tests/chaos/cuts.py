@@ -101,19 +101,19 @@ def _work_off(recorder: SearchRecorder, config: Config, study: Study) -> None:
 def _do(job: Job, recorder: SearchRecorder, scheduler: Any) -> None:
     trial = type("Trial", (), {"config": {"key": job.key}, "trial_id": job.key})()
     scheduler.on_trial_add(None, trial)
-    recorder.started(job.key)
+    recorder.job_started(job.key)
     told: list[Message] = []
 
     def send(message: Message) -> None:
         told.append(message)
         decision = scheduler.on_trial_result(None, trial, asdict(message))
-        recorder.heard(message)
+        recorder.message_received(message)
         if decision == "STOP":
             raise _Stopped
 
     with contextlib.suppress(_Stopped):
         work(asdict(job), train=chained_run, send=send)
-    recorder.stopped(job.key, told[-1])
+    recorder.job_stopped(job.key, told[-1])
 
 
 def _listen(folder: Path, heard: Callable[[str], None]) -> None:

@@ -57,16 +57,16 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         def send(message: Message, sent: list[Message] = sent) -> None:
             sent.append(message)
-            recorder.heard(message)
+            recorder.message_received(message)
             if message.key == f"trial-{STOPPED:05d}":
                 raise KeyboardInterrupt
 
-        recorder.started(job.key)
+        recorder.job_started(job.key)
         try:
             work(asdict(job), train=train_student, send=send)
         except KeyboardInterrupt:
             assert len(sent) == 1
-        recorder.stopped(job.key, sent[-1])
+        recorder.job_stopped(job.key, sent[-1])
     recorder.board.close()
     return folder.root
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_training import fake_config, fake_run, make_plan
+from inline_jobs import do_job, work_off
 
 from owkd.config import parse_config
 from search.execution.worker import work
@@ -109,15 +110,15 @@ def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
     job = recorder.next_job()
     assert job is not None
     assert recorder.next_job() is None
-    recorder.started(job.key)
+    recorder.job_started(job.key)
     messages = do(job)
     for i, message in enumerate(messages, start=1):
-        recorder.heard(message)
-        recorder.heard(message)
+        recorder.message_received(message)
+        recorder.message_received(message)
         assert read_epochs(recorder.folder.results).num_rows == i
         (row,) = read_trials(recorder.folder.results).to_pylist()
         assert (row["state"], row["last_step"], row["host"]) == ("running", i, message.host)
-    recorder.stopped(job.key, messages[-1])
+    recorder.job_stopped(job.key, messages[-1])
     (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["objective"], row["duration_s"]) == ("complete", messages[-1].objective, 1.0)
     assert recorder.best().number == 0
@@ -127,8 +128,8 @@ def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
 def test_a_worker_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
     job = recorder.next_job()
-    recorder.started(job.key)
-    recorder.lost(job.key, "the actor died")
+    recorder.job_started(job.key)
+    recorder.job_failed(job.key, "the actor died")
     (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["error_type"], row["error_text"]) == ("error", "WorkerDied", "the actor died")
     assert recorder.next_job() is not None
@@ -147,12 +148,7 @@ def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_p
     parsed = parse_config(config)
     folder = create(tmp_path / "fake", parsed, {})
     recorder = SearchRecorder(folder, parsed, Study(folder.journal, "fake", parsed))
-    while (job := recorder.next_job()) is not None:
-        recorder.started(job.key)
-        messages = do(job)
-        for message in messages:
-            recorder.heard(message)
-        recorder.stopped(job.key, messages[-1])
+    work_off(recorder)
     rows = read_trials(folder.results).to_pylist()
     assert [row["trial"] for row in rows] == list(range(12))
     found = {(row["param.train.batch_size"], row["param.train.images_per_identity"], row["state"]) for row in rows}
@@ -163,10 +159,7 @@ def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_p
 
 
 def run_next(recorder: SearchRecorder) -> None:
-    job = recorder.next_job()
-    recorder.started(job.key)
-    (*_, last) = do(job)
-    recorder.stopped(job.key, last)
+    do_job(recorder, recorder.next_job())
 
 
 def test_failures_that_are_all_alike_end_the_search(tmp_path: Path) -> None:
@@ -192,12 +185,12 @@ def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
 def first_part(recorder: SearchRecorder, objectives: list[float]) -> tuple[str, list[bool]]:
     """Starts a trial and tells epochs of its first part -> its key, and what is said to each epoch."""
     job = recorder.next_job()
-    recorder.started(job.key)
+    recorder.job_started(job.key)
     fold, seed = job.parts[0]
     said = []
     for epoch, objective in enumerate(objectives, start=1):
         said.append(recorder.stops_after_first_fold(job.key, epoch, objective))
-        recorder.heard(epoch_of(job.key, fold, seed, epoch, epoch, objective))
+        recorder.message_received(epoch_of(job.key, fold, seed, epoch, epoch, objective))
     return job.key, said
 
 
@@ -211,8 +204,8 @@ def complete_first(recorder: SearchRecorder) -> None:
     assert said == [False] * 4
     for epoch in range(1, 5):
         last = epoch_of(key, "Fold2", 0, epoch, 4 + epoch, 0.5, "complete" if epoch == 4 else "running")
-        recorder.heard(last)
-    recorder.stopped(key, last)
+        recorder.message_received(last)
+    recorder.job_stopped(key, last)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +221,7 @@ def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(
     key, said = first_part(recorder, [0.1, reached, 0.1, 0.2])
     assert said == [False, False, False, stopped_because]
     if stopped_because:
-        recorder.stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
+        recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
         row = read_trials(recorder.folder.results).to_pylist()[1]
         assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "give_up", 4)
         assert row["objective"] == reached
@@ -238,11 +231,11 @@ def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path)
     recorder = open_recorder(tmp_path, ("Fold1", "Fold2"))
     complete_first(recorder)
     key, _ = first_part(recorder, [0.1, 0.1, 0.1])
-    recorder.heard(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
+    recorder.message_received(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
     assert not recorder.stops_after_first_fold(key, 4, 0.1)
     recorder = open_recorder(tmp_path / "other")
     key, _ = first_part(recorder, [0.6])
-    recorder.stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
+    recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
     assert recorder.best().objective == 0.6
     _, said = first_part(recorder, [0.1, 0.1, 0.1, 0.1])
     assert said == [False] * 4
@@ -251,9 +244,9 @@ def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path)
 def test_what_a_scheduler_stopped_says_so(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
     job = recorder.next_job()
-    recorder.started(job.key)
+    recorder.job_started(job.key)
     last = epoch_of(job.key, "Fold1", 0, 1, 1, 0.1)
-    recorder.heard(last)
-    recorder.stopped(job.key, last)
+    recorder.message_received(last)
+    recorder.job_stopped(job.key, last)
     (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["stopped_by"]) == ("pruned", "scheduler")

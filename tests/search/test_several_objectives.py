@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import optuna
 import pytest
 from fake_training import Epoch, curve, fake_config
+from inline_jobs import do_job
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
 from owkd.config import parse_config
-from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.results.listing import list_trials
 from search.runs.manifest import create
@@ -145,12 +144,7 @@ def drive(recorder: SearchRecorder, latencies: list[float], maps: list[float]) -
                 metrics = curve(config, fold, seed, epoch) | {"val/mAP": value * epoch / 4, "latency_ms": latency}
                 report(Epoch(fold, seed, epoch, metrics, replayed=False))
 
-        sent = []
-        recorder.started(job.key)
-        work(asdict(job), train=train, send=sent.append)
-        for message in sent:
-            recorder.heard(message)
-        recorder.stopped(job.key, sent[-1])
+        do_job(recorder, job, train)
 
 
 def test_the_pareto_front_is_marked_and_comes_first(tmp_path: Path) -> None:

@@ -30,22 +30,22 @@ class Recorder:
     def next_job(self) -> Job | None:
         return self.jobs.pop(0) if self.jobs else None
 
-    def started(self, key: str, gpu: float = 0.0) -> None:
+    def job_started(self, key: str, gpu: float = 0.0) -> None:
         self.heard_of.append(("started", key, gpu))
 
-    def heard(self, message: Message) -> None: ...
+    def message_received(self, message: Message) -> None: ...
 
-    def stopped(self, key: str, last: Message) -> None:
+    def job_stopped(self, key: str, last: Message) -> None:
         self.heard_of.append(("stopped", key, last.state))
 
-    def lost(self, key: str, error_text: str) -> None:
-        self.heard_of.append(("lost", key, error_text))
+    def job_failed(self, key: str, error_text: str) -> None:
+        self.heard_of.append(("failed", key, error_text))
 
-    def interrupted(self, key: str, why: str) -> None:
+    def job_interrupted(self, key: str, reason: str) -> None:
         self.heard_of.append(("interrupted", key))
 
-    def waiting(self, why: str) -> None:
-        self.heard_of.append(("waiting", why))
+    def waiting(self, reason: str) -> None:
+        self.heard_of.append(("waiting", reason))
 
 
 class FakeNodes:
@@ -94,7 +94,7 @@ def test_a_failure_is_tried_again_as_often_as_allowed() -> None:
     found.failed(take(found), "first")
     assert not found.over
     found.failed(take(found), "second")
-    assert queue.heard_of[-1] == ("lost", "job-1", "second")
+    assert queue.heard_of[-1] == ("failed", "job-1", "second")
     assert found.next() is None
     assert found.over
 
@@ -149,8 +149,8 @@ def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not()
     assert ("interrupted", "job-2") in queue.heard_of
     clock.now += DOUBT_S / 2
     found.settle()
-    assert ("lost", "job-1", "segmentation fault") in queue.heard_of
-    assert ("lost", "job-2", "connection lost") not in queue.heard_of
+    assert ("failed", "job-1", "segmentation fault") in queue.heard_of
+    assert ("failed", "job-2", "connection lost") not in queue.heard_of
 
 
 def test_a_preempted_node_is_lost_at_once_though_it_lives_yet() -> None:
@@ -165,7 +165,7 @@ def test_a_worker_that_never_started_counts() -> None:
     found, _ = attempts(queue, FakeNodes(a=2), max_failures=0)
     assert found.next() is not None
     found.worker_died("job-1", "it would not start")
-    assert queue.heard_of == [("lost", "job-1", "it would not start")]
+    assert queue.heard_of == [("failed", "job-1", "it would not start")]
 
 
 def test_memory_that_ran_out_gets_one_more_attempt_on_twice_the_share() -> None:

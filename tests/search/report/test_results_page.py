@@ -5,23 +5,21 @@ from __future__ import annotations
 import io
 import re
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 from fake_training import fake_config, fake_evaluate, fake_run
+from inline_jobs import work_off
 from rich.console import Console
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
-from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create
 from search.study.study import Study
-from search.trials.job import Message
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -30,14 +28,6 @@ TRIALS = 4
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
-
-
-def inline_jobs(recorder, *, train=fake_run, **_: object) -> None:
-    while (job := recorder.next_job()) is not None:
-        sent: list[Message] = []
-        recorder.started(job.key)
-        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)))
-        recorder.stopped(job.key, sent[-1])
 
 
 def inline_examination(papers, data, *, evaluate, **_: object):
@@ -54,10 +44,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
     folder = create(home / "runs" / "sysu-search", config, {})
     recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
-    inline_jobs(recorder)
+    work_off(recorder)
     recorder.board.close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.retrain.stage.run_jobs", inline_jobs)
+        patch.setattr("search.retrain.stage.run_jobs", work_off)
         patch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
         final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)

@@ -10,23 +10,21 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fake_training import curve, fake_config, fake_evaluate, fake_run
+from inline_jobs import work_off
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
-from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.retrain.candidates import select_candidates
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study
-from search.trials.job import Message
 
 EPOCHS = 4
 MODELS = 1 + 2
@@ -56,13 +54,7 @@ def run(tmp_path: Path) -> Path:
     (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
     folder = create(tmp_path / "runs" / "fake", config, {})
     recorder = SearchRecorder(folder, config, Study(folder.journal, "fake", config))
-    while (job := recorder.next_job()) is not None:
-        recorder.started(job.key)
-        last: list[Message] = []
-        work(
-            asdict(job), train=fake_run, send=lambda message, last=last: (last.append(message), recorder.heard(message))
-        )
-        recorder.stopped(job.key, last[-1])
+    work_off(recorder)
     recorder.board.close()
     return folder.root
 
@@ -107,14 +99,6 @@ def _session(stat: Path) -> int | None:
     return None if fields[0] == "Z" else int(fields[3])
 
 
-def inline_jobs(recorder, *, train, **_: object) -> None:
-    while (job := recorder.next_job()) is not None:
-        sent: list[Message] = []
-        recorder.started(job.key)
-        work(asdict(job), train=train, send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)))
-        recorder.stopped(job.key, sent[-1])
-
-
 def inline_examination(papers, data, *, evaluate, **_: object):
     for key, paper in papers.items():
         yield key, evaluate(Path(paper.checkpoint), data, fold=paper.fold, split="test")
@@ -133,7 +117,7 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         history[0]["val/mAP"] = 0.999
         path.write_text(json.dumps(history))
 
-    monkeypatch.setattr("search.retrain.stage.run_jobs", inline_jobs)
+    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
     final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)

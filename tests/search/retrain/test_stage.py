@@ -7,7 +7,6 @@ import json
 import shutil
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,19 +14,18 @@ import duckdb
 import pytest
 import yaml
 from fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
+from inline_jobs import work_off
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
-from search.execution.worker import work
 from search.retrain.candidates import models_of, select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.significance import CAVEAT
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.manifest import create
-from search.trials.job import Message
 from search.trials.view import TrialView
 
 WORK = FinalWork(fake_run, fake_evaluate)
@@ -235,18 +233,7 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs run in this process, one after the other; the examination still goes over Ray."""
 
-    def run_jobs(recorder, *, train, **_: object) -> None:
-        while (job := recorder.next_job()) is not None:
-            sent: list[Message] = []
-            recorder.started(job.key)
-            work(
-                asdict(job),
-                train=train,
-                send=lambda message, sent=sent: (sent.append(message), recorder.heard(message)),
-            )
-            recorder.stopped(job.key, sent[-1])
-
-    monkeypatch.setattr("search.retrain.stage.run_jobs", run_jobs)
+    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
 
 
 @pytest.mark.usefixtures("inline")

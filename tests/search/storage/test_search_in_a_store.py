@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fake_training import fake_check, fake_config, fake_run
+from fake_training import fake_check, fake_config
+from inline_jobs import work_off
 from monitored import monitored
 from pyarrow.fs import FileSystem
 from s3_server import objects
@@ -25,7 +25,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from launch.cli import run_command
 from owkd.config import parse_config
 from owkd.errors import UserError
-from search.execution.worker import work
 from search.recorder import SearchRecorder
 from search.results.listing import list_trials
 from search.runs.lock import is_locked, lock_run
@@ -161,11 +160,7 @@ def finished(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     folder = create(f"{s3}/runs/{tmp_path.name}", config, fake_check(config))
     with lock_run(folder):
         recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
-        job = recorder.next_job()
-        recorder.started(job.key)
-        heard = []
-        work(asdict(job), train=fake_run, send=lambda message: (heard.append(message), recorder.heard(message)))
-        recorder.stopped(job.key, heard[-1])
+        work_off(recorder)
     return str(folder.address)
 
 
