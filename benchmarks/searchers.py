@@ -105,7 +105,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     from search.trials.view import Ending
 
     config = configuration(seed, sizes, sampler)
-    scheduler = make_scheduler(config, sizes.epochs, [])
+    scheduler = make_scheduler(config, [])
     used = [0]
 
     class Trial:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from owkd.config import Config, IntRange
+from owkd.config import Config
 from owkd.errors import OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
@@ -182,7 +182,7 @@ def _drive(
                 folder.durable(recorder),
                 train=work.train,
                 resources=resources,
-                scheduler=make_scheduler(config, _longest(config), past, recorder.stops_after_first_fold),
+                scheduler=make_scheduler(config, past, recorder.stops_after_first_fold),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
                 admission=admission,
@@ -222,9 +222,3 @@ def _summary(recorder: SearchRecorder, elapsed_s: float) -> Summary:
         metric,
         elapsed_s,
     )
-
-
-def _longest(config: Config) -> int:
-    """The most epochs that a trial may train on one part."""
-    entry = config.search.space.get("train.epochs")
-    return entry.high if isinstance(entry, IntRange) else config.train.epochs

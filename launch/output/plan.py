@@ -15,6 +15,8 @@ from search.planning.plan import Plan, make_plan, mistakes
 from search.planning.wording import objectives_in_words, sampler_in_words
 from search.schedulers import describe_scheduler
 from search.space.parameters import describe
+from search.trials.budget import BASELINES, Budget
+from search.trials.job import parts_of
 
 
 def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
@@ -60,22 +62,27 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
             f"{data.dataset}, {data.image_size} px",
         )
     yield "teacher", f"{config.teacher.checkpoint}"
-    parts = len(data.folds) * len(search.seeds or (0,))
-    which = f"{', '.join(data.folds)}; seed {', '.join(map(str, search.seeds or (config.train.seed,)))}"
+    budget, parts = Budget.of(config), parts_of(config)
+    which = f"{', '.join(data.folds)}; seed {', '.join(dict.fromkeys(str(part.seed) for part in parts))}"
     yield (
         "search",
-        f"{search.trials} trials x {_many(parts, 'part')} ({which}) x {plan.epochs.trial // parts} epochs = "
+        f"{budget.trials} trials x {_many(budget.parts, 'part')} ({which}) x {budget.epochs_per_part} epochs = "
         f"{plan.epochs.search:,} epochs; trial 0 is the published setting",
     )
     yield "objective", objectives_in_words(config)
     yield "sampler", sampler_in_words(search)
     yield "scheduler", describe_scheduler(search.scheduler)
-    retrain = config.retrain
-    folds = len(retrain.folds or data.folds)
-    yield (
-        "final stage",
-        f"{retrain.top_k} best + 2 baselines, x {_many(folds, 'fold')} x {_many(retrain.seeds, 'seed')} x "
-        f"{retrain.epochs or config.train.epochs} epochs = {plan.epochs.retrain:,} epochs",
+    yield "final stage", _final_stage(plan, budget)
+
+
+def _final_stage(plan: Plan, budget: Budget) -> str:
+    retrain, folds = plan.config.retrain, len(budget.final_folds)
+    each = f"{budget.candidate_epochs} epochs"
+    if budget.candidate_epochs != budget.baseline_epochs:
+        each += f" (of a baseline {budget.baseline_epochs})"
+    return (
+        f"{retrain.top_k} best + {BASELINES} baselines, x {_many(folds, 'fold')} x {_many(retrain.seeds, 'seed')} x "
+        f"{each} = {plan.epochs.retrain:,} epochs"
     )
 
 

@@ -6,8 +6,10 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
     reading   files and plain values -> a tree     salvage   what is right of a tree that has mistakes
     space_checks   what a search can propose         mistakes  in words
+    epochs    of a trial, and the most of any trial
 """
 
+from owkd.config.epochs import epochs_of, most_epochs
 from owkd.config.paths import field_paths, local_paths, path_fields, value_at
 from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
@@ -87,10 +89,12 @@ __all__ = [
     "TeacherWeights",
     "TrainConfig",
     "combinations",
+    "epochs_of",
     "field_paths",
     "holds",
     "load_config",
     "local_paths",
+    "most_epochs",
     "parents_first",
     "parse_config",
     "parse_constraint",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from owkd.config.epochs import most_epochs
 from owkd.config.paths import local_paths
 from owkd.config.search import MAXIMISED, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
 from owkd.config.space_checks import SIMPLEXES, space_checks
@@ -15,11 +16,14 @@ URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 def cross_checks(config: Config) -> list[str]:
     problems = [*space_checks(config), *_objective_checks(config.search)]
-    scheduler = config.search.scheduler
-    if config.search.space and scheduler.name != "none" and scheduler.grace_epochs > config.train.epochs:
+    scheduler, longest = config.search.scheduler, most_epochs(config)
+    if config.search.space and scheduler.name != "none" and scheduler.grace_epochs > longest:
         problems.append(
-            f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and "
-            f"{config.train.epochs}"
+            f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and at "
+            f"most {longest} in search.space; lower it"
+            if "train.epochs" in config.search.space
+            else f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and "
+            f"{longest}; lower it"
         )
     problems.extend(_local_checks(config))
     checkpoint = config.teacher.checkpoint

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from owkd.config import Choice, Config, Fixed, IntRange, with_values
+from owkd.config import Choice, Config, Fixed, with_values
 from owkd.errors import ConfigError
+from search.trials.budget import Budget
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,17 +51,16 @@ def disk_bound(config: Config, *, identities: int, at_a_time: int) -> DiskBound:
 
     Networks are sized, not built: a moment, and no memory. Raises `ConfigError` for a student of no possible size.
     """
-    sizes = [_sizes(student, identities, _longest(config)) for student in _students(config)]
+    budget = Budget.of(config)
+    sizes = [_sizes(student, identities, budget.longest_training) for student in _students(config)]
     weights, state = max(size[0] for size in sizes), max(size[1] for size in sizes)
-    parts = len(config.data.folds) * len(config.search.seeds or (config.train.seed,))
     replaced = max(weights, state)
-    running = at_a_time * (parts * (weights + state) + replaced)
-    models = (config.retrain.top_k + 2) * len(config.retrain.folds or config.data.folds) * config.retrain.seeds
+    running = at_a_time * (budget.parts * (weights + state) + replaced)
     return DiskBound(
         weights,
         state,
-        search=running + config.retrain.top_k * parts * weights,
-        retrain=models * weights + at_a_time * (state + replaced) + weights,
+        search=running + config.retrain.top_k * budget.parts * weights,
+        retrain=budget.final_models * weights + at_a_time * (state + replaced) + weights,
     )
 
 
@@ -81,12 +81,6 @@ def _students(config: Config) -> Iterator[Config]:
         yield student
     if not possible:
         raise ConfigError(["search.space must propose a student that can be built, but its choices exclude each other"])
-
-
-def _longest(config: Config) -> int:
-    entry = config.search.space.get("train.epochs")
-    searched = entry.high if isinstance(entry, IntRange) else config.train.epochs
-    return max(searched, config.retrain.epochs or 0)
 
 
 def _sizes(config: Config, identities: int, epochs: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from owkd.config import Config, IntRange, Reading
+from owkd.config import Config, Reading
 from owkd.errors import ConfigError, UserError
 from search.execution.resources import TrialResources, resources_on_nodes
 from search.planning.disk import DiskBound, disk_bound
@@ -25,6 +25,7 @@ from search.schedulers.asha_savings import expected_steps
 from search.space.parameters import published_point, suggest
 from search.storage.address import Address
 from search.study.warm_start import read_earlier
+from search.trials.budget import Budget
 
 if TYPE_CHECKING:
     from owkd.training.timing import EpochTime
@@ -252,19 +253,14 @@ def _share_here(config: Config) -> tuple[TrialResources | None, str]:
 
 
 def _epochs(config: Config) -> Epochs:
-    search = config.search
-    searched = search.space.get("train.epochs")
-    each = searched.high if isinstance(searched, IntRange) else config.train.epochs
-    trial = each * len(config.data.folds) * len(search.seeds or (config.train.seed,))
-    models = (config.retrain.top_k + 2) * len(config.retrain.folds or config.data.folds) * config.retrain.seeds
-    scheduler = search.scheduler
+    budget, scheduler = Budget.of(config), config.search.scheduler
     expected: float | None = None
     if scheduler.name == "none":
-        expected = search.trials * trial
+        expected = budget.search_steps
     elif scheduler.name == "asha":
         grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
-        expected = expected_steps(search.trials, longest=trial, grace=grace, factor=factor)
-    return Epochs(trial, search.trials * trial, expected, models * (config.retrain.epochs or config.train.epochs))
+        expected = expected_steps(budget.trials, longest=budget.trial_steps, grace=grace, factor=factor)
+    return Epochs(budget.trial_steps, budget.search_steps, expected, budget.final_epochs)
 
 
 def _entries(config: Config) -> Iterator[EntryLine]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.report.gather import RunData, grouped
 from search.results.schema import Row
+from search.trials.budget import Budget
 from search.trials.states import FAILED
 
 
@@ -76,9 +77,9 @@ def cost(data: RunData) -> Cost:
 
 def full_length(data: RunData, row: Row) -> int:
     """Epochs of a trial that is not stopped, over all folds and seeds."""
-    config = data.config
-    epochs = int(row.get("param.train.epochs") or config.train.epochs)
-    return epochs * len(config.data.folds) * len(config.search.seeds or (0,))
+    budget, column = Budget.of(data.config), "param.train.epochs"
+    values = {} if row.get(column) is None else {"train.epochs": row[column]}
+    return budget.epochs(values) * budget.parts
 
 
 def cost_in_words(data: RunData) -> str:

@@ -16,6 +16,7 @@ from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
 from search.tensorboard.retrain import RetrainEventFiles
+from search.trials.budget import Budget
 from search.trials.job import Job, Message, Part, final_state
 from search.trials.objective import epoch_rule, ranked
 from search.trials.states import State
@@ -92,13 +93,13 @@ def select_candidates(config: Config, trials: Iterable[TrialView]) -> list[Candi
 
 def models_of(config: Config, candidates: Sequence[Candidate]) -> list[Model]:
     """Every training of the final stage: all candidates with one seed, then all with the next."""
-    folds = config.retrain.folds or config.data.folds
+    folds = Budget.of(config).final_folds
     seeds = range(config.train.seed, config.train.seed + config.retrain.seeds)
     return [Model(candidate, fold, seed) for seed in seeds for fold in folds for candidate in candidates]
 
 
 def _in_full(config: Config, values: dict[str, Any]) -> Config:
-    full: dict[str, Any] = {**values, "data.folds": list(config.retrain.folds or config.data.folds)}
+    full: dict[str, Any] = {**values, "data.folds": list(Budget.of(config).final_folds)}
     if config.retrain.epochs is not None:
         full["train.epochs"] = config.retrain.epochs
     return single(config, full)

@@ -15,6 +15,7 @@ from owkd.errors import OwkdError
 from search.execution.node_admission import NodeAdmission, require_admitted
 from search.execution.resources import TrialResources
 from search.storage.worker_scratch import local_copy
+from search.trials.budget import Budget
 
 SPLIT = "test"
 
@@ -50,7 +51,7 @@ def evaluate_model(
 
 def missing_test_splits(config: Config) -> list[Path]:
     """Folders that the final stage will need and that are not there; a look at names, which opens nothing."""
-    folds = config.retrain.folds or config.data.folds
+    folds = Budget.of(config).final_folds
     places = [config.data.root / config.data.dataset / fold / SPLIT for fold in folds]
     return [place for place in places if not place.is_dir()]
 

@@ -13,7 +13,7 @@ from search.schedulers.asha import asha_rule, describe_asha
 from search.schedulers.hyperband import Brackets, describe_hyperband
 from search.schedulers.median import describe_median, median_rule
 from search.schedulers.resumable import Curve, FirstFoldStop, ResumableScheduler
-from search.trials.job import parts_of
+from search.trials.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ SCHEDULERS: dict[str, SchedulerKind] = {
 
 
 def make_scheduler(
-    config: Config, epochs: int, past: Iterable[tuple[str, Curve]], stops_after_first_fold: FirstFoldStop | None = None
+    config: Config, past: Iterable[tuple[str, Curve]], stops_after_first_fold: FirstFoldStop | None = None
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
     A job that it would let go on, `stops_after_first_fold` may stop all the same.
     """
     scheduler = config.search.scheduler
-    rule = SCHEDULERS[scheduler.name].rule(scheduler, epochs * len(parts_of(config)))
+    rule = SCHEDULERS[scheduler.name].rule(scheduler, Budget.of(config).trial_steps)
     return ResumableScheduler(rule, past, stops_after_first_fold)
 
 

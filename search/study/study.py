@@ -35,6 +35,7 @@ from owkd.config import Config
 from search.samplers.history import earlier_trials
 from search.samplers.selection import make_sampler
 from search.space.parameters import distributions, published_point, suggest
+from search.trials.budget import Budget
 from search.trials.objective import Score, plain, score_curve, violations
 from search.trials.states import State
 from search.trials.view import Ending, Proposal, TrialView
@@ -184,7 +185,7 @@ class Study:
 
     def epochs(self, values: Mapping[str, Any]) -> int:
         """Epochs of a trial on one part."""
-        return int(values.get("train.epochs", self.config.train.epochs))
+        return Budget.of(self.config).epochs(values)
 
     def _view(self, trial: FrozenTrial) -> TrialView:
         attrs = trial.user_attrs

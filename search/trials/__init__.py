@@ -3,10 +3,12 @@
 states.py       names of a trial's states
 job.py          a job, its parts, and the messages about it
 job_queue.py    what hands out jobs
+budget.py       how much training a configuration asks for
 objective.py    epochs -> what a trial is worth, and trials -> an order
 view.py         a trial as the study knows it
 """
 
+from search.trials.budget import Budget
 from search.trials.job import Job, Message, Part, final_state, parts_of
 from search.trials.job_queue import JobQueue
 from search.trials.objective import ObjectiveAccumulator, Score, front_of, ranked, score_curve, violations
@@ -16,6 +18,7 @@ from search.trials.view import Ending, Proposal, TrialView
 __all__ = [
     "FAILED",
     "STATES",
+    "Budget",
     "Ending",
     "Job",
     "JobQueue",

@@ -180,6 +180,26 @@ def test_grace_beyond_the_epochs_matters_only_to_a_search() -> None:
     assert "grace_epochs must be at most train.epochs" in problems(train={"epochs": 1}, search={"space": space})[0]
 
 
+@pytest.mark.parametrize(
+    ("entry", "most"),
+    [
+        ({"type": "int", "low": 1, "high": 2}, 2),
+        ({"type": "categorical", "choices": [2, 1]}, 2),
+        ({"type": "fixed", "value": 1}, 1),
+    ],
+)
+def test_grace_beyond_the_epochs_that_the_space_proposes_is_refused(entry: dict[str, Any], most: int) -> None:
+    (problem,) = problems(search={"space": {"train.epochs": entry}})
+    assert problem.startswith(
+        f"search.scheduler.grace_epochs must be at most train.epochs, but got 3 and at most {most} in search.space"
+    )
+
+
+@pytest.mark.parametrize("epochs", [{"type": "int", "low": 1, "high": 3}, {"type": "fixed", "value": 3}])
+def test_a_trial_that_is_shorter_than_the_grace_is_allowed(epochs: dict[str, Any]) -> None:
+    assert parse_config(raw(train={"epochs": 2}, search={"space": {"train.epochs": epochs}}))
+
+
 def test_file_and_overrides(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(raw(train={"epochs": 5})))

@@ -12,7 +12,7 @@ from owkd.config import Fixed, with_values
 from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
-from search.planning.disk import disk_bound
+from search.planning.disk import EPOCH_BYTES, disk_bound
 
 SEARCH = {"scheduler": {"name": "none"}}
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}
@@ -80,3 +80,12 @@ def test_choices_that_exclude_each_other_are_said(tmp_path: Path) -> None:
     config = config.model_copy(update={"search": config.search.model_copy(update={"space": space})})
     with pytest.raises(ConfigError, match="exclude each other"):
         disk_bound(config, identities=8, at_a_time=1)
+
+
+@pytest.mark.parametrize("entry", [{"type": "fixed", "value": 900}, {"type": "categorical", "choices": [1, 900]}])
+def test_the_longest_training_of_the_space_counts(tmp_path: Path, entry: dict) -> None:
+    """The state file holds every epoch's metrics."""
+    config = small_config(tmp_path, train={"epochs": 1}, search={**SEARCH, "space": SPACE})
+    longer = with_values(config, {"search.space": {**SPACE, "train.epochs": entry}})
+    bounds = [disk_bound(each, identities=8, at_a_time=1) for each in (config, longer)]
+    assert bounds[1].state - bounds[0].state == 899 * EPOCH_BYTES

@@ -16,7 +16,8 @@ from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
 from search.planning import plan as planning
 from search.planning.plan import make_plan, mistakes
-from search.planning.wording import objectives_in_words, range_of, sampler_in_words, scheduler_in_words
+from search.planning.wording import objectives_in_words, range_of, sampler_in_words
+from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
 from search.space.parameters import single
 
@@ -92,6 +93,13 @@ def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
     assert plan.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3)
     assert plan.epochs.expected < 180
     assert make_plan(plan_config(root, scheduler={"name": "median"}), tmp_path, measure=False).epochs.expected is None
+
+
+@pytest.mark.parametrize("entry", [{"type": "fixed", "value": 20}, {"type": "categorical", "choices": [3, 20]}])
+def test_a_plan_counts_the_longest_trials_of_the_space(root: Path, tmp_path: Path, entry: dict) -> None:
+    config = plan_config(root, space={**SPACE, "train.epochs": entry}, scheduler={"name": "none"})
+    plan = make_plan(config, tmp_path, measure=False)
+    assert (plan.epochs.trial, plan.epochs.search, plan.epochs.expected) == (20, 200, 200)
 
 
 def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,10 +201,10 @@ def test_the_search_in_words(root: Path) -> None:
     assert objectives_in_words(config) == (
         "max val/mAP (mean of last 3), min latency_ms, subject to parameters <= 1000000"
     )
-    assert scheduler_in_words(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
+    assert describe_scheduler(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
     assert sampler_in_words(config.search).endswith("; seed 0")
     for name in ("hyperband", "median", "none"):
-        assert scheduler_in_words(SchedulerConfig(name=name)).startswith(f"{name}: ")
+        assert describe_scheduler(SchedulerConfig(name=name)).startswith(f"{name}: ")
     for name in ("gp", "tpe", "cmaes", "nsga2", "random"):
         search = SearchConfig(sampler=SamplerConfig(name=name, seed=7))
         assert sampler_in_words(search).startswith(f"{name}: ")

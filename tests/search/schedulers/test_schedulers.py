@@ -68,14 +68,29 @@ def test_a_job_that_ended_by_itself_is_not_stopped_as_well(state: str) -> None:
 
 def test_the_configuration_names_the_scheduler() -> None:
     config = config_of(scheduler={"name": "none"})
-    assert type(make_scheduler(config, 9, [])._inner) is FIFOScheduler
+    assert type(make_scheduler(config, [])._inner) is FIFOScheduler
     config = config_of(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 4}, data={"folds": ["A", "B"]})
-    found = make_scheduler(config, 9, [("old", {1: 0.5, 2: 0.5})])
+    found = make_scheduler(config, [("old", {1: 0.5, 2: 0.5})])
     assert isinstance(found, ResumableScheduler)
     inner = found._inner
     assert (inner._max_t, inner._reduction_factor, inner._time_attr, inner._metric) == (18, 4, "step", "objective")
     assert [milestone for milestone, _ in inner._brackets[0]._rungs] == [8, 2]
     assert inner._brackets[0]._rungs[-1][1] == {"old": 0.5}
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        {"type": "fixed", "value": 12},
+        {"type": "categorical", "choices": [3, 12]},
+        {"type": "int", "low": 1, "high": 12},
+    ],
+)
+def test_a_trial_may_be_as_long_as_the_space_proposes(epochs: dict) -> None:
+    """Ray's rule stops a trial at its maximum, which is that of the longest setting, not the configuration's."""
+    config = config_of(train={"epochs": 2}, space={"train.epochs": epochs}, scheduler={"grace_epochs": 3})
+    assert play(make_scheduler(config, []), {"longest": [0.5] * 12}) == {"longest": 12}
+    assert play(make_scheduler(config, []), {"short": [0.5] * 2}) == {"short": 0}
 
 
 def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
@@ -85,7 +100,7 @@ def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
         asked.append((key, step, objective))
         return step == 2
 
-    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), 9, [], stops_after_first_fold)
+    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), [], stops_after_first_fold)
     scheduler.on_trial_add(None, trial("new"))
     said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
     assert said == ["CONTINUE", "STOP"]
@@ -107,7 +122,7 @@ def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
 
 def test_median_stops_a_trial_whose_best_is_below_the_median_of_running_means() -> None:
     config = config_of(scheduler={"name": "median", "grace_epochs": 2, "min_trials": 3})
-    scheduler = make_scheduler(config, 9, [])
+    scheduler = make_scheduler(config, [])
     # running means from epoch 2 on: 0.2, 0.4, 0.6 at every step; their median is 0.4
     ends = play(scheduler, {f"old-{value}": [value] * 6 for value in (0.2, 0.4, 0.6)})
     assert ends == {"old-0.2": 0, "old-0.4": 0, "old-0.6": 0}  # too few to compare with
@@ -119,7 +134,7 @@ def test_median_is_told_of_earlier_trials_without_judging_them() -> None:
     """Judged in the order of their numbers, those that ran beside each other would be cut short after the fact."""
     past = [(f"old-{i}", dict.fromkeys(range(1, 7), value)) for i, value in enumerate((0.9, 0.8, 0.1, 0.1))]
     config = config_of(scheduler={"name": "median", "grace_epochs": 1, "min_trials": 2})
-    scheduler = make_scheduler(config, 9, past)
+    scheduler = make_scheduler(config, past)
     # the median of 0.9, 0.8, 0.1, 0.1 is 0.45 at step 6 too; of the good two alone it would be 0.85
     assert play(scheduler, {"new": [0.5] * 6}) == {"new": 0}
     assert play(scheduler, {"poor": [0.4] * 6}) == {"poor": 1}
@@ -128,7 +143,7 @@ def test_median_is_told_of_earlier_trials_without_judging_them() -> None:
 def test_an_epoch_told_again_does_not_move_a_median() -> None:
     config = config_of(scheduler={"name": "median", "grace_epochs": 1, "min_trials": 2})
     past = [("a", {1: 0.8, 2: 0.2}), ("b", {1: 0.4, 2: 0.4}), ("c", {1: 0.4, 2: 0.4})]
-    scheduler = make_scheduler(config, 9, past)
+    scheduler = make_scheduler(config, past)
     for _ in range(5):
         assert scheduler.on_trial_result(None, trial("a"), told(1, 0.8)) == "CONTINUE"
     # running means at step 2: a 0.5, b and c 0.4; with five more times 0.8, a's would still be above, and b's decide
@@ -138,7 +153,7 @@ def test_an_epoch_told_again_does_not_move_a_median() -> None:
 
 def test_hyperband_has_brackets_whose_first_rungs_are_later_and_later() -> None:
     config = config_of(train={"epochs": 27}, scheduler={"name": "hyperband", "grace_epochs": 1, "reduction_factor": 3})
-    found = make_scheduler(config, 27, [])._inner
+    found = make_scheduler(config, [])._inner
     assert isinstance(found, Brackets)
     rungs = [sorted(milestone for milestone, _ in bracket._brackets[0]._rungs) for bracket in found.brackets]
     assert rungs == [[1, 3, 9, 27], [3, 9, 27], [9, 27]]
@@ -146,14 +161,14 @@ def test_hyperband_has_brackets_whose_first_rungs_are_later_and_later() -> None:
     keys = [f"trial-{i:05d}" for i in range(3000)]
     counts = [sum(found.of(key) is bracket for key in keys) / 3000 for bracket in found.brackets]
     assert counts == pytest.approx([share / sum(found.shares) for share in found.shares], abs=0.03)
-    again = make_scheduler(config, 27, [])._inner
+    again = make_scheduler(config, [])._inner
     places = [found.brackets.index(found.of(key)) for key in keys]
     assert places == [again.brackets.index(again.of(key)) for key in keys]
 
 
 def test_hyperband_stops_within_the_bracket_alone() -> None:
     config = config_of(train={"epochs": 9}, scheduler={"name": "hyperband", "grace_epochs": 1, "reduction_factor": 3})
-    scheduler = make_scheduler(config, 9, [])
+    scheduler = make_scheduler(config, [])
     brackets = scheduler._inner
     early = [f"t{i}" for i in range(60) if brackets.of(f"t{i}") is brackets.brackets[0]][:4]
     late = next(f"t{i}" for i in range(60) if brackets.of(f"t{i}") is brackets.brackets[1])

@@ -1,0 +1,80 @@
+"""How much training a configuration asks for: epochs, parts and steps of a trial, models of the final stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from owkd.config import Config, epochs_of, most_epochs
+from search.trials.job import parts_of
+
+BASELINES = 2
+"""of the final stage: the published setting, and training without distillation"""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that the trials of a search and the models of its final stage may train.
+
+    An epoch trains one part, a fold with a seed, once. A step of a trial is an epoch of whichever of its parts.
+    """
+
+    config: Config
+    trials: int
+    """of the search"""
+    parts: int
+    """of a trial"""
+    epochs_per_part: int
+    """of the longest setting that the space may propose"""
+    final_folds: tuple[str, ...]
+    """folds of the final stage"""
+    final_models: int
+    """trainings of the final stage: candidates and baselines, on every fold, with every seed"""
+    candidate_epochs: int
+    """of one model of the longest candidate"""
+    baseline_epochs: int
+    """of one model of a baseline"""
+
+    @classmethod
+    def of(cls, config: Config) -> Budget:
+        """What `config` asks for."""
+        retrain = config.retrain
+        longest = most_epochs(config)
+        folds = retrain.folds or config.data.folds
+        return cls(
+            config,
+            trials=config.search.trials,
+            parts=len(parts_of(config)),
+            epochs_per_part=longest,
+            final_folds=folds,
+            final_models=(retrain.top_k + BASELINES) * len(folds) * retrain.seeds,
+            candidate_epochs=retrain.epochs or longest,
+            baseline_epochs=retrain.epochs or config.train.epochs,
+        )
+
+    @property
+    def trial_steps(self) -> int:
+        """Steps of the longest trial."""
+        return self.epochs_per_part * self.parts
+
+    @property
+    def search_steps(self) -> int:
+        """Epochs of a search of the longest trials, none of which is stopped."""
+        return self.trials * self.trial_steps
+
+    @property
+    def final_epochs(self) -> int:
+        """Epochs of all models of the final stage together."""
+        retrain = self.config.retrain
+        once = retrain.top_k * self.candidate_epochs + BASELINES * self.baseline_epochs
+        return once * len(self.final_folds) * retrain.seeds
+
+    @property
+    def longest_training(self) -> int:
+        """Epochs of the longest single training, in the search or in the final stage."""
+        return max(self.epochs_per_part, self.candidate_epochs, self.baseline_epochs)
+
+    def epochs(self, values: Mapping[str, Any]) -> int:
+        """Epochs on one part of a trial with these values, by dotted path."""
+        return epochs_of(self.config, values)
