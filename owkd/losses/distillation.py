@@ -16,10 +16,11 @@ from torch import Tensor
 from owkd.losses.flow import gram_mse, gram_mse_to, spectrum_mse, spectrum_mse_to
 from owkd.losses.identity import cross_entropy, triplet_loss
 from owkd.losses.logit import soft_cross_entropy
+from owkd.models.outputs import MEMBERS
 
 if TYPE_CHECKING:
     from owkd.config import DistillConfig
-    from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
+    from owkd.models.outputs import EnsembleOutput, GceOutput, TeacherTargets
 
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 DistanceTo = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -46,9 +47,7 @@ def coefficients(config: DistillConfig) -> dict[str, float]:
         "backbone_spectrum": config.spectrum * backbone,
         "gce_gram": config.gce_gram * a.gce,
         "gce_spectrum": config.gce_spectrum * a.gce,
-        "logit_original": config.logit * a.original,
-        "logit_attention": config.logit * a.attention,
-        "logit_gce": config.logit * a.gce,
+        **{f"logit_{name}": config.logit * getattr(a, name) for name in MEMBERS},
     }
 
 
@@ -57,10 +56,10 @@ def supervised_terms(output: EnsembleOutput, labels: Tensor, margin: float) -> d
 
     labels (B,) int64, margin of the triplets -> scalars. A saliency term is 0 where the pass was made without.
     """
-    members = _members(output)
+    members = output.members
     terms = {f"ce_{name}": cross_entropy(member.logits, labels) for name, member in members.items()}
     terms |= {f"triplet_{name}": triplet_loss(member.embedding, labels, margin) for name, member in members.items()}
-    for name, backbone in (("original", output.original), ("attention", output.attention)):
+    for name, backbone in output.backbones.items():
         logits = backbone.saliency_logits
         terms[f"ce_{name}_saliency"] = _zero(backbone.logits) if logits is None else cross_entropy(logits, labels)
     return {name: terms[name] for name in SUPERVISED_TERMS}
@@ -83,7 +82,7 @@ def distillation_terms(
             terms[f"backbone_{name}"] = _backbone(distance, to, student, teacher, stage_weights)
         if f"gce_{name}" in wanted:
             terms[f"gce_{name}"] = _gce(distance, student.gce, teacher)
-    for name, ours in _members(student).items():
+    for name, ours in student.members.items():
         if f"logit_{name}" in wanted:
             terms[f"logit_{name}"] = soft_cross_entropy(ours.logits, teacher.logits[name], config.temperature)
     return terms
@@ -112,10 +111,6 @@ def _gce(distance: Distance, student: GceOutput, teacher: TeacherTargets) -> Ten
     ours, theirs = (student.input, *student.layers), (student.input, *teacher.layers)
     flows = zip(ours[:-1], ours[1:], theirs[:-1], theirs[1:], strict=True)
     return torch.stack([distance(*flow).mean() for flow in flows]).sum()
-
-
-def _members(output: EnsembleOutput) -> dict[str, BackboneOutput | GceOutput]:
-    return {"original": output.original, "attention": output.attention, "gce": output.gce}
 
 
 def _zero(like: Tensor) -> Tensor:

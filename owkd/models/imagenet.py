@@ -50,8 +50,8 @@ def start_from_imagenet(model: WseNet, path: Path) -> None:
     Raises `CheckpointError` listing everything that the file lacks.
     """
     official = load_published(path)
-    for network in ("original", "attention"):
-        state = getattr(model, network).state_dict()
+    for network, backbone in model.backbones.items():
+        state = backbone.state_dict()
         wanted = {
             published_name(network, name): tensor
             for name, tensor in state.items()

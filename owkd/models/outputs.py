@@ -12,6 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+BACKBONES = ("original", "attention")
+GCE = "gce"
+MEMBERS = (*BACKBONES, GCE)
+"""networks of the ensemble: attributes of `WseNet` and of `EnsembleOutput`, and prefixes of their weights' names"""
+
 Flow = Tensor | tuple[Tensor, Tensor]
 """a teacher's side of a flow: its flow matrix (B, C, C), or the two maps (B, C, H, W) that make it"""
 
@@ -56,6 +61,16 @@ class EnsembleOutput:
     attention: BackboneOutput
     gce: GceOutput
 
+    @property
+    def backbones(self) -> dict[str, BackboneOutput]:
+        """By name, in the order of `BACKBONES`."""
+        return {name: getattr(self, name) for name in BACKBONES}
+
+    @property
+    def members(self) -> dict[str, BackboneOutput | GceOutput]:
+        """By name, in the order of `MEMBERS`."""
+        return {**self.backbones, GCE: self.gce}
+
 
 @dataclass(frozen=True)
 class TeacherTargets:
@@ -69,7 +84,7 @@ class TeacherTargets:
     layers: tuple[Tensor, ...]
     """three (B, G, H, W): output of each block of GCE-Net"""
     logits: Mapping[str, Tensor]
-    """(B, K) by member: original, attention, gce"""
+    """(B, K) by member, one for each of `MEMBERS`"""
     pooled: Tensor
     """(B, 2 C_3): spatial means of both last stage features, original first"""
 
@@ -82,6 +97,6 @@ class TeacherTargets:
         return cls(
             flows=flows,
             layers=tuple(layer.detach() for layer in output.gce.layers),
-            logits={name: getattr(output, name).logits.detach() for name in ("original", "attention", "gce")},
+            logits={name: member.logits.detach() for name, member in output.members.items()},
             pooled=torch.cat((original.mean(dim=(2, 3)), attention.mean(dim=(2, 3))), dim=1),
         )

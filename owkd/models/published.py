@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from owkd.models.outputs import BACKBONES, GCE
+
 _BACKBONE_RULES = (
     (r"^downsampling\.", "downsample_layers."),
     (r"^stages\.(\d+)\.blocks\.(\d+)\.depthwise\.", r"stages.\1.\2.dwconv."),
@@ -35,9 +37,8 @@ _GCE_RULES = (
 _STAGE_WEIGHT_RULES = ((r"^linear\.", "convnextFC."),)
 
 RULES = {
-    "original": _BACKBONE_RULES,
-    "attention": _BACKBONE_RULES,
-    "gce": _GCE_RULES,
+    **dict.fromkeys(BACKBONES, _BACKBONE_RULES),
+    GCE: _GCE_RULES,
     "optimal_weights": _STAGE_WEIGHT_RULES,
 }
 
@@ -50,6 +51,11 @@ def published_name(network: str, name: str) -> str:
             # The published code counts stages and layers from 1, and torch's Sequential from 0.
             return re.sub(r"<(\d+)>", lambda match: str(int(match[1]) + 1), renamed)
     return name
+
+
+def from_published(network: str, published: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under our names, copied in the types of `like`, one of our networks' state dict."""
+    return {name: published[published_name(network, name)].to(tensor.dtype, copy=True) for name, tensor in like.items()}
 
 
 def to_published(network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,15 +17,17 @@ from owkd.files import written_whole
 from owkd.losses.stage_weights import StageWeightHead
 from owkd.models.checkpoint import ModelInfo, read_state, save_state
 from owkd.models.convnext import INIT_STD
+from owkd.models.outputs import BACKBONES, MEMBERS
 from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
-from owkd.models.published import to_published
+from owkd.models.published import from_published, published_name, to_published
 from owkd.models.wse import WseNet
 
-NETWORKS = ("original", "attention", "gce")
 WRAPPERS = ("model", "state_dict")
+PARALLEL = "module."
+"""before every name where torch's DataParallel saved"""
 UNUSED = ("samplings.", "distillLayer")
 """what published files may hold that a teacher has no use for: these learn nothing, or only in a student"""
-HEADS = {"original": "head_ms.weight", "attention": "head_ms.weight", "gce": "fc.weight"}
+HEADS = {network: published_name(network, "head.weight") for network in MEMBERS}
 
 State = dict[str, Tensor]
 
@@ -56,55 +58,42 @@ def load_published(path: Path) -> State:
     Only weights are read (`weights_only`), so nothing in the file is run. Raises `CheckpointError` for a file that is
     missing, damaged, holds other objects than tensors, or would run code.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}; give the path of a .pth file of the published format")
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what the reader raises for damaged bytes is of many kinds
-        raise CheckpointError(_why_unreadable(path, error)) from error
-    for _ in range(2):  # some trainers wrap twice
-        inner = [held[key] for key in WRAPPERS if isinstance(held, dict) and isinstance(held.get(key), dict)]
-        held = inner[0] if inner else held
+    held = _unwrapped(_read(path))
     if not isinstance(held, dict) or not held or not all(isinstance(value, Tensor) for value in held.values()):
         raise CheckpointError(
             f"{path} must hold a state dict (names and tensors), bare or under {' or '.join(map(repr, WRAPPERS))}, but "
             "holds something else; save it with torch.save(model.state_dict(), FILE)"
         )
-    if all(str(name).startswith("module.") for name in held):
-        return {str(name).removeprefix("module."): tensor for name, tensor in held.items()}
-    return {str(name): tensor for name, tensor in held.items()}
+    state = {str(name): tensor for name, tensor in held.items()}
+    if all(name.startswith(PARALLEL) for name in state):
+        return {name.removeprefix(PARALLEL): tensor for name, tensor in state.items()}
+    return state
 
 
 def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imported:
-    """Reads a teacher from one published file for each of `NETWORKS`, and writes it to `out` (new) as a model file.
+    """Reads a teacher from one published file for each of `MEMBERS`, and writes it to `out` (new) as a model file.
 
     Class count and depths are taken from the files; weights are stored as float32. Raises `CheckpointError` listing
     everything that is missing, unexpected or of another shape, and `ConfigError` for an image size that does not fit.
     """
     _refuse_existing(out)
-    read = {network: load_published(files[network]) for network in NETWORKS}
-    ignored = {network: tuple(name for name in read[network] if name.startswith(UNUSED)) for network in NETWORKS}
+    read = {network: load_published(files[network]) for network in MEMBERS}
+    ignored = {network: tuple(name for name in state if name.startswith(UNUSED)) for network, state in read.items()}
     states = {
-        network: {name: tensor for name, tensor in read[network].items() if name not in ignored[network]}
-        for network in NETWORKS
+        network: {name: tensor for name, tensor in state.items() if name not in ignored[network]}
+        for network, state in read.items()
     }
     shape, num_classes = _shape(states, files)
     with torch.device("meta"):
         model = WseNet(shape, num_classes, image_size, "teacher")
-    problems: list[str] = []
-    state: State = {}
-    for network in NETWORKS:
-        ours: State = getattr(model, network).state_dict()
-        problems += [f"{files[network]}: {line}" for line in differences(to_published(network, ours), states[network])]
-        if not problems:
-            published = zip(ours.items(), to_published(network, ours), strict=True)
-            for (name, like), theirs in published:
-                state[f"{network}.{name}"] = states[network][theirs].to(like.dtype, copy=True)
-    if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CheckpointError(f"these files are no teacher of the published form; check which file is which:\n{lines}")
+    ours = {network: member.state_dict() for network, member in model.members.items()}
+    _require_published_form(states, ours, files)
+    weights: State = {}
+    for network, like in ours.items():
+        translated = from_published(network, states[network], like)
+        weights |= {f"{network}.{name}": tensor for name, tensor in translated.items()}
     info = ModelInfo("teacher", shape, image_size, num_classes)
-    save_state(state, out, info)
+    save_state(weights, out, info)
     return Imported(info, next((name for name, preset in PRESETS.items() if preset == shape), None), ignored)
 
 
@@ -127,10 +116,10 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
     initialised = info.role == "student" and not head
     if initialised:
         head = {name: torch.zeros_like(tensor) for name, tensor in StageWeightHead(shape.dims[3]).state_dict().items()}
-    parts = {network: _part(state, network) for network in NETWORKS}
+    parts = {network: _part(state, network) for network in MEMBERS}
     if info.role == "student":
         parts["optimal_weights"] = head
-        for network in ("original", "attention"):
+        for network in BACKBONES:
             parts[network] |= _samplings()
     targets = {network: out / f"{network}.pth" for network in parts}
     for target in targets.values():
@@ -153,26 +142,35 @@ def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> 
     return lines
 
 
+def _require_published_form(states: Mapping[str, State], ours: Mapping[str, State], files: Mapping[str, Path]) -> None:
+    problems = [
+        f"{files[network]}: {line}"
+        for network, like in ours.items()
+        for line in differences(to_published(network, like), states[network])
+    ]
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise CheckpointError(f"these files are no teacher of the published form; check which file is which:\n{lines}")
+
+
 def _shape(states: Mapping[str, State], files: Mapping[str, Path]) -> tuple[Architecture, int]:
     """Sizes and class count. Raises `CheckpointError` where the files disagree on them."""
-    depths = {network: _depths(states[network]) for network in ("original", "attention")}
-    if depths["original"] != depths["attention"]:
-        raise CheckpointError(
-            f"both backbones must have the same depths, but {files['original']} has {depths['original']} and "
-            f"{files['attention']} has {depths['attention']}; take both from one training"
-        )
+    depths = {network: _depths(states[network]) for network in BACKBONES}
+    if len(set(depths.values())) > 1:
+        listed = " and ".join(f"{files[network]} has {each}" for network, each in depths.items())
+        raise CheckpointError(f"both backbones must have the same depths, but {listed}; take both from one training")
     heads = {network: states[network].get(name) for network, name in HEADS.items()}
     classes = {network: len(head) for network, head in heads.items() if head is not None and head.ndim == 2}
     if len(set(classes.values())) > 1:
         counts = ", ".join(f"{files[network]} knows {count}" for network, count in classes.items())
         raise CheckpointError(f"all networks must know the same identities, but {counts}; take them from one fold")
-    return Architecture(PUBLISHED_DIMS, depths["original"]), next(iter(classes.values()), 1)
+    return Architecture(PUBLISHED_DIMS, depths[BACKBONES[0]]), next(iter(classes.values()), 1)
 
 
 def _depths(state: State) -> tuple[int, int, int, int]:
     """Blocks of each stage, by their names: as many as there are different ones, and at least one."""
-    found = [re.match(r"stages\.([0-3])\.(\d+)\.", name) for name in state]
-    blocks = {(int(match[1]), match[2]) for match in found if match}
+    matches = [re.match(r"stages\.([0-3])\.(\d+)\.", name) for name in state]
+    blocks = {(int(match[1]), match[2]) for match in matches if match}
     first, second, third, fourth = (max(1, sum(stage == i for stage, _ in blocks)) for i in range(4))
     return first, second, third, fourth
 
@@ -191,6 +189,23 @@ def _samplings() -> State:
             state[f"{name}.weight"] = torch.nn.init.trunc_normal_(weight, std=INIT_STD, generator=generator)
             state[f"{name}.bias"] = torch.zeros(target)
     return state
+
+
+def _read(path: Path) -> object:
+    if not path.is_file():
+        raise CheckpointError(f"no such checkpoint: {path}; give the path of a .pth file of the published format")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what the reader raises for damaged bytes is of many kinds
+        raise CheckpointError(_why_unreadable(path, error)) from error
+
+
+def _unwrapped(held: object) -> object:
+    """What lies under `model` or `state_dict`: some trainers wrap twice."""
+    for _ in range(2):
+        if isinstance(held, dict):
+            held = next((inner for key in WRAPPERS if isinstance(inner := held.get(key), dict)), held)
+    return held
 
 
 def _refuse_existing(target: Path) -> None:

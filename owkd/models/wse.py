@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from owkd.errors import ConfigError
 from owkd.models.convnext import ConvNext
 from owkd.models.gce import GceNet, gce_input
-from owkd.models.outputs import EnsembleOutput
+from owkd.models.outputs import BACKBONES, MEMBERS, EnsembleOutput
 from owkd.models.presets import Architecture
 
 Role = Literal["teacher", "student"]
@@ -41,6 +41,16 @@ class WseNet(nn.Module):
         self.attention = ConvNext(shape, num_classes, attention=True, projected=projected)
         self.gce = GceNet(shape.gce_channels, num_classes)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def backbones(self) -> dict[str, nn.Module]:
+        """Both, by name."""
+        return {name: getattr(self, name) for name in BACKBONES}
+
+    @property
+    def members(self) -> dict[str, nn.Module]:
+        """The three networks, by name."""
+        return {name: getattr(self, name) for name in MEMBERS}
 
     def forward(self, images: Tensor, *, saliency: bool = False) -> EnsembleOutput:
         """(B, 3, S, S) in [0, 1] -> typed result; `saliency` adds the weak-saliency passes of both backbones."""

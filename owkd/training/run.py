@@ -142,7 +142,7 @@ class Distillation:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         train = self.config.train
-        backbones = [*self.student.original.parameters(), *self.student.attention.parameters()]
+        backbones = [parameter for net in self.student.backbones.values() for parameter in net.parameters()]
         groups: list[dict[str, object]] = [
             {"params": backbones, "lr": train.learning_rate, "weight_decay": train.weight_decay},
             {

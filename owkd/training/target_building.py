@@ -30,7 +30,7 @@ from owkd.errors import DataError, OwkdError
 from owkd.files import written_whole
 from owkd.losses import flow_matrix
 from owkd.models.checkpoint import load_model
-from owkd.models.outputs import TeacherTargets
+from owkd.models.outputs import BACKBONES, TeacherTargets
 from owkd.models.wse import WseNet
 from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, in_megabytes, manifest
 
@@ -231,7 +231,7 @@ def _values(targets: TeacherTargets, name: str) -> Tensor:
     index = int(where[0]) - 1
     if kind == "layer":
         return targets.layers[index].movedim(1, 3)
-    original, attention = targets.flows[index]
+    maps = targets.flows[index]
     if kind == "flow":
-        return flow_matrix(original, attention)
-    return (original if where[1] == "original" else attention).movedim(1, 3)
+        return flow_matrix(*maps)
+    return maps[BACKBONES.index(where[1])].movedim(1, 3)

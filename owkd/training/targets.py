@@ -32,12 +32,11 @@ from owkd.data.index import Split, read_split
 from owkd.device import send
 from owkd.losses import coefficients
 from owkd.models.checkpoint import require_teacher
-from owkd.models.outputs import Flow, TeacherTargets
+from owkd.models.outputs import BACKBONES, MEMBERS, Flow, TeacherTargets
 from owkd.models.presets import Architecture, architecture
 
 FORMAT_VERSION = 1  # part of the folder's name: raise it when what is stored changes
 STAGES = (1, 2, 3, 4)
-MEMBERS = ("original", "attention", "gce")
 STORED_AS: dict[TargetPrecision, tuple[torch.dtype, str]] = {
     "fp32": (torch.float32, "float32"),
     "fp16": (torch.float16, "float16"),
@@ -145,7 +144,7 @@ def tensors_of(
                 found.append(TargetTensor(f"flow-{stage}", (channels, channels), precision))
             else:
                 map_ = (side, side, channels)
-                found.extend(TargetTensor(f"map-{stage}-{member}", map_, precision) for member in MEMBERS[:2])
+                found.extend(TargetTensor(f"map-{stage}-{member}", map_, precision) for member in BACKBONES)
     if "gce" in wanted:
         side = image_size // shape.stride
         found.extend(TargetTensor(f"layer-{i}", (side, side, shape.gce_channels), precision) for i in (1, 2, 3))
@@ -222,5 +221,5 @@ def _rows(array: np.ndarray, indices: np.ndarray, device: torch.device) -> Tenso
 def _flow(rows: Mapping[str, Tensor], stage: int) -> Flow | None:
     if f"flow-{stage}" in rows:
         return rows[f"flow-{stage}"]
-    maps = [rows[name].movedim(3, 1) for member in MEMBERS[:2] if (name := f"map-{stage}-{member}") in rows]
+    maps = [rows[name].movedim(3, 1) for member in BACKBONES if (name := f"map-{stage}-{member}") in rows]
     return (maps[0], maps[1]) if maps else None

@@ -15,7 +15,7 @@ from owkd.device import pick_device, use_threads
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
-from owkd.models.outputs import EnsembleOutput, TeacherTargets
+from owkd.models.outputs import BACKBONES, GCE, MEMBERS, EnsembleOutput, TeacherTargets
 from owkd.models.wse import WseNet
 from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
 from owkd.training.prepare import (
@@ -45,8 +45,8 @@ def phases(config: Config) -> tuple[Phase, ...]:
     """The phases of the configured schedule; `joint` trains everything by the recipe of the backbones."""
     teacher = config.teacher
     if teacher.schedule == "joint":
-        return (Phase("joint", ("original", "attention", "gce"), teacher.backbones),)
-    return (Phase("backbones", ("original", "attention"), teacher.backbones), Phase("gce", ("gce",), teacher.gce))
+        return (Phase("joint", MEMBERS, teacher.backbones),)
+    return (Phase("backbones", BACKBONES, teacher.backbones), Phase("gce", (GCE,), teacher.gce))
 
 
 class TeacherPhase:
@@ -60,8 +60,8 @@ class TeacherPhase:
         self.validation_batch_size = train.validation_batch_size
         self.folder = folder
         self.device = next(model.parameters()).device
-        self.members: dict[str, nn.Module] = {name: getattr(model, name) for name in phase.members}
-        for name, member in (("original", model.original), ("attention", model.attention), ("gce", model.gce)):
+        self.members: dict[str, nn.Module] = {name: model.members[name] for name in phase.members}
+        for name, member in model.members.items():
             member.requires_grad_(name in phase.members)
             member.eval()
         self.modules = module_dict(**self.members)
@@ -86,14 +86,14 @@ class TeacherPhase:
 
     def validate(self) -> dict[str, float]:
         """val/* of the ensemble's embedding, or, while it is not trained yet, the mean over the backbones' own."""
-        judged = ("gce",) if "gce" in self.members else self.phase.members
-        each = {name: self._member_metrics(name) for name in judged}
-        means = {key: sum(metrics[key] for metrics in each.values()) / len(each) for key in each[judged[0]]}
+        evaluated = (GCE,) if GCE in self.members else self.phase.members
+        each = {name: self._member_metrics(name) for name in evaluated}
+        means = {key: sum(metrics[key] for metrics in each.values()) / len(each) for key in each[evaluated[0]]}
         return means | {f"val/{name}_mAP": metrics[METRIC] for name, metrics in each.items() if len(each) > 1}
 
     def keep_if_best(self, epoch: Epoch, history: Sequence[Epoch]) -> None:
         """Backbones learn apart from one another, so each keeps its own best epoch."""
-        for names, metric in self._judges():
+        for names, metric in self._deciding_metrics():
             if all(epoch.metrics[metric] > past.metrics[metric] for past in history):
                 for name in names:
                     save_training_state(self.folder / f"best-{name}.pt", self.members[name].state_dict())
@@ -104,7 +104,7 @@ class TeacherPhase:
             state = torch.load(self.folder / f"best-{name}.pt", map_location=self.device, weights_only=True)
             member.load_state_dict(state)
 
-    def _judges(self) -> list[tuple[tuple[str, ...], str]]:
+    def _deciding_metrics(self) -> list[tuple[tuple[str, ...], str]]:
         if self.phase.name == "backbones":
             return [((name,), f"val/{name}_mAP") for name in self.phase.members]
         return [(self.phase.members, METRIC)]
@@ -121,7 +121,7 @@ class TeacherPhase:
 
     def _member_metrics(self, name: str) -> dict[str, float]:
         def embed(images: Tensor) -> Tensor:
-            if name == "gce":
+            if name == GCE:
                 output: EnsembleOutput = self.model(images)
                 return output.gce.embedding
             embedding: Tensor = self.members[name](images).embedding

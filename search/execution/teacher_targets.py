@@ -16,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from owkd.config import Config, with_values
+from owkd.config import Config, TeacherWeights, with_values
 
 if TYPE_CHECKING:
     from owkd.data.index import Split
@@ -56,7 +56,7 @@ def wanted(config: Config) -> Config:
     searched = {path for path in config.search.space if path.startswith("distill.")}
     values: dict[str, Any] = {f"distill.{term}": 1.0 for term in TERMS if f"distill.{term}" in searched}
     if any(path.startswith("distill.teacher_weights") for path in searched):
-        values["distill.teacher_weights"] = {"original": 1.0, "attention": 1.0, "gce": 1.0}
+        values["distill.teacher_weights"] = TeacherWeights().model_dump()
     return with_values(config, values)
 
 
