@@ -90,7 +90,7 @@ def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tupl
     from rich.console import Console
 
     from benchmarks.bench_search_overhead import training as by_name  # workers cannot look into this __main__
-    from launch.local import connection
+    from launch.connection import connection
     from owkd.config import parse_config
     from search import run_search as runner
     from search.recorder import SearchRecorder

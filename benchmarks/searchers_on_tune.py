@@ -108,7 +108,7 @@ def connected(slots: int) -> Iterator[None]:
     """Ray on this machine with a CPU for each slot; or the Ray that is connected already."""
     import ray
 
-    from launch.local import _local
+    from launch.local_ray import local_ray
     from search.execution.tune import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
@@ -116,5 +116,5 @@ def connected(slots: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _local(cpus=slots):
+    with local_ray(cpus=slots):
         yield

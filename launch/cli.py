@@ -1,4 +1,4 @@
-"""The command line: every command by name, and what becomes of an error.
+"""The command line: every command by name, and what an error turns into.
 
 Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted (and resumable).
 """
@@ -25,16 +25,16 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         console.print(f"owkd {version('owkd')}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    tell_version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None: ...
 
@@ -83,7 +83,9 @@ def run_command(arguments: list[str]) -> int:
     except typer.TyperException as refused:
         if text := _escaped(refused):
             errors.print(f"[bold red]owkd:[/] {text}", soft_wrap=True)
-            errors.print(f"{' '.join(['owkd', *_command(arguments), '--help'])} tells what is taken.", soft_wrap=True)
+            errors.print(
+                f"{' '.join(['owkd', *_command(arguments), '--help'])} lists what is accepted.", soft_wrap=True
+            )
         return 2
     except (KeyboardInterrupt, typer.Abort):
         errors.print("Interrupted.")
@@ -100,14 +102,14 @@ def run_command(arguments: list[str]) -> int:
 def _command(arguments: list[str]) -> list[str]:
     """The part of a command line that names the command, such as `data synth`."""
     groups = {group.name: group.typer_instance for group in app.registered_groups}
-    level, found = app, []
+    level, command_words = app, []
     for word in arguments:
         names = {command.name or _name(command) for command in level.registered_commands} | set(groups)
         if word not in names:
             break
-        found.append(word)
+        command_words.append(word)
         level = groups.get(word) or level
-    return found
+    return command_words
 
 
 def _name(command: CommandInfo) -> str:

@@ -1,4 +1,4 @@
-"""The whole story on a synthetic data set: data, teacher, search, final retrain, and where everything lies."""
+"""The whole story on a synthetic data set: data, teacher, search, final retrain, and where everything is."""
 
 import os
 from importlib.resources import files
@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 from rich.rule import Rule
 
-from launch.local import run_resume, run_retrain, run_search
+from launch.driver import run_resume, run_retrain, run_search
 from launch.output.console import console
-from launch.output.summary import tell_next
-from launch.train import teachers
+from launch.output.summary import print_next_commands
+from launch.train import train_teachers
 from owkd.config import load_config
 from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
@@ -22,36 +22,36 @@ SEED = 0
 
 
 def run_demo(out: Path) -> None:
-    """Runs everything under `out`, or goes on with what an earlier call has left there.
+    """Runs everything under `out`, or continues what an earlier call began there.
 
     Raises `UserError` when `out` holds something else.
     """
     config_file = _write_config(out)
     config = load_config(config_file)
 
-    _chapter("1/4  Data: thermal-looking pedestrians, written as PNG files")
+    _print_heading("1/4  Data: thermal-looking pedestrians, written as PNG files")
     dataset = config.data.root / config.data.dataset
     if not dataset.exists():
         write_dataset(config.data.root, identities=IDENTITIES, images=IMAGES, size=64, seed=SEED)
     console.print(f"{IDENTITIES} people x {IMAGES} images: {dataset}", soft_wrap=True)
 
-    _chapter("2/4  Teacher: the WSE-Net ensemble")
+    _print_heading("2/4  Teacher: the WSE-Net ensemble")
     teacher = config.teacher.checkpoint_for(config.data.folds[0])
     if teacher.exists():
         console.print(f"trained already: {teacher}", soft_wrap=True)
     else:
-        teachers(config, str(teacher))
+        train_teachers(config, str(teacher))
 
-    _chapter("3/4  Search: every trial distils a student; Optuna proposes the weights")
+    _print_heading("3/4  Search: every trial distils a student; Optuna proposes the weights")
     run = out / "runs" / config.name
     if run.exists():
         run_resume(run)
     else:
         run_search(config, run.parent)
 
-    _chapter("4/4  Final stage: the best beside two baselines, on the test split")
+    _print_heading("4/4  Final stage: the best beside two baselines, on the test split")
     run_retrain(run)
-    _where(out, config_file, run)
+    _print_places(config_file, run)
 
 
 def _write_config(out: Path) -> Path:
@@ -64,7 +64,7 @@ def _write_config(out: Path) -> Path:
     occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if occupied and not (path.is_file() and path.read_text(encoding="utf-8") == text):
         raise UserError(
-            f"--out must be a new folder, or that of an earlier demo of this version, but {out} is neither; do "
+            f"--out must be a new folder, or that of an earlier demo of this version, but {out} is neither; "
             "remove it or name another one"
         )
     with written_whole(path) as temporary:
@@ -72,25 +72,25 @@ def _write_config(out: Path) -> Path:
     return path
 
 
-def _chapter(title: str) -> None:
+def _print_heading(title: str) -> None:
     console.print()
     console.print(Rule(title, align="left", style="cyan"))
 
 
-def _where(out: Path, config_file: Path, run: Path) -> None:
+def _print_places(config_file: Path, run: Path) -> None:
     console.print()
-    console.print(Rule("Where everything lies", align="left", style="cyan"))
-    for what, where in (
+    console.print(Rule("Where everything is", align="left", style="cyan"))
+    for name, place in (
         ("configuration", config_file),
         ("run", run),
         ("tables (Parquet)", run / "results"),
         ("champion", run / "retrain" / "champion"),
     ):
-        console.print(f"{what:<18}{os.fspath(where)}", soft_wrap=True)
+        console.print(f"{name:<18}{os.fspath(place)}", soft_wrap=True)
     console.print()
-    tell_next(
+    print_next_commands(
         {
-            f"report {run}": "one page on it all",
+            f"report {run}": "one page of results",
             f"trials {run}": "the trials as a table",
             f"monitor {run}": "curves in TensorBoard",
             f"resume {run} --trials 8": "go further",

@@ -15,9 +15,9 @@ def serve_tensorboard(run: str, host: str, port: int) -> None:
     with followed(run, "tensorboard", every_s=RELOAD_S) as folder:
         if not folder.is_dir():
             raise UserError(f"{run} must hold a tensorboard folder, but has none; give the folder of a run")
-        console.print(f"TensorBoard on http://{host}:{port}/ (Ctrl-C ends it; the search goes on)", soft_wrap=True)
-        place = ["--logdir", str(folder), "--host", host, "--port", str(port)]
+        console.print(f"TensorBoard on http://{host}:{port}/ (Ctrl-C ends it, not the search)", soft_wrap=True)
+        where = ["--logdir", str(folder), "--host", host, "--port", str(port)]
         live = ["--reload_multifile", "true", "--reload_interval", str(RELOAD_S)]
-        code = subprocess.run([sys.executable, "-m", "tensorboard.main", *place, *live], check=False).returncode
+        code = subprocess.run([sys.executable, "-m", "tensorboard.main", *where, *live], check=False).returncode
     if code:
-        raise OwkdError(f"TensorBoard ended with exit code {code}; its messages stand above")
+        raise OwkdError(f"TensorBoard ended with exit code {code}; its messages are above")

@@ -1,4 +1,4 @@
-"""Single trainings from the command line: a teacher per fold, a student per fold, or a trial of a run once more."""
+"""Single trainings from the command line: a teacher per fold, a student per fold, or one trial of a run again."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from owkd.training.teacher import phases, train_teacher
 from search.trials.objective import epoch_rule
 
 
-def teachers(config: Config, out: str) -> list[Path]:
+def train_teachers(config: Config, out: str) -> list[Path]:
     """Trains the teacher of every fold that the configuration uses. Raises `UserError` before the first one starts."""
     folds = config.fold_names()
     if len(folds) > 1 and FOLD_PLACEHOLDER not in out:
@@ -22,19 +22,19 @@ def teachers(config: Config, out: str) -> list[Path]:
             f"--out must hold {FOLD_PLACEHOLDER} for several folds ({', '.join(folds)}), but got {out!r}; write "
             f"something like teachers/{FOLD_PLACEHOLDER}.safetensors"
         )
-    targets = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
-    for path in targets.values():
+    files = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
+    for path in files.values():
         if path.exists():
             raise UserError(f"{path} exists already; remove it or choose another --out")
     epochs = sum(phase.recipe.epochs for phase in phases(config))
-    for fold, path in targets.items():
+    for fold, path in files.items():
         train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)
         console.print(f"teacher of {fold}: {path}")
-    return list(targets.values())
+    return list(files.values())
 
 
-def students(config: Config, out: Path) -> dict[str, Run]:
-    """Trains one student per fold under `out/<fold>/`, going on where an earlier training stopped."""
+def train_students(config: Config, out: Path) -> dict[str, Run]:
+    """Trains one student per fold under `out/<fold>/`, continuing where an earlier training stopped."""
     use_threads(config.train.threads)
     runs = {}
     for fold in config.data.folds:
@@ -46,7 +46,7 @@ def students(config: Config, out: Path) -> dict[str, Run]:
             directory=out / fold,
             keep=epoch_rule(config.search),
             costs=config.search.costs,
-            say=_say,
+            say=_print_line,
         )
     table = Table(title="Students, best epoch on validation")
     for column in ("fold", "epoch", "mAP", "rank-1", "mINP", "checkpoint"):
@@ -59,12 +59,12 @@ def students(config: Config, out: Path) -> dict[str, Run]:
     return runs
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-def trial_again(run: str, number: int, out: Path | None) -> None:
-    """Reruns one trial and says whether its numbers are the same, bit for bit.
+def rerun_trial(run: str, number: int, out: Path | None) -> None:
+    """Reruns one trial and reports whether its numbers are the same, bit for bit.
 
     Raises `OwkdError` when they are not, `UserError` when there is no such trial.
     """
@@ -72,22 +72,22 @@ def trial_again(run: str, number: int, out: Path | None) -> None:
     from search.runs.layout import trial_name
     from search.storage.address import Address
 
-    place = out or Path("reruns") / Address.of(run).name / trial_name(number)
-    done = rerun(run, number, place, report=_lines(f"trial {number}"))
-    for change in done.other_versions:
+    folder = out or Path("reruns") / Address.of(run).name / trial_name(number)
+    result = rerun(run, number, folder, report=_epoch_lines(f"trial {number}"))
+    for change in result.other_versions:
         console.print(f"not as in the run: {change}", soft_wrap=True)
-    if done.replayed:
-        console.print(f"{done.replayed} epochs came from checkpoints in {place}", soft_wrap=True)
-    if done.difference is not None:
-        raise OwkdError(f"trial {number} of {run} did not come out again: {done.difference}")
+    if result.replayed:
+        console.print(f"{result.replayed} epochs came from checkpoints in {folder}", soft_wrap=True)
+    if result.difference is not None:
+        raise OwkdError(f"trial {number} of {run} was not reproduced: {result.difference}")
     console.print(
-        f"equal: {done.values} numbers of {done.epochs} epochs are those of trial {number} of {run}, bit for bit; "
-        f"checkpoints: {place}",
+        f"equal: {result.values} numbers of {result.epochs} epochs are those of trial {number} of {run}, bit for bit; "
+        f"checkpoints: {folder}",
         soft_wrap=True,
     )
 
 
-def _lines(title: str) -> Report:
+def _epoch_lines(title: str) -> Report:
     def report(epoch: Epoch) -> None:
         lead = f"{title} {epoch.fold} seed {epoch.seed}"
         metrics = epoch.metrics

@@ -1,11 +1,11 @@
 """Ray clusters: described by a file, started, given searches as jobs, watched and taken down.
 
-    file           the cluster's file: templates, reading, checks
-    ray_command    Ray's own command line
-    head           the head of a running cluster: tunnel, token, job client, nodes
-    submission     one command of owkd, made to run on the head
-    jobs           commands as jobs: submitted, followed, listed
-    up             the cluster checked, started, waited for and taken down
+file.py          the cluster's file: templates, reading, checks
+ray_command.py   Ray's own command line
+head.py          the head of a running cluster: tunnel, token, job client, nodes
+submission.py    one command of owkd, made to run on the head
+jobs.py          commands as jobs: submitted, followed, listed
+up.py            the cluster checked, started, waited for and taken down
 
 Ray itself is imported inside functions only.
 """

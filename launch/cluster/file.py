@@ -1,4 +1,4 @@
-"""The file that describes a cluster: read, checked against its tool's schema, and for what its user has not edited."""
+"""The file that describes a cluster: read, checked against its tool's schema, and for lines that need an edit."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
 
 
 def check_cluster_file(file: ClusterFile) -> None:
-    """Raises `ConfigError` that names every line that waits for an edit, and what the tool would refuse."""
+    """Raises `ConfigError` that names every line that needs an edit, and what the tool would refuse."""
     problems = [*unedited(file), *_refused_by_ray(file), *_missing_files(file)]
     if problems:
         raise ConfigError(problems, str(file.path))
@@ -106,23 +106,23 @@ def _hint(text: str) -> str:
 
 
 def _refused_by_ray(file: ClusterFile) -> Iterator[str]:
-    """What `ray up` would say of the file before it does anything."""
+    """What `ray up` would refuse before it does anything."""
     if file.kind == "kuberay":
         return
     import click
     import jsonschema
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)  # it tells what it fills in
-    said = io.StringIO()
+    logging.getLogger("ray.autoscaler").setLevel(logging.ERROR)  # it logs what it fills in
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             validate_config(prepare_config(copy.deepcopy(file.tree)))
     except jsonschema.ValidationError as error:
         where = ".".join(map(str, error.absolute_path)) or "the file"
         yield f"{where} must follow Ray's schema, but {error.message}; correct it"
     except (ValueError, KeyError, TypeError, RuntimeError, click.ClickException, SystemExit) as error:
-        reason = said.getvalue().strip().splitlines()[-1:] or [str(error)]
+        reason = output.getvalue().strip().splitlines()[-1:] or [str(error)]
         yield f"the file must be one that `ray up` takes, but {reason[0]}; correct it"
 
 

@@ -1,1 +1,15 @@
-"""What can be asked for on the command line, in words; the work is done in the modules above this folder."""
+"""The commands of `owkd`: their arguments and help. What they do is imported when they run.
+
+arguments.py       arguments that several commands take
+configuration.py   config
+data.py            data synth, prepare, check
+teacher.py         teacher train, import
+models.py          distill, evaluate, embed, export
+runs.py            plan, search, resume, retrain, trials, report, monitor
+cluster.py         cluster init, check, up, submit, status, down; doctor
+published.py       run
+"""
+
+from launch.commands import cluster, configuration, data, models, published, runs, teacher
+
+__all__ = ["cluster", "configuration", "data", "models", "published", "runs", "teacher"]

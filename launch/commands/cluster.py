@@ -20,7 +20,7 @@ def init(
     kind: Annotated[Literal["aws", "local", "kuberay"], typer.Argument(help="local: machines that you have.")],
     file: ClusterPath = DEFAULT,
 ) -> None:
-    """Write a file to start from; every line that waits for an edit says so."""
+    """Write a file to start from; every line that needs an edit is marked."""
     from launch.cluster import write_template
 
     write_template(kind, file)
@@ -82,7 +82,7 @@ def down(
     file: ClusterPath = DEFAULT,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take the cluster down; what lies on shared or object storage stays."""
+    """Take the cluster down; what is on shared or object storage stays."""
     from launch.cluster import stop_cluster
 
     if not yes:
@@ -98,6 +98,6 @@ def doctor(
     runs: Runs = "runs",
 ) -> None:
     """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock."""
-    from launch.doctor.table import run_doctor
+    from launch.doctor import run_doctor
 
     run_doctor(load_config(config) if config else None, address, runs)

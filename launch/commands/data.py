@@ -30,12 +30,12 @@ def data_prepare(
     source: Annotated[Literal["sysu"], typer.Argument(metavar="sysu", help="What RAW holds: SYSU-MM01.")],
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="The data set as distributed: cam1 to cam6, and exp.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets SYSU-MM01_thermal/Fold1, Fold2.")],
-    seed: Annotated[int, typer.Option(help="Which people are in which fold hangs on it.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which people are in which fold depends on it.")] = 0,
 ) -> None:
     """Bring SYSU-MM01's infrared images into two folds. The authors' own split is not published: this one is ours."""
-    from launch.output.datasets import prepare
+    from launch.output.datasets import run_preparation
 
-    prepare(raw, folder, seed)
+    run_preparation(raw, folder, seed)
 
 
 @app.command("check")
@@ -43,6 +43,6 @@ def data_check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set (it holds Fold1), or a folder of some.")],
 ) -> None:
     """Count people and images per split, and find what would spoil a result: then the exit code is 2."""
-    from launch.output.datasets import check
+    from launch.output.datasets import run_dataset_check
 
-    check(folder)
+    run_dataset_check(folder)

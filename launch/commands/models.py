@@ -1,4 +1,4 @@
-"""Commands on single models: train, judge, export, embed."""
+"""Commands on single models: train, evaluate, export, embed."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ TRIAL = re.compile(r"(.+)#(\d+)")
 def distill(
     config: Annotated[
         str,
-        typer.Argument(metavar="CONFIG", help="YAML configuration; or RUN#12 for trial 12 of a run once more."),
+        typer.Argument(metavar="CONFIG", help="YAML configuration; or RUN#12 for trial 12 of a run again."),
     ],
     set_: Overrides = None,
     out: Annotated[
@@ -25,20 +25,20 @@ def distill(
         typer.Option(help="Folder for checkpoints; runs/<name>-distill, or reruns/<run>/<trial>, when unset."),
     ] = None,
 ) -> None:
-    """Train one student per fold with the configured weights; goes on where it was stopped.
+    """Train one student per fold with the configured weights; continues where it was stopped.
 
-    RUN#12 trains trial 12 of a run again, apart from the run, and tells whether its numbers come out bit for bit.
+    RUN#12 trains trial 12 of a run again, apart from the run, and reports whether its numbers are the same bit for bit.
     """
-    from launch.train import students, trial_again
+    from launch.train import rerun_trial, train_students
 
     trial = TRIAL.fullmatch(config)
     if trial is None or Path(config).is_file():
         parsed = load_config(config, set_ or ())
-        students(parsed, out or Path("runs") / f"{parsed.name}-distill")
+        train_students(parsed, out or Path("runs") / f"{parsed.name}-distill")
         return
     if set_:
         raise UserError(f"a trial must be rerun as it was, but got --set {set_[0]}; give a configuration instead")
-    trial_again(trial[1], int(trial[2]), out)
+    rerun_trial(trial[1], int(trial[2]), out)
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
     fold: Annotated[str, typer.Option(help="Fold to read.")] = "Fold1",
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the fold.")] = "test",
     protocol: Annotated[
-        Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are judged.")
+        Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are evaluated.")
     ] = "standard",
     queries: Annotated[
         Path | None,
@@ -56,8 +56,8 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Judge a checkpoint on one split of a data set: mAP, CMC and mINP."""
-    from launch.output.tables import print_evaluation
+    """Evaluate a checkpoint on one split of a data set: mAP, CMC and mINP."""
+    from launch.output.evaluation import print_evaluation
 
     print_evaluation(checkpoint, dataset, fold, split, protocol, queries)
 
@@ -71,12 +71,12 @@ def export(
     ] = "published",
 ) -> None:
     """Write a checkpoint for use elsewhere: as ONNX, checked against PyTorch, or as the published code loads it."""
-    from launch.published.checkpoints import export_as_onnx, export_files
+    from launch.published import export_as_onnx, export_published_files
 
     if format == "onnx":
         export_as_onnx(checkpoint, out)
     else:
-        export_files(checkpoint, out)
+        export_published_files(checkpoint, out)
 
 
 def embed(

@@ -79,8 +79,8 @@ def run_as_published(
     device: Device = "auto",
     out: Out = None,
 ) -> None:
-    """The published command line: train, validate and test on every fold; goes on where it was stopped."""
-    from launch.published.run import Request, run_published
+    """The published command line: train, validate and test on every fold; continues where it was stopped."""
+    from launch.published import Request, run_published
 
     run_published(
         Request(

@@ -1,4 +1,4 @@
-"""Commands on a search: start it, go on with it, end it, look at it."""
+"""Commands on a search: start it, resume it, retrain the best, look at it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,8 +17,8 @@ def search(
     address: Address = None,
     set_: Overrides = None,
 ) -> None:
-    """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` goes on."""
-    from launch.local import run_search
+    """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` continues."""
+    from launch.driver import run_search
 
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
     run_search(load_config(config, overrides), runs, address)
@@ -42,18 +42,18 @@ def resume(
     trials: Annotated[int | None, typer.Option(min=1, help="This many trials more than were asked for.")] = None,
     address: Address = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on although versions, data, teachers or the configuration changed.")
+        bool, typer.Option("--force", help="Continue although versions, data, teachers or the configuration changed.")
     ] = False,
 ) -> None:
-    """Go on with a search that was stopped, or go further than was asked for."""
-    from launch.local import run_resume
+    """Resume a search that was stopped, or extend it beyond what was asked for."""
+    from launch.driver import run_resume
 
     run_resume(run, trials, address, force=force)
 
 
 def retrain(run: Run, address: Address = None) -> None:
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
-    from launch.local import run_retrain
+    from launch.driver import run_retrain
 
     run_retrain(run, address)
 
@@ -63,7 +63,7 @@ def trials(
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
 ) -> None:
     """List every trial of a run with its state, best first. Works while the search runs."""
-    from launch.output.tables import print_trials
+    from launch.output.trials import print_trials
 
     print_trials(run, format)
 
@@ -72,7 +72,7 @@ def report(
     run: Run,
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
 ) -> None:
-    """Write one HTML file that tells what a run has found. Needs no network; works while the search runs."""
+    """Write one HTML file with the results of a run. Needs no network; works while the search runs."""
     from launch.output.console import console
     from search.report import write_report
 

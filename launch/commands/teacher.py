@@ -17,10 +17,10 @@ def teacher_train(
     out: Annotated[str, typer.Option(help="File to write (safetensors); {fold} stands for the fold's name.")],
     set_: Overrides = None,
 ) -> None:
-    """Train the teacher of every fold that the configuration uses; goes on where it was stopped."""
-    from launch.train import teachers
+    """Train the teacher of every fold that the configuration uses; continues where it was stopped."""
+    from launch.train import train_teachers
 
-    teachers(load_config(config, set_ or ()), out)
+    train_teachers(load_config(config, set_ or ()), out)
 
 
 @app.command("import")
@@ -31,7 +31,7 @@ def teacher_import(
     out: Annotated[Path, typer.Option(help="File to write (safetensors); must be new.")],
     image_size: Annotated[int, typer.Option(help="Side of the images that it was trained on, pixels.")] = 224,
 ) -> None:
-    """Take over a teacher from the three files of the published code. Nothing in them is run."""
-    from launch.published.checkpoints import import_files
+    """Import a teacher from the three files of the published code. Nothing in them is run."""
+    from launch.published import import_teacher_files
 
-    import_files({"original": original, "attention": attention, "gce": gce}, out, image_size)
+    import_teacher_files({"original": original, "attention": attention, "gce": gce}, out, image_size)

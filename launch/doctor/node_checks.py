@@ -1,6 +1,6 @@
-"""What is wrong with a node: its own answer held against the driver's, with a remedy for each fault.
+"""What is wrong with a node: its facts compared with the driver's, with a remedy for each fault.
 
-Like `node_facts`, Ray carries this module's source to nodes with another owkd, or with none: it imports nothing else.
+Like `node_facts`, Ray ships this module's source to nodes with another owkd, or with none: it imports nothing else.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from launch.doctor.node_facts import FAILED, Facts, Question, look
+from launch.doctor.node_facts import FAILED, Facts, Question, gather_facts
 
 CLOCK_SKEW_S = 5.0
 FREE_DISK_BYTES = 2 * 2**30
@@ -16,13 +16,13 @@ FREE_DISK_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Node:
-    """One node and what it said."""
+class NodeReport:
+    """One node and its facts."""
 
     address: str
     facts: Facts | None
     """None: no answer"""
-    silence: str = ""
+    failure: str = ""
     """why there is no answer"""
     skew_s: float = 0.0
     """its clock minus the driver's"""
@@ -33,7 +33,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """How a person finds it."""
+        """By which people find it: host name and address."""
         return f"{self.facts['host']} ({self.address})" if self.facts else self.address
 
 
@@ -48,41 +48,41 @@ class Fault:
     """rule, value and remedy"""
 
 
-def faults_of(expected: Facts, node: Node) -> Iterator[Fault]:
-    """What is wrong with a node, held against the driver's own answer."""
+def find_faults(expected: Facts, node: NodeReport) -> Iterator[Fault]:
+    """What is wrong with a node, compared with the driver's own facts."""
     if node.facts is None:
-        text = f"the node must answer, but {node.silence}; look at its Ray logs, or take it out (ray stop)"
+        text = f"the node must answer, but {node.failure}; look at its Ray logs, or take it out (ray stop)"
         yield Fault(node.name, "answer", text)
         return
-    for package, wanted in expected["versions"].items():
-        got = node.facts["versions"].get(package, "not installed")
-        if got != wanted:
+    for package, required in expected["versions"].items():
+        version = node.facts["versions"].get(package, "not installed")
+        if version != required:
             yield Fault(
                 node.name,
                 package,
-                f"{package} must be {wanted} as on the driver, but got {got}; install it there and start its Ray "
+                f"{package} must be {required} as on the driver, but got {version}; install it there and start its Ray "
                 "again: owkd cluster up does both",
             )
     yield from _hardware_faults(node, node.facts)
-    for name, wanted in expected["files"].items():
-        yield from _file_fault(node, name, wanted, node.facts["files"].get(name, FAILED + "it was not looked at"))
+    for name, digest in expected["files"].items():
+        yield from _file_fault(node, name, digest, node.facts["files"].get(name, FAILED + "it was not looked at"))
     yield from _storage_fault(node, node.facts)
 
 
-def faults_here(question: Question, expected: Facts) -> str:
+def check_this_node(question: Question, expected: Facts) -> str:
     """On a worker of Ray: what is wrong with its node, for people; empty when nothing is. Clocks are not compared."""
     import ray
 
     gpus = len(ray.get_gpu_ids())
-    facts = look({**question, "gpus": gpus > 0})
-    node = Node(ray.util.get_node_ip_address(), facts, gpus=gpus)
-    return "; and ".join(f"{fault.node}: {fault.text}" for fault in faults_of(expected, node))
+    facts = gather_facts({**question, "gpus": gpus > 0})
+    node = NodeReport(ray.util.get_node_ip_address(), facts, gpus=gpus)
+    return "; and ".join(f"{fault.node}: {fault.text}" for fault in find_faults(expected, node))
 
 
-def _storage_fault(node: Node, facts: Facts) -> Iterator[Fault]:
-    got = facts["files"].get("storage", "")
-    if got.startswith(FAILED) or not node.storage_seen:
-        reason = got.removeprefix(FAILED) if got.startswith(FAILED) else "the driver does not see its file"
+def _storage_fault(node: NodeReport, facts: Facts) -> Iterator[Fault]:
+    file = facts["files"].get("storage", "")
+    if file.startswith(FAILED) or not node.storage_seen:
+        reason = file.removeprefix(FAILED) if file.startswith(FAILED) else "the driver does not see its file"
         yield Fault(
             node.name,
             "storage",
@@ -91,7 +91,7 @@ def _storage_fault(node: Node, facts: Facts) -> Iterator[Fault]:
         )
 
 
-def _hardware_faults(node: Node, facts: Facts) -> Iterator[Fault]:
+def _hardware_faults(node: NodeReport, facts: Facts) -> Iterator[Fault]:
     if len(facts["gpus"]) < node.gpus:
         reason = f": {facts['gpu_error']}" if facts["gpu_error"] else ""
         yield Fault(
@@ -116,18 +116,18 @@ def _hardware_faults(node: Node, facts: Facts) -> Iterator[Fault]:
         )
 
 
-def _file_fault(node: Node, name: str, wanted: str, got: str) -> Iterator[Fault]:
+def _file_fault(node: NodeReport, name: str, expected: str, digest: str) -> Iterator[Fault]:
     kind = name.partition(" ")[0]
-    if got.startswith(FAILED):
+    if digest.startswith(FAILED):
         yield Fault(
             node.name,
             kind,
-            f"{name} must be readable, but {got.removeprefix(FAILED)}; put it under the same path there",
+            f"{name} must be readable, but {digest.removeprefix(FAILED)}; put it under the same path there",
         )
-    elif got != wanted:
+    elif digest != expected:
         yield Fault(
             node.name,
             kind,
-            f"{name} must be the driver's ({wanted[:12]}), but got {got[:12]}; copy it again, keeping times "
+            f"{name} must be the driver's ({expected[:12]}), but got {digest[:12]}; copy it again, keeping times "
             "(rsync -a), or share one folder",
         )

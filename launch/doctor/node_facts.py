@@ -1,7 +1,7 @@
-"""What a machine knows of itself: versions, GPUs, disk, and whether data, teacher and storage are what they should be.
+"""The facts of a machine: versions, GPUs, disk, and what is needed to compare data, teachers and storage.
 
-Ray carries this module's source to every node, so that one with another owkd, or with none, can answer too: it
-imports nothing but the standard library, and everything else only inside the functions, where a failure is an answer.
+Ray ships this module's source to every node, so that one with another owkd, or with none, can answer too: it imports
+nothing but the standard library, and everything else only inside the functions, where a failure is an answer.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 PACKAGES = ("owkd", "torch", "ray", "numpy")
-STORAGE_WAIT_S = 5.0
-"""a network file system may show a new file late"""
-
+FAILED = "error: "
 
 Storage = tuple[str, str, str]
-"""folder or URI, the file that the driver wrote there, and what it wrote into it (empty: any text will do)"""
+"""folder or URI, the driver's file there, and its text (empty: any text will do)"""
 
 
 class Question(TypedDict):
@@ -35,6 +33,8 @@ class Question(TypedDict):
     """root, data set, folds, cache; None looks at neither data nor teachers"""
     teachers: tuple[str, ...]
     storage: Storage | None
+    storage_wait_s: float
+    """until the driver's file is seen: a network file system may show a new file late"""
     gpus: bool
     """whether to ask torch for GPUs, which takes seconds to import"""
 
@@ -54,11 +54,8 @@ class Facts(TypedDict):
     """seconds since the Unix epoch, read last"""
 
 
-FAILED = "error: "
-
-
-def look(question: Question) -> Facts:
-    """Looks around on this machine. Raises nothing that a machine can do wrong: that is an answer."""
+def gather_facts(question: Question) -> Facts:
+    """The facts of this machine. Raises nothing: what cannot be read is an answer too."""
     gpus, gpu_error = _gpus() if question["gpus"] else ([], "")
     files: dict[str, str] = {}
     folders = [tempfile.gettempdir()]
@@ -66,12 +63,12 @@ def look(question: Question) -> Facts:
         root, dataset, folds, cache = question["data"]
         for fold in folds:
             for split in ("train", "validation"):
-                files[f"data {fold}/{split}"] = _attempt(_fingerprint, root, dataset, fold, split)
+                files[f"data {fold}/{split}"] = _result_or_error(_fingerprint, root, dataset, fold, split)
         folders.append(cache or root)
     for teacher in question["teachers"]:
-        files[f"teacher {teacher}"] = _attempt(_sha256, teacher)
+        files[f"teacher {teacher}"] = _result_or_error(_sha256, teacher)
     if question["storage"] is not None:
-        files["storage"] = _attempt(_answer, *question["storage"])
+        files["storage"] = _result_or_error(_exchange_files, *question["storage"], question["storage_wait_s"])
     return {
         "host": socket.gethostname(),
         "versions": _versions(),
@@ -84,32 +81,32 @@ def look(question: Question) -> Facts:
 
 
 def _versions() -> dict[str, str]:
-    """Of Python and packages, without importing any; CUDA is the one that torch was built for."""
-    found = {"python": platform.python_version()}
+    """Of Python and packages, without importing any; of CUDA, the one that torch was built for."""
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
+            versions[package] = "not installed"
     torch = importlib.util.find_spec("torch")
     if torch is not None and torch.origin is not None:
         text = Path(torch.origin).with_name("version.py").read_text(encoding="utf-8")
         built = re.search(r"^cuda\b[^=]*= *['\"]([^'\"]+)", text, flags=re.MULTILINE)
-        found["cuda"] = built[1] if built else "none"
-    return found
+        versions["cuda"] = built[1] if built else "none"
+    return versions
 
 
 def _gpus() -> tuple[list[tuple[str, int]], str]:
     try:
         import torch
 
-        kinds = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-        return [(str(kind.name), int(kind.total_memory)) for kind in kinds], ""
+        devices = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        return [(str(device.name), int(device.total_memory)) for device in devices], ""
     except Exception as error:
         return [], _short(error)
 
 
-def _attempt(read: Callable[..., str], *arguments: str) -> str:
+def _result_or_error(read: Callable[..., str], *arguments: Any) -> str:
     try:
         return read(*arguments)
     except Exception as error:
@@ -127,21 +124,21 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _answer(place: str, asked: str, expected: str) -> str:
-    """Reads what the driver wrote and leaves a file of its own for it -> that file's name.
+def _exchange_files(place: str, driver_file: str, expected: str, wait_s: float) -> str:
+    """Reads the driver's file and leaves one of this node's for it -> that file's name.
 
-    Where any text will do, nobody looks for that file: it is removed again.
+    Where any text will do, nobody reads that file: it is removed again.
     """
     from pyarrow.fs import FileSystem, FileType, LocalFileSystem
 
     store, root = FileSystem.from_uri(place) if "://" in place else (LocalFileSystem(), place)
-    deadline = time.monotonic() + STORAGE_WAIT_S
-    while store.get_file_info(f"{root}/{asked}").type != FileType.File and time.monotonic() < deadline:
+    deadline = time.monotonic() + wait_s
+    while store.get_file_info(f"{root}/{driver_file}").type != FileType.File and time.monotonic() < deadline:
         time.sleep(0.1)
-    with store.open_input_stream(f"{root}/{asked}") as file:
+    with store.open_input_stream(f"{root}/{driver_file}") as file:
         text = file.read().decode()
     if expected and text != expected:
-        raise ValueError(f"{place}/{asked} holds something else than the driver wrote")
+        raise ValueError(f"{place}/{driver_file} holds other text than the driver wrote")
     name = f"node-{socket.gethostname()}-{time.time_ns()}"
     with store.open_output_stream(f"{root}/{name}") as file:
         file.write(text.encode())

@@ -1,84 +1,85 @@
-"""Every node of a cluster is asked about itself, and its answers are held against the driver's."""
+"""Before a search: every node reports its facts, which are compared with the driver's."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from launch.doctor import node_checks as faults
-from launch.doctor import node_facts
-from launch.doctor.node_checks import Fault, Node, faults_here, faults_of
-from launch.doctor.node_facts import Facts, Question, Storage
-from launch.doctor.probe import answered, marked
+from launch.doctor import node_checks, node_facts
+from launch.doctor.node_checks import Fault, NodeReport, check_this_node, find_faults
+from launch.doctor.node_facts import Facts, Question, Storage, gather_facts
+from launch.doctor.node_survey import TIMINGS, DoctorTimings, ask_every_node
+from launch.doctor.storage_probe import driver_file, driver_sees_file
 from owkd.config import Config
 from owkd.errors import UserError
 from search.execution.node_admission import NodeAdmission
 from search.storage.address import Address
 
-ANSWER_S = 90.0
-"""a node that says nothing for so long is a fault"""
-
 
 @dataclass(frozen=True)
-class Report:
+class ClusterReport:
     """Every node, and every fault."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[NodeReport, ...]
     faults: tuple[Fault, ...]
 
-
-def examine_here(config: Config | None, runs: Address) -> Report:
-    """This machine alone, without Ray: it is held against itself, so that only what cannot be read is a fault."""
-    with marked(runs) as storage:
-        facts = node_facts.look(question_about(config, storage, gpus=True))
-        seen = answered(storage, facts)
-    node = Node("this machine", facts, gpus=len(facts["gpus"]), storage_seen=seen)
-    return Report((node,), tuple(faults_of(facts, node)))
+    def faults_of(self, node: NodeReport) -> tuple[Fault, ...]:
+        """The faults of one node."""
+        return tuple(fault for fault in self.faults if fault.node == node.name)
 
 
-def admit(config: Config, run: Address) -> NodeAdmission:
+def examine_this_machine(config: Config | None, runs: Address, timings: DoctorTimings = TIMINGS) -> ClusterReport:
+    """This machine alone, without Ray. It is compared with itself, so that only what cannot be read is a fault."""
+    with driver_file(runs) as storage:
+        facts = gather_facts(make_question(config, storage, gpus=True, timings=timings))
+        storage_seen = driver_sees_file(storage, facts, timings.storage_s)
+    node = NodeReport("this machine", facts, gpus=len(facts["gpus"]), storage_seen=storage_seen)
+    return ClusterReport((node,), tuple(find_faults(facts, node)))
+
+
+def examine_cluster(
+    config: Config | None, runs: Address | None, expected: Facts | None = None, timings: DoctorTimings = TIMINGS
+) -> ClusterReport:
+    """One task on every node of the connected cluster, whatever runs there at the time. Ray must be connected.
+
+    `expected` are the driver's own facts, where they have been gathered already.
+    """
+    expected = expected or gather_facts(make_question(config, None, gpus=False))
+    with driver_file(runs) as storage:
+        question = make_question(config, storage, gpus=False, timings=timings)
+        nodes = tuple(ask_every_node(question, timings))
+    return ClusterReport(nodes, tuple(fault for node in nodes for fault in find_faults(expected, node)))
+
+
+def admit_nodes(config: Config, run: Address) -> NodeAdmission:
     """Examines every node of the connected cluster -> how those that join later are examined, each by the first trial
-    that lands there. Raises `UserError` when a node of now has a fault.
+    that is placed there. Raises `UserError` when a node of now has a fault.
     """
     import ray
 
-    expected = node_facts.look(question_about(config, None, gpus=False))
+    expected = gather_facts(make_question(config, None, gpus=False))
     known = frozenset(str(node["NodeID"]) for node in ray.nodes() if node["Alive"])
     if known != {ray.get_runtime_context().get_node_id()}:  # the driver's own node needs no question
         refuse_faults(examine_cluster(config, run.above, expected))
-    return NodeAdmission(late_look(config, run, expected), known)
+    return NodeAdmission(pickled_check(config, run, expected), known)
 
 
-def late_look(config: Config, run: Address, expected: Facts) -> bytes:
-    """`faults_here` about a search, pickled so that a node needs nothing of ours to call it."""
+def pickled_check(config: Config, run: Address, expected: Facts) -> bytes:
+    """`check_this_node` for a search, pickled so that a node needs nothing of ours to call it."""
     import ray
 
     place = run if run.remote else Address(str(run.path.absolute()))
-    question = question_about(config, (str(place), "run.yaml", ""), gpus=False)
-    for module in (node_facts, faults):
+    question = make_question(config, (str(place), "run.yaml", ""), gpus=False)
+    for module in (node_facts, node_checks):
         ray.cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(ray.cloudpickle.dumps(partial(faults_here, question, expected)))
+        return bytes(ray.cloudpickle.dumps(partial(check_this_node, question, expected)))
     finally:
-        for module in (node_facts, faults):
+        for module in (node_facts, node_checks):
             ray.cloudpickle.unregister_pickle_by_value(module)
 
 
-def examine_cluster(config: Config | None, runs: Address | None, expected: Facts | None = None) -> Report:
-    """One task on every node of the connected cluster, whatever runs there at the time. Ray must be connected.
-
-    `expected` is the driver's own answer, where it has been asked already.
-    """
-    expected = expected or node_facts.look(question_about(config, None, gpus=False))
-    with marked(runs) as storage:
-        nodes = tuple(_ask_every_node(question_about(config, storage, gpus=False), storage))
-    return Report(nodes, tuple(fault for node in nodes for fault in faults_of(expected, node)))
-
-
-def refuse_faults(report: Report) -> None:
+def refuse_faults(report: ClusterReport) -> None:
     """Raises `UserError` that lists every fault, with its node and remedy."""
     if report.faults:
         count = "there is 1 fault" if len(report.faults) == 1 else f"there are {len(report.faults)} faults"
@@ -86,57 +87,20 @@ def refuse_faults(report: Report) -> None:
         raise UserError(f"every node must be able to serve the search, but {count}:\n{lines}")
 
 
-def question_about(config: Config | None, storage: Storage | None, *, gpus: bool) -> Question:
+def make_question(
+    config: Config | None, storage: Storage | None, *, gpus: bool, timings: DoctorTimings = TIMINGS
+) -> Question:
     """What a node is asked; without a configuration, neither data nor teachers."""
+    question: Question = {
+        "data": None,
+        "teachers": (),
+        "storage": storage,
+        "storage_wait_s": timings.storage_s,
+        "gpus": gpus,
+    }
     if config is None:
-        return {"data": None, "teachers": (), "storage": storage, "gpus": gpus}
+        return question
     folds, data = config.fold_names(), config.data
     teachers = tuple(dict.fromkeys(str(config.teacher.checkpoint_for(fold).absolute()) for fold in folds))
     cache = None if data.cache is None else str(data.cache.absolute())
-    return {
-        "data": (str(data.root.absolute()), data.dataset, folds, cache),
-        "teachers": teachers,
-        "storage": storage,
-        "gpus": gpus,
-    }
-
-
-def _ask_every_node(question: Question, storage: Storage | None) -> Iterator[Node]:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    ray.cloudpickle.register_pickle_by_value(node_facts)
-    try:
-        # One call a process: what a look at the GPUs takes of their memory goes with it.
-        task: Any = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(node_facts.look)
-        asked = {}
-        for node in ray.nodes():
-            if node["Alive"]:
-                here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                about: Question = {**question, "gpus": node["Resources"].get("GPU", 0) > 0}
-                asked[task.options(scheduling_strategy=here).remote(about)] = node
-    finally:
-        ray.cloudpickle.unregister_pickle_by_value(node_facts)
-    deadline = time.monotonic() + ANSWER_S
-    while asked:
-        ready, _ = ray.wait(list(asked), num_returns=1, timeout=max(0.0, deadline - time.monotonic()))
-        heard_at = time.time()
-        for reference in ready or list(asked):
-            node = asked.pop(reference)
-            address, gpus = node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0))
-            if not ready:
-                ray.cancel(reference, force=True)
-                yield Node(address, None, f"it said nothing for {ANSWER_S:.0f} s", gpus=gpus)
-                continue
-            try:
-                facts: Facts = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                yield Node(address, None, " ".join(str(error).split())[-300:], gpus=gpus)
-                continue
-            seen = answered(storage, facts)
-            yield Node(address, facts, skew_s=facts["clock"] - heard_at, gpus=gpus, storage_seen=seen)
-
-
-def by_node(report: Report) -> Mapping[str, tuple[Fault, ...]]:
-    """Faults by the name of their node; a node without any is there too."""
-    return {node.name: tuple(fault for fault in report.faults if fault.node == node.name) for node in report.nodes}
+    return {**question, "data": (str(data.root.absolute()), data.dataset, folds, cache), "teachers": teachers}

@@ -1,0 +1,24 @@
+"""What commands print.
+
+console.py      one console for every command, and how an epoch is shown on it
+summary.py      a command's outcome, and the commands that come next
+plan.py         the page of `owkd plan`
+trials.py       the trials of a run
+evaluation.py   the evaluation of one checkpoint
+datasets.py     what a preparation made, and the findings of a check
+
+Only what is imported in a moment is a name of the package itself; the others load torch, Ray or pyarrow, and are
+imported from their modules by the commands that need them.
+"""
+
+from launch.output.console import console, epoch_lines, errors
+from launch.output.summary import print_next_commands, print_retrain_summary, print_search_summary
+
+__all__ = [
+    "console",
+    "epoch_lines",
+    "errors",
+    "print_next_commands",
+    "print_retrain_summary",
+    "print_search_summary",
+]

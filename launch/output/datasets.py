@@ -1,4 +1,4 @@
-"""Data sets on the console: what a preparation made, and what a check found."""
+"""Data sets on the console: what a preparation made, and the findings of a check."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from owkd.errors import DataError
 MOST_PATHS = 5
 
 
-def prepare(raw: Path, folder: Path, seed: int) -> None:
+def run_preparation(raw: Path, folder: Path, seed: int) -> None:
     """SYSU-MM01 as distributed -> two folds under `folder`, and a table of them. Raises `DataError`."""
     summary = prepare_sysu(raw, folder, seed=seed)
     counts = {
@@ -29,7 +29,7 @@ def prepare(raw: Path, folder: Path, seed: int) -> None:
     console.print(f"Check it with: owkd data check {escape(str(summary.folder))}", soft_wrap=True)
 
 
-def check(folder: Path) -> None:
+def run_dataset_check(folder: Path) -> None:
     """Counts and findings of the data set in `folder`, or of each of them.
 
     Raises `DataError`, after everything is printed, when a finding would spoil a result.
@@ -48,9 +48,9 @@ def check(folder: Path) -> None:
             console.print("nothing found that would spoil a result")
         fatal += len(report.fatal)
     if fatal:
-        found = "1 finding" if fatal == 1 else f"{fatal} findings"
+        count = "1 finding" if fatal == 1 else f"{fatal} findings"
         raise DataError(
-            f"a data set must be free of what spoils a result, but {folder} has {found} of that kind; mend what is "
+            f"a data set must be free of what spoils a result, but {folder} has {count} of that kind; correct what is "
             "marked fatal above"
         )
 

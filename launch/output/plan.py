@@ -21,9 +21,9 @@ from search.trials.job import parts_of
 
 def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
     """Prints the plan as a page or as JSON. Raises `ConfigError` naming every mistake at once."""
-    found = mistakes(reading, runs)
-    if found:
-        raise ConfigError(found, reading.source)
+    problems = mistakes(reading, runs)
+    if problems:
+        raise ConfigError(problems, reading.source)
     plan = make_plan(reading.whole(), runs, measure=measure)
     if form == "json":
         json.dump(plan.to_dict(), sys.stdout, indent=1)

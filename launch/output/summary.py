@@ -1,4 +1,4 @@
-"""What a command says at its end: what it has come to, and the commands that come next."""
+"""What a command prints at its end: its outcome, and the commands that come next."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from search.run_search import Summary
 
 
-def tell_summary(summary: Summary) -> None:
-    """What a search has come to. Raises `OwkdError` when that is nothing."""
+def print_search_summary(summary: Summary) -> None:
+    """The outcome of a search. Raises `OwkdError` when no trial is complete."""
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
     console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
     run = summary.folder.address
     if summary.best is None:
-        raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists what became of them")
-    _say(f"best: {summary.describe(summary.best)}")
+        raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists their states")
+    _print_prose(f"best: {summary.describe(summary.best)}")
     if not summary.best.published:
-        _say(f"published setting: {summary.describe(summary.published)}")
+        _print_prose(f"published setting: {summary.describe(summary.published)}")
     console.print(f"results: {run / 'results'}", soft_wrap=True)
-    typed = shlex.quote(str(run))  # an address may hold what a shell would take for its own
-    tell_next({f"retrain {typed}": "the final stage", f"report {typed}": "one page on it all"})
+    quoted = shlex.quote(str(run))  # an address may hold characters that mean something to a shell
+    print_next_commands({f"retrain {quoted}": "the final stage", f"report {quoted}": "one page of results"})
 
 
-def tell_outcome(outcome: Outcome) -> None:
-    """What the final stage has come to."""
+def print_retrain_summary(outcome: Outcome) -> None:
+    """The outcome of the final stage."""
     console.print(outcome.comparison.render())
     console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
-    tell_next({f"report {shlex.quote(str(outcome.folder.address))}": "one page on it all"})
+    print_next_commands({f"report {shlex.quote(str(outcome.folder.address))}": "one page of results"})
 
 
-def tell_next(commands: Mapping[str, str]) -> None:
+def print_next_commands(commands: Mapping[str, str]) -> None:
     """Commands of owkd, and what they are for."""
     width = max(map(len, commands))
     console.print("next:")
@@ -44,6 +44,6 @@ def tell_next(commands: Mapping[str, str]) -> None:
         console.print(f"  owkd {command:<{width}}  # {purpose}", soft_wrap=True, markup=False)
 
 
-def _say(text: str) -> None:
+def _print_prose(text: str) -> None:
     """Prose: broken between words on a terminal, one line anywhere else."""
     console.print(text, soft_wrap=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""Checkpoints of the published code, in and out, and what a user should know of them."""
+"""Checkpoints of the published code, imported and exported, and what a user should know about them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ from owkd.errors import UserError
 from owkd.models.published_files import export_published, import_teacher
 
 
-def import_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
-    """Imports a teacher and says what was found and what was passed over. Raises as `import_teacher`."""
+def import_teacher_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
+    """Imports a teacher and prints what it holds and what was ignored. Raises as `import_teacher`."""
     imported = import_teacher(files, out, image_size)
     for network, names in imported.ignored.items():
         if names:
@@ -23,7 +23,7 @@ def import_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
     console.print(f"written: {out}", soft_wrap=True)
 
 
-def export_files(checkpoint: Path, out: Path) -> None:
+def export_published_files(checkpoint: Path, out: Path) -> None:
     """Exports a checkpoint and names the files. Raises as `export_published`."""
     exported = export_published(checkpoint, out)
     for file in exported.files:
@@ -37,7 +37,7 @@ def export_files(checkpoint: Path, out: Path) -> None:
 
 
 def export_as_onnx(checkpoint: Path, out: Path) -> None:
-    """Exports a checkpoint and says how near it is to PyTorch. Raises as `export_onnx`."""
+    """Exports a checkpoint and prints how close it is to PyTorch. Raises as `export_onnx`."""
     from owkd.export import export_onnx
 
     if out.is_dir():

@@ -82,7 +82,7 @@ class History:
 
 def write_test(folder: Path, title: str, results: Mapping[Protocol, Result], facts: Mapping[str, Any]) -> None:
     """metrics.json, cmc.csv, per_identity_ap.csv, cmc.png and precision_recall.png of one fold's test split."""
-    judged = {
+    protocols = {
         protocol: metrics(result) | {"queries": result.queries, "skipped": result.skipped}
         for protocol, result in results.items()
     }
@@ -97,7 +97,7 @@ def write_test(folder: Path, title: str, results: Mapping[Protocol, Result], fac
     save_png(cmc_figure(named, f"CMC: {title}"), folder / "cmc.png")
     save_png(precision_recall_figure(named, f"Precision and recall: {title}"), folder / "precision_recall.png")
     # Last, because the table over folds takes this file for a finished test.
-    write_json(folder / "metrics.json", {**facts, "protocols": judged})
+    write_json(folder / "metrics.json", {**facts, "protocols": protocols})
 
 
 def write_summary(out: Path) -> list[dict[str, Any]]:

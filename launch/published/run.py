@@ -26,7 +26,7 @@ PUBLISHED_PROTOCOL: dict[str, Protocol] = {"DBPerson-Recog-DB1_thermal": "merged
 COMPARED_PROTOCOL: Protocol = "standard"
 IMAGES_PER_IDENTITY = 2
 MAY_CHANGE = ("data.folds", "train.device", "train.validation_batch_size")
-"""what another call on the same folder may set otherwise: no result hangs on it"""
+"""what another call on the same folder may set otherwise: no result depends on it"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Request:
 
 
 def run_published(request: Request) -> None:
-    """Trains, validates and tests on each fold, and writes a table over folds; goes on where it was stopped.
+    """Trains, validates and tests on each fold, and writes a table over folds; continues where it was stopped.
 
     Raises `ConfigError` naming everything that does not fit, and other `UserError`s, before the first training.
     """

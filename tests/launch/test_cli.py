@@ -98,8 +98,8 @@ def test_a_run_name_that_exists_is_refused_with_the_remedy(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nosuch"], "owkd --help tells what is taken"),
-        (["data", "synth"], "owkd data synth --help tells what is taken"),
+        (["nosuch"], "owkd --help lists what is accepted"),
+        (["data", "synth"], "owkd data synth --help lists what is accepted"),
         (["evaluate", "a", "b", "--protocol", "nope"], "nope"),
         (["trials", "/no/run"], "/no/run has none"),
         (["distill", "/no/config.yaml"], "no such file"),

@@ -11,7 +11,7 @@ import pytest
 from small_training import small_config
 
 from launch.cli import run_command
-from launch.train import students
+from launch.train import train_students
 from owkd.config import Config
 from owkd.training.reduction import EpochRule
 from search.execution.worker import train_student, work
@@ -125,7 +125,7 @@ def test_the_first_number_that_differs_is_named(
     monkeypatch.setattr("search.rerun.read_epochs", altered)
     assert run_command(["distill", f"{run}#1", "--out", str(again)]) == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "did not come out again: Fold1, seed 4, epoch 2: val/mAP was" in said
+    assert "was not reproduced: Fold1, seed 4, epoch 2: val/mAP was" in said
 
 
 def test_what_a_clock_says_is_all_that_is_left_out(run: Path) -> None:
@@ -173,5 +173,5 @@ def test_a_single_student_keeps_the_epoch_that_a_search_would_keep(
     monkeypatch.setattr("launch.train.run", training)
     search = {"objectives": [{"metric": "val/mINP"}], "constraints": ["flops <= 1e12"]}
     with pytest.raises(AskedError):
-        students(small_config(root, search=search), tmp_path)
+        train_students(small_config(root, search=search), tmp_path)
     assert (asked["keep"], asked["costs"]) == (EpochRule("val/mINP"), ("flops",))

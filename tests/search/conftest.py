@@ -14,12 +14,12 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def _ray() -> Iterator[None]:
-    from launch.local import _local
+    from launch.local_ray import local_ray
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), *([before] if before else [])])
     try:
-        with _local(cpus=2):
+        with local_ray(cpus=2):
             yield
     finally:
         if before is None:

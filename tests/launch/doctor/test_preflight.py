@@ -1,10 +1,11 @@
-"""What a node may lack: found, named with the node, and given a remedy, before a search starts."""
+"""What a node may lack: named with the node, and given a remedy, before a search starts."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +13,19 @@ import pytest
 from rich.console import Console
 from small_training import small_config
 
-from launch import local
+from launch import doctor, driver
 from launch.cli import run_command
-from launch.doctor import node_facts, preflight
-from launch.doctor import table as doctor
-from launch.doctor.node_checks import Fault, Node, faults_of
-from launch.doctor.node_facts import FAILED, Facts
-from launch.doctor.preflight import Report, examine_here, question_about, refuse_faults
+from launch.doctor import ClusterReport, Fault, NodeReport, examine_this_machine, refuse_faults
+from launch.doctor.node_checks import find_faults
+from launch.doctor.node_facts import FAILED, Facts, gather_facts
+from launch.doctor.node_table import node_table
+from launch.doctor.preflight import make_question
 from owkd.errors import UserError
 from search.runs.layout import RunFolder
 from search.storage.address import Address
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = Path(__file__).parents[1] / "programs" / "survey_of_one_node.py"
 
 
 def facts(**changed: object) -> Facts:
@@ -39,7 +41,7 @@ def facts(**changed: object) -> Facts:
     return {**answer, **changed}  # type: ignore[typeddict-item]
 
 
-SOUND = Node("10.0.0.2", facts(), gpus=1)
+SOUND = NodeReport("10.0.0.2", facts(), gpus=1)
 OLD = {**facts()["versions"], "owkd": "0.0.9"}
 
 
@@ -47,7 +49,7 @@ def files(**changed: str) -> dict[str, str]:
     return {**facts()["files"], **{"data Fold1/train": "aa"}, **changed}
 
 
-FAULTY: dict[str, tuple[Node, str, tuple[str, ...]]] = {
+FAULTY: dict[str, tuple[NodeReport, str, tuple[str, ...]]] = {
     "another owkd": (replace(SOUND, facts=facts(versions=OLD)), "owkd", ("must be 0.1.0", "got 0.0.9", "cluster up")),
     "no owkd": (replace(SOUND, facts=facts(versions={})), "owkd", ("got not installed",)),
     "no data": (
@@ -78,33 +80,33 @@ FAULTY: dict[str, tuple[Node, str, tuple[str, ...]]] = {
     ),
     "full disk": (replace(SOUND, facts=facts(disk_free={"/tmp": 2**30})), "disk", ("/tmp must have 2 GiB", "has 1.0")),
     "clock": (replace(SOUND, skew_s=-61.0), "clock", ("off by -61.0 s", "chrony")),
-    "silence": (replace(SOUND, facts=None, silence="it said nothing for 90 s"), "answer", ("it said nothing", "logs")),
+    "silence": (replace(SOUND, facts=None, failure="it gave no answer within 90 s"), "answer", ("no answer", "logs")),
 }
 
 
 def test_a_sound_node_has_no_fault() -> None:
-    assert list(faults_of(facts(), SOUND)) == []
+    assert list(find_faults(facts(), SOUND)) == []
 
 
 @pytest.mark.parametrize("case", FAULTY)
 def test_a_fault_names_rule_value_remedy_and_node(case: str) -> None:
     node, column, words = FAULTY[case]
-    found = [fault for fault in faults_of(facts(), node) if fault.column == column]
-    assert len(found) == 1
+    faults = [fault for fault in find_faults(facts(), node) if fault.column == column]
+    assert len(faults) == 1
     for word in words:
-        assert word in found[0].text
-    assert "10.0.0.2" in found[0].node
+        assert word in faults[0].text
+    assert "10.0.0.2" in faults[0].node
     if case != "no owkd":
-        assert [fault.column for fault in faults_of(facts(), node)] == [column]
+        assert [fault.column for fault in find_faults(facts(), node)] == [column]
     with pytest.raises(UserError, match=r"there is 1 fault:\n  - .*10\.0\.0\.2"):
-        refuse_faults(Report((node,), tuple(found)))
+        refuse_faults(ClusterReport((node,), tuple(faults)))
 
 
 def test_the_table_marks_what_is_at_fault() -> None:
     node, *_ = FAULTY["another owkd"]
-    report = Report((replace(SOUND, address="10.0.0.1"), node), tuple(faults_of(facts(), node)))
+    report = ClusterReport((replace(SOUND, address="10.0.0.1"), node), tuple(find_faults(facts(), node)))
     console = Console(width=120, force_terminal=True, color_system="standard", record=True)
-    console.print(doctor.table(report))
+    console.print(node_table(report))
     styled = console.export_text(styles=True)
     assert "\x1b[31m0.0.9" in styled
     assert "\x1b[31m0.1.0" not in styled
@@ -113,21 +115,21 @@ def test_the_table_marks_what_is_at_fault() -> None:
 
 def test_this_machine_is_asked_about_data_teachers_and_storage(root: Path, tmp_path: Path) -> None:
     config = small_config(root)
-    report = examine_here(config, Address.of(tmp_path / "runs"))
+    report = examine_this_machine(config, Address.of(tmp_path / "runs"))
     assert report.faults == ()
-    found = report.nodes[0].facts
-    assert found is not None
-    assert sorted(name.partition(" ")[0] for name in found["files"]) == ["data", "data", "storage", "teacher"]
+    its_facts = report.nodes[0].facts
+    assert its_facts is not None
+    assert sorted(name.partition(" ")[0] for name in its_facts["files"]) == ["data", "data", "storage", "teacher"]
     assert list(tmp_path.iterdir()) == []  # the question left nothing behind
 
 
-def test_the_driver_s_own_look_differs_when_the_data_do(root: Path) -> None:
-    before = node_facts.look(question_about(small_config(root), None, gpus=False))
+def test_the_driver_s_own_facts_differ_when_the_data_do(root: Path) -> None:
+    before = gather_facts(make_question(small_config(root), None, gpus=False))
     image = next((root / "Synthetic_thermal" / "Fold1" / "train").rglob("*.png"))
     status = image.stat()
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     try:
-        after = node_facts.look(question_about(small_config(root), None, gpus=False))
+        after = gather_facts(make_question(small_config(root), None, gpus=False))
     finally:
         os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
     differ = [name for name in before["files"] if before["files"][name] != after["files"][name]]
@@ -137,7 +139,7 @@ def test_the_driver_s_own_look_differs_when_the_data_do(root: Path) -> None:
 def test_a_driver_without_a_storage_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"place of runs must be writable.*--runs"):
-        examine_here(None, Address.of(tmp_path / "file"))
+        examine_this_machine(None, Address.of(tmp_path / "file"))
 
 
 def test_doctor_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,37 +152,18 @@ def test_a_search_is_refused_before_it_leaves_anything(
 ) -> None:
     node, *_ = FAULTY["another owkd"]
     fault = Fault(node.name, "owkd", "owkd must be 0.1.0")
-    monkeypatch.setattr(local, "_attached", lambda address: open(os.devnull))  # noqa: PTH123, SIM115
-    monkeypatch.setattr(preflight, "admit", lambda config, run: refuse_faults(Report((node,), (fault,))))
+    monkeypatch.setattr(driver, "connection", lambda address: nullcontext)
+    monkeypatch.setattr(doctor, "admit_nodes", lambda config, run: refuse_faults(ClusterReport((node,), (fault,))))
     space = {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0}}
     config = small_config(root, search={"space": space, "trials": 1, "scheduler": {"name": "none"}})
     with pytest.raises(UserError, match=r"w1 \(10\.0\.0\.2\): owkd must be 0\.1\.0"):
-        local.run_search(config, tmp_path, "10.0.0.1:6379")
+        driver.run_search(config, tmp_path, "10.0.0.1:6379")
     assert not RunFolder(tmp_path / config.name).root.exists()
-
-
-ON_RAY = """
-import sys
-from search.storage.address import Address
-from launch.doctor import preflight
-from launch.local import _local
-with _local(cpus=1):
-    runs = Address.of(sys.argv[1])
-    report = preflight.examine_cluster(None, runs)
-    (node,) = report.nodes
-    assert not report.faults, report.faults
-    assert node.facts["files"]["storage"].startswith("node-"), node
-    assert abs(node.skew_s) < 5
-    preflight.ANSWER_S = 0.0
-    (silent,) = preflight.examine_cluster(None, runs).nodes
-    assert silent.facts is None and "said nothing" in silent.silence
-print("asked")
-"""
 
 
 def test_a_real_node_answers_and_a_silent_one_is_named(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ON_RAY, str(tmp_path)]
+    command = [sys.executable, PROGRAM, tmp_path]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
-    assert done.stdout.split()[-1:] == ["asked"], done.stderr
+    assert done.stdout.split()[-1:] == ["surveyed"], done.stderr
     assert list(tmp_path.iterdir()) == []

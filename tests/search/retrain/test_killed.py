@@ -35,10 +35,11 @@ from functools import partial
 from pathlib import Path
 from rich.console import Console
 from fake_training import fake_evaluate, fake_run
-from launch.local import _local
+from launch.local_ray import local_ray
 from search.retrain.stage import FinalWork, retrain
 
-retrain(Path(sys.argv[1]), connect=partial(_local, cpus=2), console=Console(), work=FinalWork(fake_run, fake_evaluate))
+connect, work = partial(local_ray, cpus=2), FinalWork(fake_run, fake_evaluate)
+retrain(Path(sys.argv[1]), connect=connect, console=Console(), work=work)
 """
 
 

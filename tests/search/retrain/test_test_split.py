@@ -134,7 +134,7 @@ def test_who_may_read_any_split_is_known() -> None:
                 users.add(name)
     assert users == {
         "launch/published/run.py",  # `owkd run`: train, validate, test, as published
-        "launch/output/tables.py",  # `owkd evaluate`
+        "launch/output/evaluation.py",  # `owkd evaluate`
         "owkd/data/check.py",  # `owkd data check`: looks for people who are in two splits
         "owkd/data/folds.py",  # makes splits
         "search/retrain/test_evaluation.py",

@@ -42,7 +42,7 @@ from functools import partial
 from pathlib import Path
 from rich.console import Console
 from fake_training import fake_check, fake_config, fake_evaluate, fake_run
-from launch.local import _local
+from launch.local_ray import local_ray
 from owkd.config import parse_config
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, resume, search
@@ -51,7 +51,7 @@ from search.storage import lease, mirror
 lease.LEASE_S, lease.BEAT_S, lease.SETTLE_S = 3.0, 0.5, 0.2
 mirror.PUSH_S = 0.5
 tmp, run, command, trials = Path(sys.argv[1]), *sys.argv[2:]
-connect, work = partial(_local, cpus=2), Work(fake_run, fake_check)
+connect, work = partial(local_ray, cpus=2), Work(fake_run, fake_check)
 if command == "search":
     raw = fake_config(tmp, trials=int(trials), sampler={"name": "random", "seed": 4})
     raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2}

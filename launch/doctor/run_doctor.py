@@ -1,0 +1,27 @@
+"""`owkd doctor`: a table of the nodes, then a verdict or a remedy for each fault."""
+
+from __future__ import annotations
+
+from launch.connection import connection
+from launch.doctor.node_table import node_table
+from launch.doctor.preflight import examine_cluster, examine_this_machine, refuse_faults
+from launch.output.console import console
+from owkd.config import Config
+from search.storage.address import Address
+
+
+def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
+    """Examines every node of a cluster, or this machine where no address is given.
+
+    Raises `UserError`, after the table is printed, when a node has a fault; and when the cluster cannot be joined.
+    """
+    if address is None:
+        report = examine_this_machine(config, Address.of(runs))
+    else:
+        with connection(address)():
+            report = examine_cluster(config, Address.of(runs))
+    console.print(node_table(report))
+    refuse_faults(report)
+    count = len(report.nodes)
+    unchecked = "" if config else "; data and teachers were not looked at: --config FILE names them"
+    console.print(f"[green]Sound:[/] {count} node{'s' * (count > 1)} can serve{unchecked}", soft_wrap=True)

@@ -1,0 +1,85 @@
+"""The driver of a run: a search, its continuation or its final stage, on this machine's Ray or on a cluster."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launch.connection import connection
+from launch.local_ray import remove_leftovers
+from launch.output.console import console
+from launch.output.summary import print_retrain_summary, print_search_summary
+from owkd.config import Config
+
+if TYPE_CHECKING:
+    from search.execution.node_admission import NodeAdmission
+    from search.execution.stage import Connect
+    from search.storage.address import Address
+
+
+def run_search(config: Config, runs: Path | str, address: str | None = None) -> None:
+    """A new search at `runs/<name>`. Raises as `search.run_search.search`, after printing how to resume."""
+    from search.run_search import search
+    from search.storage.address import Address
+
+    run = Address.of(runs) / config.name
+    with _resume_hint(run):
+        summary = search(config, run, connect=_checked_connection(address, config, run), console=console)
+        print_search_summary(summary)
+
+
+def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
+    """Resumes a search, for `trials` more than were planned. Raises as `search.run_search.resume`."""
+    from search.run_search import resume
+    from search.runs.manifest import open_run
+
+    remove_leftovers()  # a run that is done starts no Ray, but its last driver may have left one
+    folder, config, _ = open_run(run, drive=True)
+    connect = _checked_connection(address, config, folder.address)
+    with _resume_hint(run):
+        print_search_summary(resume(run, trials=trials, connect=connect, console=console, force=force))
+
+
+def run_retrain(run: Path | str, address: str | None = None) -> None:
+    """The final stage of a run, and its table. Raises as `search.retrain.stage.retrain`."""
+    from search.retrain.stage import retrain
+    from search.runs.manifest import open_run
+
+    remove_leftovers()
+    folder, config, _ = open_run(run, drive=True)
+    connect = _checked_connection(address, config, folder.address)
+    with _resume_hint(run, "retrain"):
+        outcome = retrain(run, connect=connect, console=console)
+    print_retrain_summary(outcome)
+
+
+def _checked_connection(address: str | None, config: Config, run: Address) -> Connect:
+    """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
+    return connection(address) if address is None else partial(_checked_cluster, address, config, run)
+
+
+@contextmanager
+def _checked_cluster(address: str, config: Config, run: Address) -> Iterator[NodeAdmission]:
+    from launch.doctor import admit_nodes
+
+    with connection(address)():
+        yield admit_nodes(config, run)
+
+
+@contextmanager
+def _resume_hint(run: Address | Path | str, command: str = "resume") -> Iterator[None]:
+    """Ctrl-C prints the command that continues, where there is a run to continue."""
+    from search.runs.manifest import exists
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if exists(run):
+            console.print(
+                f"Stopped; nothing is lost. Continue with: owkd {command} {shlex.quote(str(run))}", soft_wrap=True
+            )
+        raise

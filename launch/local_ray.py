@@ -1,0 +1,142 @@
+"""A Ray of our own on this machine: quiet while it runs, and gone without a trace afterwards."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+OBJECT_STORE_BYTES = 128 * 2**20
+"""jobs and messages are small; Ray's default is a third of the memory"""
+TEMPORARY = Path("/tmp")
+
+
+@dataclass(frozen=True)
+class ConnectionTimings:
+    """How long Ray is waited for, seconds."""
+
+    answer_s: float = 5.0
+    """until something listens at the address of a cluster"""
+    shutdown_s: float = 10.0
+    """until the processes of a Ray of our own have ended; then they are killed"""
+
+
+TIMINGS = ConnectionTimings()
+
+
+@contextmanager
+def local_ray(
+    *, dashboard: bool = False, cpus: int | None = None, timings: ConnectionTimings = TIMINGS
+) -> Iterator[None]:
+    """Starts Ray on this machine, as quiet as possible, and leaves no process and no file of it behind.
+
+    Token authentication is on, as is Ray's default; a dashboard, where asked for, listens on this machine only.
+    """
+    import ray
+
+    remove_leftovers()
+    # Ray's sockets are below this folder, and a socket's path has 107 characters at most.
+    folder = Path(tempfile.mkdtemp(prefix=f"owkd-{os.getpid()}-", dir=TEMPORARY))
+    handle = _lock(folder)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+        )
+        yield
+    finally:
+        with uninterrupted():
+            started = _descendants()
+            ray.shutdown()
+            _await_end(started, timings.shutdown_s)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
+
+
+def remove_leftovers() -> None:
+    """Removes the folders of killed drivers: their Ray died with them, and so did their lock on its folder."""
+    for folder in TEMPORARY.glob("owkd-*-*"):
+        try:
+            handle = _lock(folder)
+        except OSError:  # its driver lives, or it is another user's
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits: cutting a shutdown short would leave processes behind."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where signals do not arrive anyway
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _lock(folder: Path) -> int:
+    """Locks a folder for as long as this process keeps the handle. Raises `OSError` when another one has it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _descendants() -> set[tuple[int, str]]:
+    """Processes that this one started, and theirs: (process id, start time), which together name one process."""
+    parents = {pid: parent for pid, parent, _ in _processes()}
+    descendants = set()
+    for pid, _, started in _processes():
+        ancestor = parents.get(pid)
+        while ancestor is not None and ancestor != os.getpid():
+            ancestor = parents.get(ancestor)
+        if ancestor is not None:
+            descendants.add((pid, started))
+    return descendants
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """(process id, parent, start time) of every process on this machine."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            yield int(path.parent.name), int(fields[1]), fields[19]
+
+
+def _await_end(expected: set[tuple[int, str]], wait_s: float) -> None:
+    """Waits until processes have ended, and kills those that have not in time."""
+    deadline = time.monotonic() + wait_s
+    while expected:
+        expected &= {(pid, started) for pid, _, started in _processes()}
+        if expected and time.monotonic() > deadline:
+            for pid, _ in expected:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            return
+        time.sleep(0.05)

@@ -1,0 +1,40 @@
+"""The evaluation of one checkpoint on the console."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from launch.output.console import console
+from owkd.config import DataConfig
+from owkd.data.index import SplitName
+from owkd.evaluation.evaluate import evaluate_checkpoint
+from owkd.evaluation.protocol import Protocol
+from owkd.evaluation.query_table import write_queries
+
+CMC_RANKS = (1, 5, 10, 20)
+
+
+def print_evaluation(
+    checkpoint: Path, dataset: Path, fold: str, split: SplitName, protocol: Protocol, queries: Path | None = None
+) -> None:
+    """Embeds a split and prints mAP, CMC and mINP; writes `query_rows` to the file `queries`, where one is named.
+
+    Raises `DataError`, `CheckpointError`.
+    """
+    data = DataConfig(root=dataset.parent, dataset=dataset.name)
+    result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
+    console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)
+    table = Table()
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_row("mAP", f"{result.mean_average_precision:.4f}")
+    for rank in CMC_RANKS:
+        table.add_row(f"rank-{rank}", f"{result.cmc[rank - 1]:.4f}")
+    table.add_row("mINP", f"{result.mean_inverse_negative_penalty:.4f}")
+    table.add_row("queries", str(result.queries))
+    table.add_row("queries without a match", str(result.skipped))
+    table.add_row("parameters", f"{parameters:,}")
+    console.print(table)
+    if queries is not None:
+        write_queries(result, queries)
+        console.print(f"{result.queries} queries: {queries}", soft_wrap=True)
