@@ -1,6 +1,7 @@
-"""Layers point one way, launch -> search -> owkd, and a configuration can be read without torch."""
+"""Layers point one way, launch -> search -> owkd, and so do the packages of each; what starts often starts light."""
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -85,31 +86,49 @@ def test_the_scan_sees_a_section_that_is_read():
     assert sorted(search_reads(source)) == [3, 4]
 
 
-def test_configuration_loads_without_heavy_packages():
-    code = (
-        "import sys, owkd.config\n"
-        "assert 'owkd.config' in sys.modules\n"
-        "heavy = {'torch', 'ray', 'optuna', 'matplotlib', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
+LIGHT = {
+    "owkd.config": {"torch", "ray", "optuna", "matplotlib", "pandas"},
+    "launch.cli": {"torch", "ray", "optuna", "matplotlib", "pandas", "pyarrow"},
+    "launch.cluster": {"torch", "ray", "optuna", "matplotlib", "pandas"},
+}
+"""what loads in a moment, and the packages that it must not load"""
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_it_loads_without_heavy_packages(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert not LIGHT[module] & loaded
 
 
-SEARCH_LAYERS = (
-    ("report", "planning"),
-    ("retrain",),
-    ("run_search", "rerun"),
-    ("recorder",),
-    ("results", "tensorboard", "schedulers"),
-    ("execution",),
-    ("study",),
-    ("samplers", "runs"),
-    ("progress",),
-    ("trials",),
-    ("storage", "space"),
-)
-"""packages and modules right below `search/`, from top to bottom; those of one line know nothing of each other"""
+LAYERS = {
+    "search": (
+        ("report", "planning"),
+        ("retrain",),
+        ("run_search", "rerun"),
+        ("recorder",),
+        ("results", "tensorboard", "schedulers"),
+        ("execution",),
+        ("study",),
+        ("samplers", "runs"),
+        ("progress",),
+        ("trials",),
+        ("storage", "space"),
+    ),
+    "launch": (
+        ("cli",),
+        ("commands",),
+        ("demo",),
+        ("driver",),
+        ("doctor",),
+        ("cluster", "published", "monitor", "train", "connection"),
+        ("local_ray", "output"),
+    ),
+}
+"""packages and modules right below a folder, from top to bottom; those of one line know nothing of each other"""
 
 
 def package_imports(top: str) -> Iterator[tuple[str, str, str]]:
@@ -124,15 +143,44 @@ def package_imports(top: str) -> Iterator[tuple[str, str, str]]:
                         yield f"{path.relative_to(ROOT)}:{node.lineno}", own, parts[1]
 
 
-def test_packages_of_search_stand_in_layers():
+def modules_and_packages(top: str) -> set[str]:
+    """What can be imported from right below a folder, by name."""
+    below = (path for path in (ROOT / top).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())
+    return {path.name.removesuffix(".py") for path in below} - {"__init__"}
+
+
+@pytest.mark.parametrize(("top", "fewest"), [("search", 50), ("launch", 30)])
+def test_packages_stand_in_layers(top: str, fewest: int) -> None:
     """Each knows only what is below it, so that there is no circle either."""
-    floor = {name: number for number, names in enumerate(SEARCH_LAYERS) for name in names}
-    below = {path.name.removesuffix(".py") for path in (ROOT / "search").iterdir() if path.suffix in ("", ".py")}
-    assert set(floor) == below - {"__init__", "__pycache__"}
-    arrows = list(package_imports("search"))
-    assert len(arrows) > 50
+    floor = {name: number for number, names in enumerate(LAYERS[top]) for name in names}
+    assert set(floor) == modules_and_packages(top)
+    arrows = list(package_imports(top))
+    assert len(arrows) > fewest
     wrong = [f"{where}: {own} knows {other}" for where, own, other in arrows if floor[own] >= floor[other]]
     assert not wrong, "\n".join(wrong)
+
+
+def module_graph(top: str) -> dict[str, set[str]]:
+    """The modules below a folder, by dotted name, each with those that it imports; type-only imports included."""
+    names = {}
+    for path in (ROOT / top).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in names.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= {each if each in names else node.module for each in imported} & set(names)
+    return graph
+
+
+@pytest.mark.parametrize("top", LAYERS)
+def test_modules_import_each_other_in_no_circle(top: str) -> None:
+    graph = module_graph(top)
+    assert sum(map(len, graph.values())) > len(graph)
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+    assert set(order) == set(graph)
 
 
 def test_a_package_fits_into_one_look():
@@ -141,14 +189,17 @@ def test_a_package_fits_into_one_look():
     assert max(crowded.values()) in range(5, 10), crowded
 
 
-@pytest.mark.parametrize("package", [path.parent.name for path in sorted((ROOT / "search").glob("*/__init__.py"))])
-def test_a_package_says_what_is_in_it(package):
+PACKAGES = [f"{top}/{path.parent.name}" for top in LAYERS for path in sorted((ROOT / top).glob("*/__init__.py"))]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_is_in_it(package: str) -> None:
     """Its docstring names each of its modules, and `__all__` what others may use."""
-    folder = ROOT / "search" / package
+    folder = ROOT / package
     tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
     contents = ast.get_docstring(tree) or ""
     missing = [path.name for path in folder.glob("*.py") if path.name != "__init__.py" and path.name not in contents]
     assert not missing
-    module = importlib.import_module(f"search.{package}")
+    module = importlib.import_module(package.replace("/", "."))
     assert len(module.__all__) > 0
     assert all(hasattr(module, name) for name in module.__all__)
