@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from owkd.config import SIMPLEXES, Config
+from owkd.config import Config
 from owkd.errors import DivergedError
+from search.space import SIMPLEXES
 
 TEACHERS, STAGES = "distill.teacher_weights", "distill.stage_weights"
 GRAM, LOGIT, RATE = "distill.gram", "distill.logit", "train.learning_rate"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from owkd.config import Choice, Config, Simplex, with_values
+from owkd.config import Config, with_values
 from owkd.errors import DivergedError, UserError
 from search.execution.worker import Train, train_student
 from search.results.schema import EPOCH_FIELDS, PARAM, Row
@@ -24,7 +24,7 @@ from search.results.tables import read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
 from search.runs.integrity import compare
 from search.runs.manifest import open_run, versions
-from search.space.parameters import columns, flatten, published_point, single
+from search.space.parameters import columns, from_columns, published_point, single
 from search.storage.address import Address
 from search.trials.job import Part
 
@@ -149,17 +149,4 @@ def _values(config: Config, row: Row) -> dict[str, Any]:
     """The values by path that a trial's row in the tables tells, floats bit for bit; others are as configured."""
     if row["published"]:
         return published_point(config).values
-    types = columns(config)
-    values: dict[str, Any] = {}
-    for path, entry in config.search.space.items():
-        if isinstance(entry, Simplex):
-            weights = {name.rpartition(".")[2]: row[f"{PARAM}{name}"] for name in types if name.startswith(f"{path}.")}
-            if None not in weights.values():
-                values[path] = weights
-            continue
-        told = row[f"{PARAM}{path}"]
-        choices = entry.choices if isinstance(entry, Choice) else (told,)
-        alike = [choice for choice in choices if flatten({path: types[path]}, {path: choice})[path] == told]
-        if told is not None:
-            values[path] = alike[0]
-    return values
+    return from_columns(config, {column: row[f"{PARAM}{column}"] for column in columns(config)})

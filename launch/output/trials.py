@@ -12,9 +12,9 @@ import pyarrow.csv as pa_csv
 from rich.table import Table
 
 from launch.output.console import console
-from owkd.config import SIMPLEXES
 from search.results.listing import PARETO, list_trials
 from search.results.schema import METRIC, PARAM
+from search.space import SIMPLEXES
 
 Row = Mapping[str, Any]
 """one trial, by the columns of `list_trials`"""

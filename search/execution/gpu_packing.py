@@ -13,9 +13,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from owkd.config import Choice, Config, Fixed, FloatRange, IntRange, Simplex, SpaceEntry, with_values
+from owkd.config import Config, with_values
 from owkd.models.presets import PRESETS, architecture
 from search.execution.teacher_targets import wanted
+from search.space.entries import entries
 
 HEADROOM = 1.15
 """of the measured peak: the allocator's blocks fall otherwise in every run, and cuDNN may choose other algorithms"""
@@ -82,31 +83,19 @@ def measured_share(config: Config, console: Console) -> float:
 def largest_trial(config: Config) -> Config:
     """The trial of a space that takes most memory: every term, the largest of what memory hangs on, no space left."""
     values: dict[str, Any] = {"search.space": {}, "search.scheduler": {"name": "none"}}
-    for path, entry in config.search.space.items():
+    for path, entry in entries(config.search.space).items():
         if path in ("train.batch_size", "train.validation_batch_size", "data.image_size"):
-            values[path] = max(_values(entry))
+            values[path] = entry.largest()
         elif path == "student.preset":
-            values[path] = max(_values(entry), key=list(reversed(PRESETS)).index)
+            values[path] = max(entry.proposed(), key=list(reversed(PRESETS)).index)
         elif path == "student.depths":
             own = architecture(config.student.preset).depths
-            values[path] = max(_values(entry), key=lambda depths: sum(depths or own))
+            values[path] = max(entry.proposed(), key=lambda depths: sum(depths or own))
         elif path == "train.precision":
-            values[path] = "fp32" if "fp32" in _values(entry) else "bf16"
+            values[path] = "fp32" if "fp32" in entry.proposed() else "bf16"
     if "train.batch_size" in values:
         values["train.images_per_identity"] = 1  # memory hangs on the batch alone, and any size is a multiple of 1
     return with_values(wanted(config), values)
-
-
-def _values(entry: SpaceEntry) -> list[Any]:
-    match entry:
-        case Choice():
-            return list(entry.choices)
-        case FloatRange() | IntRange():
-            return [entry.high]
-        case Fixed():
-            return [entry.value]
-        case Simplex():
-            raise AssertionError("a simplex is no size")
 
 
 def _one_node_a_kind(nodes: Iterable[Any]) -> list[str]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from owkd.config import Choice, Config, Fixed, with_values
+from owkd.config import Config, with_values
 from owkd.errors import ConfigError
+from search.space.entries import entries
 from search.trials.budget import Budget
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def disk_bound(config: Config, *, identities: int, at_a_time: int) -> DiskBound:
 def _students(config: Config) -> Iterator[Config]:
     """The configuration with every student that the space may propose."""
     sized = {
-        name: entry.choices if isinstance(entry, Choice) else (entry.value,)
-        for name, entry in config.search.space.items()
-        if name.startswith("student.") and isinstance(entry, Choice | Fixed)
+        name: entry.values
+        for name, entry in entries(config.search.space).items()
+        if name.startswith("student.") and entry.values is not None
     }
     possible = 0
     for values in product(*sized.values()):

@@ -17,11 +17,12 @@ from owkd.config import Config, Reading
 from owkd.errors import ConfigError, UserError
 from search.execution.resources import TrialResources, resources_on_nodes
 from search.planning.disk import DiskBound, disk_bound
-from search.planning.wording import kind_of, range_of, value_in_words
+from search.planning.wording import value_in_words
 from search.retrain.test_evaluation import missing_test_splits
 from search.runs.inputs import look_at_inputs
 from search.runs.manifest import refuse_existing
 from search.schedulers.asha_savings import expected_steps
+from search.space.entries import entries
 from search.space.parameters import published_point, suggest
 from search.storage.address import Address
 from search.study.warm_start import read_earlier
@@ -265,10 +266,10 @@ def _epochs(config: Config) -> Epochs:
 
 def _entries(config: Config) -> Iterator[EntryLine]:
     published = published_point(config).values
-    for name, entry in config.search.space.items():
+    for name, entry in entries(config.search.space).items():
         # a weight of a section that is no section at the moment has its value there: stage_weights, `learned`
         value = published.get(name, published.get(name.rpartition(".")[0]))
-        yield EntryLine(name, kind_of(entry), range_of(name, entry), value_in_words(value))
+        yield EntryLine(name, entry.kind, entry.range, value_in_words(value))
 
 
 def _draws(config: Config) -> Iterator[dict[str, Any]]:

@@ -4,41 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from owkd.config import (
-    SIMPLEXES,
-    Choice,
-    Config,
-    Fixed,
-    FloatRange,
-    IntRange,
-    SearchConfig,
-    Simplex,
-    SpaceEntry,
-)
+from owkd.config import Config, SearchConfig
 from search.samplers.gp import ONE_IN
 from search.samplers.selection import STARTUP_TRIALS, sampler_name, startup_trials
-
-
-def kind_of(entry: SpaceEntry) -> str:
-    """`float, log`, `int, step 2`, `categorical`, `simplex`, `fixed`."""
-    if isinstance(entry, FloatRange | IntRange):
-        return entry.type + (", log" if entry.log else "") + (f", step {entry.step:g}" if entry.step else "")
-    return entry.type
-
-
-def range_of(name: str, entry: SpaceEntry) -> str:
-    """What may be drawn for the field of that name."""
-    match entry:
-        case FloatRange() | IntRange():
-            text = f"{entry.low:g} to {entry.high:g}"
-        case Choice():
-            text = " | ".join(str(choice) for choice in entry.choices)
-        case Fixed():
-            text = str(entry.value)
-        case Simplex():
-            text = f"{len(SIMPLEXES[name])} weights, sum {len(SIMPLEXES[name])}"
-    conditions = (f"{parent} is {' or '.join(map(str, values))}" for parent, values in entry.when.items())
-    return ", if ".join((text, *conditions))
 
 
 def value_in_words(value: Any) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import TrialState, create_trial
 
-from owkd.config import SIMPLEXES, Config, FloatRange, IntRange, Simplex
 from search.report.gather import RunData, param
 from search.results.schema import Row
+from search.space import Space, entry_of_column
 
 FEWEST = 10
 """complete trials below which a tenth of them says nothing"""
@@ -34,7 +34,8 @@ def importances(data: RunData) -> dict[str, float]:
     most = data.config.search.objectives[0].direction == "max"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize" if most else "minimize")
-    distributions = {name: _distribution(data.config, name, [param(row, name) for row in rows]) for name in names}
+    space = data.config.search.space
+    distributions = {name: _distribution(space, name, [param(row, name) for row in rows]) for name in names}
     for row in rows:
         params = {name: _expressed(distributions[name], param(row, name)) for name in names}
         study.add_trial(
@@ -55,16 +56,10 @@ def _set(row: Row, name: str) -> bool:
     return param(row, name) is not None
 
 
-def _distribution(config: Config, name: str, values: Sequence[Any]) -> BaseDistribution:
-    entry = config.search.space.get(name)
-    section = config.search.space.get(name.rpartition(".")[0])
-    if isinstance(section, Simplex):
-        return FloatDistribution(0.0, float(len(SIMPLEXES[name.rpartition(".")[0]])))
-    if isinstance(entry, FloatRange):
-        return FloatDistribution(min(entry.low, *values), max(entry.high, *values), log=entry.log)
-    if isinstance(entry, IntRange):
-        return IntDistribution(min(entry.low, *values), max(entry.high, *values), log=entry.log)
-    return CategoricalDistribution(sorted({str(value) for value in values}))
+def _distribution(space: Space, name: str, values: Sequence[Any]) -> BaseDistribution:
+    entry = entry_of_column(space, name)
+    assert entry is not None, name
+    return entry.importance_distribution(values)
 
 
 def _expressed(distribution: BaseDistribution, value: Any) -> Any:

@@ -13,6 +13,7 @@ from search.report.gather import STAGE_WEIGHTS, RunData, grouped, param, short
 from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANSPARENT, state_color, with_axes
 from search.report.text import state_in_words
 from search.results.schema import METRIC, Row
+from search.space import entry_of_column
 
 CURVES_SHOWN = 300
 """beyond so many trials, the curves of the poorest are left out: nobody could distinguish them"""
@@ -195,9 +196,9 @@ def _parameters(data: RunData, row: Row) -> str:
 def _dimension(data: RunData, name: str, values: Sequence[Any]) -> dict[str, Any]:
     """One axis of the parallel coordinates: numbers, their logarithms where the space is logarithmic, or choices."""
     label = short(name)
-    entry = data.config.search.space.get(name)
+    entry = entry_of_column(data.config.search.space, name)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values if value is not None):
-        if getattr(entry, "log", False):
+        if entry and entry.log:
             logs = [math.log10(value) if value else None for value in values]
             known = [value for value in logs if value is not None]
             ticks = list(range(math.floor(min(known)), math.ceil(max(known)) + 1))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from search.space.parameters import ColumnType
+from search.space.entry import ColumnType
 
 Row = dict[str, Any]
 

@@ -28,7 +28,7 @@ from search.results.schema import (
     epoch_schema,
     trial_schema,
 )
-from search.space.parameters import ColumnType, flatten
+from search.space import ColumnType, flatten
 from search.trials.job import Message
 from search.trials.view import TrialView
 

@@ -9,7 +9,8 @@ from optuna.samplers import CmaEsSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search.space.parameters import Space, distributions
+from search.space.entry import Space
+from search.space.parameters import distributions
 
 WARM_CMAES = 10
 """earlier trials that CMA-ES needs: it starts from the best tenth"""

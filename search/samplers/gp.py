@@ -10,7 +10,7 @@ Optuna's own knows complete trials only, which under successive halving are few.
 | running  | under way: the next proposal keeps away from it                                                      |
 
 Constraints that a stopped trial could not tell yet leave it out; so do several objectives, and a scheduler that
-compares something else than the first objective. A simplex is k - 1 coordinates (`search.space.simplex`).
+compares something else than the first objective. A simplex is k - 1 coordinates (`search.space.coordinates`).
 
 One proposal in four is drawn at random all the same: estimates may all be wrong in the same way, and then a model that
 is sure of them proposes one point for ever.
@@ -34,7 +34,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig
-from search.space.simplex import Coordinates
+from search.space.coordinates import Coordinates
 from search.trials.objective import score_curve
 
 ONE_IN = 4

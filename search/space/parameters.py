@@ -1,45 +1,18 @@
-"""Parameters by dotted configuration path <-> Optuna's parameters.
-
-A *value* is what a field of the configuration takes; a *parameter* is what Optuna draws. They differ in two cases:
-a simplex is drawn as independent u_k, uniform in (0, 1], whose exponentials -log(u_k), normalised, are uniform on
-the simplex (Dirichlet(1, ..., 1)); and a choice that is no scalar is drawn as its JSON text. Only values are shown:
-in configurations, tables, TensorBoard and the terminal.
-"""
+"""Parameters by dotted configuration path <-> Optuna's parameters, of a whole space: its entries, conditions heeded."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from owkd.config import (
-    SIMPLEXES,
-    Choice,
-    Config,
-    DistillConfig,
-    Fixed,
-    FloatRange,
-    IntRange,
-    Simplex,
-    SpaceEntry,
-    StudentConfig,
-    combinations,
-    holds,
-    parents_first,
-    with_values,
-)
-
-Space = Mapping[str, SpaceEntry]
-ColumnType = Literal["float", "int", "bool", "text"]
-
-SMALLEST_U = 1e-12
-"""-log of it is 27.6: beyond what a draw of an exponential ever reaches in practice, and finite"""
+from owkd.config import Config, DistillConfig, StudentConfig, combinations, holds, parents_first, with_values
+from search.space.entries import entries, entry_of
+from search.space.entry import ColumnType, Entry, Space, as_cell
 
 
 @dataclass(frozen=True)
@@ -56,7 +29,7 @@ class Point:
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """Optuna's parameters of a space, by name."""
-    return {name: found for path, entry in space.items() for name, found in _distributions(path, entry).items()}
+    return {name: known for entry in entries(space).values() for name, known in entry.distributions().items()}
 
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
@@ -64,20 +37,20 @@ def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
 
     An entry whose condition does not hold is not asked for, and has no value.
     """
-    values: dict[str, Any] = {}
-    for path in parents_first(space):
-        if holds(space[path], values):
-            params = {name: _ask(trial, name, found) for name, found in _distributions(path, space[path]).items()}
-            values[path] = _resolve(path, space[path], params)
-    return {path: values[path] for path in space if path in values}
+    return _values(space, lambda entry: entry.ask(trial))
 
 
 def resolve(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
     """Optuna's parameters -> values by path, of the entries whose conditions hold."""
+    return _values(space, lambda entry: entry.resolve(params))
+
+
+def _values(space: Space, value_of: Callable[[Entry], Any]) -> dict[str, Any]:
+    """The value of each entry whose condition holds, asked for in an order in which it follows its parents."""
     values: dict[str, Any] = {}
     for path in parents_first(space):
         if holds(space[path], values):
-            values[path] = _resolve(path, space[path], params)
+            values[path] = value_of(entry_of(path, space[path]))
     return {path: values[path] for path in space if path in values}
 
 
@@ -101,42 +74,19 @@ def nearest_point(config: Config, values: Mapping[str, Any], base: Config) -> Po
     return _point(config.search.space, lambda path: _look_up(tree, path))
 
 
-def nearest(path: str, entry: SpaceEntry, value: Any) -> dict[str, Any]:
-    """Optuna's parameters of the point nearest to a value; the middle of the space for what is no point of it."""
-    match entry:
-        case Simplex():
-            weights = value if isinstance(value, Mapping) else dict.fromkeys(SIMPLEXES[path], 1.0)
-            # -log(u) = w: already normalised, since the weights sum to their number
-            return {_u_name(path, part): max(SMALLEST_U, math.exp(-weights[part])) for part in SIMPLEXES[path]}
-        case Choice():
-            texts = [_choice_text(choice) for choice in entry.choices]
-            return {path: _choice_text(value) if _choice_text(value) in texts else texts[0]}
-        case Fixed():
-            return {}
-        case FloatRange() | IntRange():
-            found = _distributions(path, entry)[path]
-            assert isinstance(found, FloatDistribution | IntDistribution)
-            if not isinstance(value, int | float):
-                value = math.sqrt(found.low * found.high) if found.log else (found.low + found.high) / 2
-            clipped = min(max(value, found.low), found.high)
-            if found.step is not None:
-                clipped = found.low + round((clipped - found.low) / found.step) * found.step
-            return {path: round(clipped) if isinstance(found, IntDistribution) else clipped}
-
-
 def _point(space: Space, look: Callable[[str], tuple[str, Any]]) -> Point:
     values: dict[str, Any] = {}
     params: dict[str, Any] = {}
     expressed: dict[str, Any] = {}
     for path in parents_first(space):
-        entry = space[path]
+        entry = entry_of(path, space[path])
         where, value = look(path)
-        if holds(entry, values):
-            values[where] = entry.value if isinstance(entry, Fixed) else value
-        if holds(entry, expressed):
-            found = nearest(path, entry, value if where == path else None)
-            params |= found
-            expressed[path] = _resolve(path, entry, found)
+        if holds(entry.data, values):
+            values[where] = entry.published(value)
+        if holds(entry.data, expressed):
+            nearest = entry.nearest(value if where == path else None)
+            params |= nearest
+            expressed[path] = entry.resolve(nearest)
     exact = all(path in expressed and _equal(expressed[path], value) for path, value in values.items())
     return Point(values, params, exact)
 
@@ -165,21 +115,9 @@ def students(config: Config) -> dict[str, StudentConfig]:
 
 def columns(config: Config) -> dict[str, ColumnType]:
     """Flat column names (a simplex has one for each component) and what they hold."""
-    found: dict[str, ColumnType] = {}
     published = published_point(config).values
-    for path, entry in config.search.space.items():
-        match entry:
-            case Simplex():
-                found |= {f"{path}.{part}": "float" for part in SIMPLEXES[path]}
-            case FloatRange():
-                found[path] = "float"
-            case IntRange():
-                found[path] = "int"
-            case Choice():
-                found[path] = _common_type((*entry.choices, published.get(path, entry.choices[0])))
-            case Fixed():
-                found[path] = _common_type((entry.value,))
-    return found
+    every = entries(config.search.space).values()
+    return {name: kind for entry in every for name, kind in entry.columns(published).items()}
 
 
 def flatten(types: Mapping[str, ColumnType], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,10 +127,15 @@ def flatten(types: Mapping[str, ColumnType], values: Mapping[str, Any]) -> dict[
         section, _, part = column.rpartition(".")
         weights = values.get(section)
         value = weights.get(part) if isinstance(weights, Mapping) else values.get(column)
-        if kind == "text" and column in values and not isinstance(value, str):
-            value = json.dumps(value)
-        flat[column] = value
+        flat[column] = as_cell(kind, value) if column in values else value
     return flat
+
+
+def from_columns(config: Config, row: Mapping[str, Any]) -> dict[str, Any]:
+    """One scalar for each column -> values by path, floats bit for bit, of the entries that have one in this row."""
+    types = columns(config)
+    values = {path: entry.from_columns(row, types) for path, entry in entries(config.search.space).items()}
+    return {path: value for path, value in values.items() if value is not None}
 
 
 def describe(values: Mapping[str, Any]) -> str:
@@ -206,52 +149,6 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)
-
-
-def _distributions(path: str, entry: SpaceEntry) -> dict[str, BaseDistribution]:
-    match entry:
-        case FloatRange():
-            high = entry.high
-            if entry.step is not None:  # Optuna would move the end of the range to the grid too, but with a warning
-                low, top, step = (Decimal(str(number)) for number in (entry.low, entry.high, entry.step))
-                high = float(low + (top - low) // step * step)
-            return {path: FloatDistribution(entry.low, high, log=entry.log, step=entry.step)}
-        case IntRange():
-            stride = entry.step or 1
-            last = entry.high - (entry.high - entry.low) % stride
-            return {path: IntDistribution(entry.low, last, entry.log, stride)}
-        case Choice():
-            return {path: CategoricalDistribution([_choice_text(choice) for choice in entry.choices])}
-        case Fixed():
-            return {}
-        case Simplex():
-            return {_u_name(path, part): FloatDistribution(SMALLEST_U, 1.0) for part in SIMPLEXES[path]}
-
-
-def _ask(trial: BaseTrial, name: str, found: BaseDistribution) -> Any:
-    match found:
-        case FloatDistribution():
-            return trial.suggest_float(name, found.low, found.high, step=found.step, log=found.log)
-        case IntDistribution():
-            return trial.suggest_int(name, found.low, found.high, step=found.step, log=found.log)
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, found.choices)
-    raise AssertionError(f"no parameter of this kind: {found}")
-
-
-def _resolve(path: str, entry: SpaceEntry, params: Mapping[str, Any]) -> Any:
-    if isinstance(entry, Simplex):
-        parts = SIMPLEXES[path]
-        exponentials = {part: -math.log(params[_u_name(path, part)]) for part in parts}
-        total = math.fsum(exponentials.values())
-        if total == 0:  # every u is 1: no direction is left, so the middle
-            return dict.fromkeys(parts, 1.0)
-        return {part: len(parts) * value / total for part, value in exponentials.items()}
-    if isinstance(entry, Fixed):
-        return entry.value
-    if isinstance(entry, Choice):
-        return {_choice_text(choice): choice for choice in entry.choices}[params[path]]
-    return params[path]
 
 
 def _look_up(tree: Mapping[str, Any], path: str) -> tuple[str, Any]:
@@ -272,25 +169,3 @@ def _equal(left: Any, right: Any) -> bool:
     if isinstance(left, float) and isinstance(right, int | float):
         return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-12)
     return bool(left == right)
-
-
-def _u_name(path: str, part: str) -> str:
-    return f"{path}.u_{part}"
-
-
-def _choice_text(choice: Any) -> Any:
-    """A choice as Optuna stores it: scalars as they are, lists and mappings as JSON."""
-    if choice is None or isinstance(choice, bool | int | float | str):
-        return choice
-    return json.dumps(choice)
-
-
-def _common_type(values: Iterable[Any]) -> ColumnType:
-    kinds = {type(value) for value in values}
-    if kinds <= {bool}:
-        return "bool"
-    if kinds <= {int}:
-        return "int"
-    if kinds <= {int, float}:
-        return "float"
-    return "text"

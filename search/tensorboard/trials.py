@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import (
     DATA_TYPE_BOOL,
@@ -32,9 +31,9 @@ from tensorboard.plugins.hparams.api_pb2 import (
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from owkd.config import SIMPLEXES, Config, Simplex
+from owkd.config import Config
 from search.runs.layout import trial_name
-from search.space.parameters import ColumnType, columns, distributions, flatten
+from search.space import ColumnType, columns, entries, flatten, published_point
 from search.tensorboard.event_file import EventFile
 from search.trials.job import Part, parts_of
 from search.trials.states import State
@@ -135,17 +134,13 @@ class TrialEventFiles:
 
 def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
     infos = []
-    known = distributions(config.search.space)
-    for name, kind in columns(config).items():
-        info = HParamInfo(name=name, type=DATA_TYPES[kind])
-        section = name.rpartition(".")[0]
-        distribution = known.get(name)
-        if isinstance(config.search.space.get(section), Simplex):
-            info.domain_interval.min_value, info.domain_interval.max_value = 0.0, float(len(SIMPLEXES[section]))
-        elif isinstance(distribution, FloatDistribution | IntDistribution):
-            info.domain_interval.min_value, info.domain_interval.max_value = distribution.low, distribution.high
-        elif isinstance(distribution, CategoricalDistribution):
-            for choice in distribution.choices:
+    published = published_point(config).values
+    for entry in entries(config.search.space).values():
+        for name, kind in entry.columns(published).items():
+            info = HParamInfo(name=name, type=DATA_TYPES[kind])
+            if entry.interval is not None:
+                info.domain_interval.min_value, info.domain_interval.max_value = entry.interval
+            for choice in entry.choices:
                 value = info.domain_discrete.values.add()
                 if kind == "bool":
                     value.bool_value = bool(choice)
@@ -153,6 +148,6 @@ def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
                     value.string_value = str(choice)
                 else:
                     value.number_value = float(str(choice))
-        infos.append(info)
+            infos.append(info)
     metrics = [MetricInfo(name=MetricName(tag=tag)) for tag in tags]
     return Experiment(hparam_infos=infos, metric_infos=metrics, time_created_secs=time.time())

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import bench_searcher, searchers
 from benchmarks.landscape import GRAM, LOGIT, RATE, STAGES, TEACHERS, Landscape
 from benchmarks.searchers import Outcome, Sizes
-from owkd.config import SIMPLEXES
+from search.space import SIMPLEXES
 
 LAND = Landscape.drawn(0, 18)
 

@@ -16,10 +16,10 @@ from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
 from search.planning import plan as planning
 from search.planning.plan import make_plan, mistakes
-from search.planning.wording import objectives_in_words, range_of, sampler_in_words
+from search.planning.wording import objectives_in_words, sampler_in_words
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
-from search.space.parameters import single
+from search.space import entries, single
 
 __all__ = ["root"]
 
@@ -210,6 +210,6 @@ def test_the_search_in_words(root: Path) -> None:
         assert sampler_in_words(search).startswith(f"{name}: ")
         assert sampler_in_words(search).endswith("; seed 7")
     assert sampler_in_words(SearchConfig()).startswith("gp: 3 random trials first, ")
-    space = config.search.space
-    assert range_of("distill.logit", space["distill.logit"]) == "0 to 1, if student.preset is nano"
-    assert range_of("student.preset", space["student.preset"]) == "nano | micro"
+    space = entries(config.search.space)
+    assert space["distill.logit"].range == "0 to 1, if student.preset is nano"
+    assert space["student.preset"].range == "nano | micro"

@@ -7,8 +7,6 @@ import math
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from owkd.config import parse_config, with_values
 from search.space.parameters import columns, describe, distributions, flatten, published_point, resolve, suggest
@@ -45,15 +43,6 @@ def test_stage_weights_sum_to_four() -> None:
     for values in draws(space, 50):
         assert list(values[STAGES]) == ["stage1", "stage2", "stage3", "stage4"]
         assert math.isclose(sum(values[STAGES].values()), 4)
-
-
-@given(st.lists(st.floats(1e-12, 1), min_size=3, max_size=3))
-def test_every_draw_of_a_simplex_is_one(us: list[float]) -> None:
-    space = config_of({TEACHERS: {"type": "simplex"}}).search.space
-    params = {f"{TEACHERS}.u_{part}": u for part, u in zip(("original", "attention", "gce"), us, strict=True)}
-    weights = resolve(space, params)[TEACHERS]
-    assert all(weight >= 0 for weight in weights.values())
-    assert math.isclose(sum(weights.values()), 3)
 
 
 def test_three_ones_are_the_middle_of_the_simplex() -> None:
