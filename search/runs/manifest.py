@@ -25,6 +25,8 @@ from search.storage.mirror import Mirror
 from search.storage.object_store import ObjectStore
 
 SCHEMA_VERSION = 1
+"""of run.yaml and of the tables; counted up when an older owkd could no longer read them, or would read them wrong"""
+
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
 
 
@@ -117,19 +119,34 @@ def open_run(
         raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; restore it")
+    _refuse_newer(manifest, folder.manifest)
     return folder, _stored_config(manifest, folder.manifest), manifest
+
+
+def _refuse_newer(manifest: Mapping[str, Any], path: Path) -> None:
+    recorded = manifest.get("schema_version")
+    if isinstance(recorded, int) and recorded > SCHEMA_VERSION:
+        raise UserError(
+            f"`schema_version <= {SCHEMA_VERSION}` must hold for this owkd, {version('owkd')}, but got {recorded} in "
+            f"{path}; install the owkd that made the run, {_made_by(manifest)}, or a newer one"
+        )
 
 
 def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
     try:
         return parse_config(manifest["config"], source=str(path))
     except ConfigError as error:
-        recorded = manifest.get("versions")
-        made_by = recorded.get("owkd") if isinstance(recorded, Mapping) else None
+        made_by = _made_by(manifest)
         if made_by == version("owkd"):
             raise
         hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; go on with the former"
         raise ConfigError([*error.problems, hint], error.source) from error
+
+
+def _made_by(manifest: Mapping[str, Any]) -> Any:
+    """The version of owkd, as far as the manifest says."""
+    recorded = manifest.get("versions")
+    return recorded.get("owkd") if isinstance(recorded, Mapping) else None
 
 
 def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -76,7 +77,8 @@ def test_a_search_is_refused_where_a_node_has_another_owkd(cluster: Cluster) -> 
         done = refused(cluster)
     finally:
         cluster.second.run(f"cp ~/kept {metadata}")
-    assert f"second ({cluster.second.address}): owkd must be 0.1.0 as on the driver, but got 0.0.9" in done.stdout
+    here = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"second ({cluster.second.address}): owkd must be {here} as on the driver, but got 0.0.9" in done.stdout
     assert "owkd cluster up" in done.stdout
 
 

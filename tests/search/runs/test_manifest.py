@@ -12,7 +12,7 @@ import yaml
 from owkd.config import parse_config
 from owkd.errors import UserError
 from search.runs.lock import is_locked, lock_run
-from search.runs.manifest import create, open_run
+from search.runs.manifest import SCHEMA_VERSION, create, open_run
 
 
 @pytest.fixture
@@ -57,6 +57,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: str | None) -> None:
         (tmp_path / "run.yaml").write_text(content)
     with pytest.raises(UserError):
         open_run(tmp_path)
+
+
+def test_a_run_of_a_newer_schema_is_refused(tmp_path: Path, config) -> None:
+    folder = create(tmp_path / "a", config, {})
+    manifest = yaml.safe_load(folder.manifest.read_text())
+    manifest |= {"schema_version": SCHEMA_VERSION + 1, "versions": {"owkd": "9.0"}}
+    folder.manifest.write_text(yaml.safe_dump(manifest))
+    with pytest.raises(UserError, match=rf"`schema_version <= {SCHEMA_VERSION}` must hold .* made the run, 9\.0, or"):
+        open_run(folder.root)
 
 
 def test_a_run_that_somebody_else_made_in_the_meantime_is_refused_too(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from chaos.training import chained_run
 from fake_training import fake_check
@@ -20,10 +21,12 @@ from rich.console import Console
 from owkd.errors import UserError
 from search.report import write_report
 from search.results.listing import list_trials
+from search.results.schema import EPOCH_FIELDS, trial_schema
 from search.results.tables import read_epochs, read_trials
 from search.run_search import Work, resume
 from search.runs.integrity import changes_since
 from search.runs.manifest import SCHEMA_VERSION, open_run
+from search.space.parameters import columns
 from search.study.study import Study
 
 ARCHIVES = Path(__file__).parents[2] / "old_runs" / "0.1.0"
@@ -69,6 +72,19 @@ def test_an_old_run_says_the_same_as_when_it_was_made(run: Path, name: str) -> N
     assert study.clashes() == []
     assert config.search.sampler.name == name
     assert config.search.trials == TRIALS
+
+
+def test_a_schema_version_keeps_its_columns(run: Path) -> None:
+    """Who drops, renames or retypes a column counts `SCHEMA_VERSION` up."""
+    folder, config, manifest = open_run(run)
+    trials = [pq.read_schema(file) for file in (folder.results / "trials").iterdir()]
+    epochs = [pq.read_schema(file) for file in (folder.results / "epochs").iterdir()]
+    recorded = {(field.name, field.type) for schema in trials for field in schema}
+    recorded |= {(name, schema.field(name).type) for schema in epochs for name in schema.names[: len(EPOCH_FIELDS)]}
+    now = trial_schema(columns(config), config.search.judged_metrics)
+    known = {*zip(now.names, now.types, strict=True), *EPOCH_FIELDS.items()}
+    assert len(recorded) > 20
+    assert recorded <= known or manifest["schema_version"] < SCHEMA_VERSION
 
 
 def test_an_old_run_is_listed(run: Path, name: str) -> None:
