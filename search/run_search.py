@@ -35,7 +35,7 @@ from search.space.parameters import describe
 from search.storage.address import Address
 from search.study.study import Study
 from search.study.warm_start import read_earlier
-from search.tensorboard.panels import Look, draw_panels, look_at_model
+from search.tensorboard.panels import DrawModel, draw_model, draw_panels
 from search.trials.states import State
 from search.trials.view import TrialView
 
@@ -46,12 +46,12 @@ class Work:
 
     train: Train = train_student
     check: Callable[[Config], dict[str, Any]] = check_inputs
-    look: Look | None = None
+    draw: DrawModel | None = None
     """without it, no pictures of the best trials are drawn"""
     prepare: Prepare = slots_alone
 
 
-OWKD = Work(look=look_at_model, prepare=prepare)
+OWKD = Work(draw=draw_model, prepare=prepare)
 
 
 @dataclass(frozen=True)
@@ -200,12 +200,12 @@ def _drive(
 def _draw(
     recorder: SearchRecorder, resources: TrialResources, work: Work, console: Console, admission: NodeAdmission | None
 ) -> None:
-    if work.look is None:
+    if work.draw is None:
         return
     complete = [view.number for view in recorder.study.views() if view.state == "complete"]
     with console.status("Drawing how the best trials rank"):
         problems = draw_panels(
-            recorder.folder, recorder.config, complete, look=work.look, resources=resources, admission=admission
+            recorder.folder, recorder.config, complete, draw=work.draw, resources=resources, admission=admission
         )
     for name, why in problems.items():
         console.print(f"{name}: no pictures, {why}", soft_wrap=True)

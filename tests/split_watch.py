@@ -55,7 +55,7 @@ def watched_train(
 
 def watched_evaluate(checkpoint: Path, data: Any, **named: Any) -> dict[str, float]:
     """`evaluate_model`, watched."""
-    watch(data.root / "opened.log", "the examination")
+    watch(data.root / "opened.log", "the test evaluation")
     return evaluate_model(checkpoint, data, **named)
 
 

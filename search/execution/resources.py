@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,12 @@ class ClusterNodes:
         from ray._private.state import actors  # the public form needs a dashboard
 
         return str(actors(worker).get("Address", {}).get("NodeID", "")) or None
+
+
+def hide_unassigned_gpus() -> None:
+    """In a Ray task: hides the machine's GPUs where it asked for none; Ray leaves them visible."""
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def resources_on_cluster(config: Config) -> TrialResources:

@@ -6,7 +6,6 @@ is built here: the first trial on each node builds that node's copy, and the oth
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from owkd.config import Config, TeacherWeights, with_values
+from search.execution.resources import hide_unassigned_gpus
 
 if TYPE_CHECKING:
     from owkd.data.index import Split
@@ -131,12 +131,10 @@ def _work_on_shard(build: TargetBuild, config: dict[str, Any], train: Split, chu
 
     if not build.is_visible_here:
         return False
-    gpu = bool(ray.get_gpu_ids())
-    if not gpu:  # Ray leaves GPUs visible to those who asked for none
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    hide_unassigned_gpus()
     left = set(build.remaining_chunks())
     chunks = [chunk for chunk in chunks if chunk in left]
-    _build_here(build, parse_config(config), train, chunks, "cuda" if gpu else "cpu")
+    _build_here(build, parse_config(config), train, chunks, "cuda" if ray.get_gpu_ids() else "cpu")
     return True
 
 

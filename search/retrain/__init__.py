@@ -3,8 +3,8 @@
 stage.py             its steps, in their order
 candidates.py        who takes part, and the queue of their models
 test_evaluation.py   the test split, opened here and nowhere else
-comparison.py        what was found, as a table and in words
-significance.py      whether the champion's lead could be chance
+comparison.py        the result, as a table and in words
+significance.py      whether the champion's difference could be chance
 tables.py            the same as Parquet
 """
 

@@ -1,4 +1,4 @@
-"""What the final stage found, as a table and in words: the champion beside the teacher and the baselines."""
+"""The result of the final stage, as a table and in words: the champion beside the teacher and the baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.retrain.significance import ADJUSTMENT, CAVEAT, LEVEL, METHOD, Paired, p_text, points
+from search.retrain.significance import ADJUSTMENT, CAVEAT, LEVEL, METHOD, PairedTest, p_text, points
 
 TEACHER = "teacher"
 NO_DISTILLATION_NAME = "no distillation"
@@ -56,10 +56,10 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the final stage found."""
+    """The result of the final stage."""
 
     rows: tuple[ComparisonRow, ...]
-    tests: tuple[Paired, ...]
+    tests: tuple[PairedTest, ...]
     """the champion against each baseline in each metric, adjusted"""
     validation: tuple[tuple[str, Spread], ...]
     """every retrained configuration, champion first, with the metric that chose it"""

@@ -33,8 +33,8 @@ Pair = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Paired:
-    """The champion against one baseline in one metric. Numbers are fractions."""
+class PairedTest:
+    """The champion against one baseline in one metric, as metrics.json holds it. Numbers are fractions."""
 
     baseline: str
     metric: str
@@ -72,45 +72,44 @@ class Paired:
 
 
 def paired_test(
-    baseline: str, metric: str, champion: Mapping[Pair, float], other: Mapping[Pair, float]
-) -> Paired | None:
+    baseline: str, metric: str, champion_values: Mapping[Pair, float], baseline_values: Mapping[Pair, float]
+) -> PairedTest | None:
     """The test over the pairs that both have; None where there is none."""
     from scipy.stats import ttest_rel  # a second of imports, for the end of a run alone
 
-    shared = sorted(champion.keys() & other.keys())
+    shared = sorted(champion_values.keys() & baseline_values.keys())
     if not shared:
         return None
-    ours, theirs = [champion[pair] for pair in shared], [other[pair] for pair in shared]
+    ours, theirs = [champion_values[pair] for pair in shared], [baseline_values[pair] for pair in shared]
     differences = [our - their for our, their in zip(ours, theirs, strict=True)]
-    found = Paired(
-        baseline, metric, len(shared), fmean(ours), fmean(theirs), fmean(differences), None, None, None
-    )  # fmt: skip
+    means = fmean(ours), fmean(theirs), fmean(differences)
     if len(shared) < 2 or stdev(differences) < NO_SPREAD:
-        return found
+        return PairedTest(baseline, metric, len(shared), *means, None, None, None)
     result = ttest_rel(ours, theirs)
     interval = result.confidence_interval(LEVEL)
-    return replace(found, low=float(interval.low), high=float(interval.high), p_value=float(result.pvalue))
+    low, high, p_value = float(interval.low), float(interval.high), float(result.pvalue)
+    return PairedTest(baseline, metric, len(shared), *means, low, high, p_value)
 
 
-def adjusted(tests: Sequence[Paired]) -> tuple[Paired, ...]:
+def adjust_p_values(tests: Sequence[PairedTest]) -> tuple[PairedTest, ...]:
     """The same tests with p-values adjusted for how many baselines each metric was compared with."""
-    result = list(tests)
+    adjusted = list(tests)
     for metric in {test.metric for test in tests}:
-        places = [i for i, test in enumerate(tests) if test.metric == metric and test.p_value is not None]
-        values = holm([tests[i].p_value or 0.0 for i in places])
-        for i, value in zip(places, values, strict=True):
-            result[i] = replace(tests[i], adjusted=value)
-    return tuple(result)
+        tested = [i for i, test in enumerate(tests) if test.metric == metric and test.p_value is not None]
+        values = holm([tests[i].p_value or 0.0 for i in tested])
+        for i, value in zip(tested, values, strict=True):
+            adjusted[i] = replace(tests[i], adjusted=value)
+    return tuple(adjusted)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment: the k-th smallest of m times m - k + 1, never below an earlier one, at most 1."""
-    found = [math.nan] * len(p_values)
+    adjusted = [math.nan] * len(p_values)
     least = 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
-        found[i] = least
-    return found
+        adjusted[i] = least
+    return adjusted
 
 
 def points(fraction: float) -> str:

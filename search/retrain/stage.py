@@ -35,7 +35,7 @@ from search.execution.worker import Train, train_student
 from search.progress import Progress
 from search.retrain.candidates import Candidate, Model, ModelRecord, RetrainRecorder, models_of, select_candidates
 from search.retrain.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow, Spread
-from search.retrain.significance import Pair, adjusted, paired_test
+from search.retrain.significance import Pair, adjust_p_values, paired_test
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
 from search.retrain.test_evaluation import (
     CheckpointRef,
@@ -76,10 +76,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PendingEvaluation:
-    """A model in the examination: what is examined, and where the result goes."""
+    """A model that the test split was not opened for yet: what to evaluate, and where the metrics go."""
 
-    paper: CheckpointRef
-    place: Path
+    checkpoint: CheckpointRef
+    folder: Path
     record: ModelRecord
 
 
@@ -116,7 +116,7 @@ def retrain(run: Address | Path | str, *, connect: Connect, console: Console, wo
 
 
 class FinalStage:
-    """The steps of the final stage, in their order: train, choose, examine, conclude."""
+    """The steps of the final stage, in their order: train, choose, evaluate, conclude."""
 
     def __init__(
         self,
@@ -142,8 +142,8 @@ class FinalStage:
             )
 
     def is_done(self) -> bool:
-        """Whether every model is trained and examined, and so is the teacher."""
-        return len(self.recorder.records) == len(self.recorder.models) and not self._unexamined()
+        """Whether every model is trained and evaluated on the test split, and so is the teacher."""
+        return len(self.recorder.records) == len(self.recorder.models) and not self._pending_evaluations()
 
     def train(self, resources: TrialResources, max_failures: int, admission: NodeAdmission | None = None) -> None:
         """Trains every model that is not done."""
@@ -189,20 +189,20 @@ class FinalStage:
 
     def evaluate_on_test(self, resources: TrialResources, admission: NodeAdmission | None = None) -> None:
         """Opens the test split for every complete model and for the teacher, except those that it was opened for."""
-        seats = self._unexamined()
-        if not seats:
+        pending = self._pending_evaluations()
+        if not pending:
             return
-        self.console.print(f"opening the test split for {len(seats)} models", soft_wrap=True)
-        papers = {key: seat.paper for key, seat in seats.items()}
+        self.console.print(f"opening the test split for {len(pending)} models", soft_wrap=True)
+        checkpoints = {key: evaluation.checkpoint for key, evaluation in pending.items()}
         device = self.config.train.device
         evaluate = self.work.evaluate
-        found = evaluate_on_test(
-            papers, self.config.data, evaluate=evaluate, resources=resources, device=device, admission=admission
+        evaluated = evaluate_on_test(
+            checkpoints, self.config.data, evaluate=evaluate, resources=resources, device=device, admission=admission
         )
-        for key, metrics in found:
-            seat = seats[key]
-            seat.record.test = metrics
-            seat.record.write(seat.place)
+        for key, metrics in evaluated:
+            evaluation = pending[key]
+            evaluation.record.test = metrics
+            evaluation.record.write(evaluation.folder)
 
     def conclude(self, champion: Candidate) -> Outcome:
         """Writes the champion and the tables."""
@@ -231,18 +231,18 @@ class FinalStage:
             temporary.write_text(json.dumps(found, indent=2), encoding="utf-8")
         return Outcome(self.folder, comparison, champion.name)
 
-    def _unexamined(self) -> dict[str, PendingEvaluation]:
+    def _pending_evaluations(self) -> dict[str, PendingEvaluation]:
         """Complete models and teachers without test metrics, by key."""
-        seats = {}
+        pending = {}
         for key, record in self.recorder.records.items():
             model = self.recorder.models[key]
             if record.state == "complete":
-                paper = CheckpointRef(self.folder.where(self._checkpoint(model)), model.fold)
-                seats[key] = PendingEvaluation(paper, model.folder(self.folder.retrain), record)
+                checkpoint = CheckpointRef(self.folder.where(self._checkpoint(model)), model.fold)
+                pending[key] = PendingEvaluation(checkpoint, model.folder(self.folder.retrain), record)
         for fold, record in self.teachers.items():
-            paper = CheckpointRef(str(self.config.teacher.checkpoint_for(fold)), fold)
-            seats[f"{TEACHER}/{fold}"] = PendingEvaluation(paper, self._teacher_folder(fold), record)
-        return {key: seat for key, seat in seats.items() if not seat.record.test}
+            checkpoint = CheckpointRef(str(self.config.teacher.checkpoint_for(fold)), fold)
+            pending[f"{TEACHER}/{fold}"] = PendingEvaluation(checkpoint, self._teacher_folder(fold), record)
+        return {key: evaluation for key, evaluation in pending.items() if not evaluation.record.test}
 
     def _comparison(self, champion: Candidate) -> Comparison:
         named = {candidate.name: candidate for candidate in self.candidates}
@@ -263,7 +263,8 @@ class FinalStage:
         whole = [candidate for candidate in self.candidates if self._is_whole(candidate)]
         whole.sort(key=lambda candidate: (candidate is not champion, -self._validation(candidate).mean))
         validation = tuple((candidate.name, self._validation(candidate)) for candidate in whole)
-        return Comparison(rows, adjusted([test for test in tests if test]), validation, tuple(self._notes(champion)))
+        adjusted = adjust_p_values([test for test in tests if test])
+        return Comparison(rows, adjusted, validation, tuple(self._notes(champion)))
 
     def _notes(self, champion: Candidate) -> Iterator[str]:
         records = self.recorder.records.items()
@@ -310,8 +311,8 @@ class FinalStage:
                 place = str(path.relative_to(self.folder.root)) if self.folder.holds(path) else None
                 chosen = model.candidate is champion
                 rows.append(model_row(model, self.recorder.records[key], champion=chosen, checkpoint=place))
-        examined = {fold: record for fold, record in self.teachers.items() if record.test}
-        rows.extend(teacher_row(TEACHER, fold, record) for fold, record in examined.items())
+        evaluated = {fold: record for fold, record in self.teachers.items() if record.test}
+        rows.extend(teacher_row(TEACHER, fold, record) for fold, record in evaluated.items())
         write_models(self.folder.results, rows)
 
     def _teacher_folder(self, fold: str) -> Path:

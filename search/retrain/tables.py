@@ -1,7 +1,7 @@
 """The final stage as Parquet, for readers who were not there.
 
 results/retrain/models.parquet        one row a retrained model, and one a teacher and fold
-results/retrain/comparison.parquet    one row a baseline and test metric: the champion's lead and how sure it is
+results/retrain/comparison.parquet    one row a baseline and test metric: the champion's difference and how sure it is
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 from search.results.parquet import write_table
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, ModelRecord
-from search.retrain.significance import ADJUSTMENT, METHOD, Paired
+from search.retrain.significance import ADJUSTMENT, METHOD, PairedTest
 
 METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
 TEST_METRICS = ("mAP", "rank-1", "mINP")
@@ -87,7 +87,7 @@ def write_models(results: Path, rows: Sequence[Row]) -> None:
     write_table(results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), rows)
 
 
-def write_comparison(results: Path, champion: Candidate, tests: Sequence[Paired]) -> None:
+def write_comparison(results: Path, champion: Candidate, tests: Sequence[PairedTest]) -> None:
     """Writes comparison.parquet in place of the one that is there."""
     rows = [
         {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import ray
 
 from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
-from search.execution.node_admission import NodeAdmission, require_admitted
+from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.storage.worker_scratch import local_copy
+from search.execution.worker import task_checkpoint
 from search.trials.budget import Budget
 
 SPLIT = "test"
@@ -25,7 +24,7 @@ Evaluate = Callable[..., dict[str, float]]
 
 @dataclass(frozen=True)
 class CheckpointRef:
-    """One checkpoint to examine."""
+    """One checkpoint to evaluate, as a Ray task can fetch it."""
 
     checkpoint: str
     """path, or URI where the run lies in a store"""
@@ -38,7 +37,7 @@ def evaluate_model(
     """`owkd.evaluation.evaluate.evaluate`, loaded where it is needed."""
     from owkd.evaluation.evaluate import evaluate
 
-    found: dict[str, float] = evaluate(
+    metrics: dict[str, float] = evaluate(
         checkpoint,
         data,
         fold=fold,
@@ -46,18 +45,18 @@ def evaluate_model(
         protocol=protocol,  # type: ignore[arg-type]
         device=device,  # type: ignore[arg-type]
     )
-    return found
+    return metrics
 
 
 def missing_test_splits(config: Config) -> list[Path]:
     """Folders that the final stage will need and that are not there; a look at names, which opens nothing."""
     folds = Budget.of(config).final_folds
-    places = [config.data.root / config.data.dataset / fold / SPLIT for fold in folds]
-    return [place for place in places if not place.is_dir()]
+    folders = [config.data.root / config.data.dataset / fold / SPLIT for fold in folds]
+    return [folder for folder in folders if not folder.is_dir()]
 
 
 def evaluate_on_test(
-    papers: Mapping[str, CheckpointRef],
+    checkpoints: Mapping[str, CheckpointRef],
     data: DataConfig,
     *,
     evaluate: Evaluate,
@@ -67,14 +66,14 @@ def evaluate_on_test(
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
 
-    Whoever writes each of them down at once opens the split for no model twice. Raises `OwkdError` at the end, naming
-    the checkpoints that could not be examined.
+    A caller that stores each of them at once opens the split for no model twice. Raises `OwkdError` at the end, naming
+    the checkpoints that could not be evaluated.
     """
-    task: Any = ray.remote(_examine_one).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=2)
+    task: Any = ray.remote(_evaluate_in_task).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=2)
     plain = data.model_dump(mode="json")
     pending = {
-        task.remote(evaluate, paper.checkpoint, plain, paper.fold, device, admission): key
-        for key, paper in papers.items()
+        task.remote(evaluate, ref.checkpoint, plain, ref.fold, device, admission): key
+        for key, ref in checkpoints.items()
     }
     problems = []
     while pending:
@@ -87,10 +86,10 @@ def evaluate_on_test(
         else:
             yield key, metrics
     if problems:
-        raise OwkdError("these models could not be examined on the test split:\n" + "\n".join(problems))
+        raise OwkdError("these models could not be evaluated on the test split:\n" + "\n".join(problems))
 
 
-def _examine_one(
+def _evaluate_in_task(
     evaluate: Evaluate,
     checkpoint: str,
     data: Mapping[str, Any],
@@ -98,8 +97,5 @@ def _examine_one(
     device: str,
     admission: NodeAdmission | None,
 ) -> dict[str, float]:
-    require_admitted(admission)
-    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    with local_copy(checkpoint) as file:
+    with task_checkpoint(checkpoint, admission) as file:
         return evaluate(file, DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)

@@ -8,19 +8,19 @@ panels.py        pictures of how the best trials rank
 """
 
 from search.tensorboard.event_file import EventFile
-from search.tensorboard.panels import Look, draw_panels, look_at_model
+from search.tensorboard.panels import DrawModel, draw_model, draw_panels
 from search.tensorboard.retrain import RetrainEventFiles
 from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import EpochScalars, TrialEventFiles
 
 __all__ = [
+    "DrawModel",
     "EndedTrial",
     "EpochScalars",
     "EventFile",
-    "Look",
     "RetrainEventFiles",
     "SearchEventFile",
     "TrialEventFiles",
+    "draw_model",
     "draw_panels",
-    "look_at_model",
 ]

@@ -4,13 +4,12 @@
     panels/<trial>/curves.json                             the numbers behind both curves
 
 They are drawn where trials run, from the checkpoints that are kept, when the search comes to an end; a trial is drawn
-once. A picture that cannot be drawn costs nothing but itself.
+once. One that cannot be drawn costs nothing but itself.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,10 +21,10 @@ import ray
 from owkd.config import Config, DataConfig
 from owkd.errors import UserError
 from owkd.files import written_whole
-from search.execution.node_admission import NodeAdmission, require_admitted
+from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
+from search.execution.worker import task_checkpoint
 from search.runs.layout import RunFolder, trial_name
-from search.storage.worker_scratch import local_copy
 from search.tensorboard.event_file import EventFile
 
 PICTURES = ("retrieval", "cmc", "precision_recall")
@@ -33,7 +32,7 @@ CURVES = "curves.json"
 
 
 @dataclass(frozen=True)
-class View:
+class ModelPanels:
     """How one model ranks the validation split."""
 
     pictures: dict[str, bytes]
@@ -42,8 +41,8 @@ class View:
     """`mAP`, `cmc` (rank 1 on) and `precision` (at recall 0, 0.01, ..., 1), all in [0, 1]"""
 
 
-Look = Callable[[Path, DataConfig, str, str, str], View]
-"""checkpoint, data, fold, title, device -> view"""
+DrawModel = Callable[[Path, DataConfig, str, str, str], ModelPanels]
+"""checkpoint, data, fold, title, device -> panels"""
 
 
 def draw_panels(
@@ -51,7 +50,7 @@ def draw_panels(
     config: Config,
     numbers: Iterable[int],
     *,
-    look: Look,
+    draw: DrawModel,
     resources: TrialResources,
     admission: NodeAdmission | None = None,
 ) -> dict[str, str]:
@@ -60,7 +59,7 @@ def draw_panels(
     Ray must be connected: each trial is one task with a trial's share of a machine.
     """
     fold = config.data.folds[0]
-    task: Any = ray.remote(_look).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1)
+    task: Any = ray.remote(_draw_in_task).options(num_cpus=resources.cpu, num_gpus=resources.gpu, max_retries=1)
     pending = {}
     for name in map(trial_name, numbers):
         checkpoint = first_checkpoint(folder, folder.checkpoints / name, fold)
@@ -68,12 +67,12 @@ def draw_panels(
             title = f"{name}, {fold} validation: queries from worst to best"
             data = config.data.model_dump(mode="json")
             pending[name] = task.remote(
-                look, folder.where(checkpoint), data, fold, title, config.train.device, admission
+                draw, folder.where(checkpoint), data, fold, title, config.train.device, admission
             )
     problems = {}
     for name, reference in pending.items():
         try:
-            _keep(folder, name, ray.get(reference))
+            _store(folder, name, ray.get(reference))
         except (ray.exceptions.RayError, UserError) as error:
             problems[name] = str(error).strip().splitlines()[-1]
     return problems
@@ -85,7 +84,7 @@ def first_checkpoint(folder: RunFolder, trial: Path, fold: str) -> Path | None:
     return min(models, default=None)
 
 
-def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, device: str) -> View:
+def draw_model(checkpoint: Path, data: DataConfig, fold: str, title: str, device: str) -> ModelPanels:
     """Embeds the validation split of a fold with a checkpoint and draws what it ranks. Raises as its parts do."""
     from owkd.data.images import load_images
     from owkd.data.index import read_split
@@ -113,35 +112,32 @@ def look_at_model(checkpoint: Path, data: DataConfig, fold: str, title: str, dev
         "cmc": result.cmc.tolist(),
         "precision": result.precision.tolist(),
     }
-    return View({name: _png(figure) for name, figure in figures.items()}, curves)
+    return ModelPanels({name: _png(figure) for name, figure in figures.items()}, curves)
 
 
-def _look(
-    look: Look,
+def _draw_in_task(
+    draw: DrawModel,
     checkpoint: str,
     data: Mapping[str, Any],
     fold: str,
     title: str,
     device: str,
     admission: NodeAdmission | None,
-) -> View:
-    require_admitted(admission)
-    if not ray.get_gpu_ids():  # Ray leaves GPUs visible to those who asked for none
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    with local_copy(checkpoint) as file:
-        return look(file, DataConfig.model_validate(data), fold, title, device)
+) -> ModelPanels:
+    with task_checkpoint(checkpoint, admission) as file:
+        return draw(file, DataConfig.model_validate(data), fold, title, device)
 
 
-def _keep(folder: RunFolder, name: str, view: View) -> None:
+def _store(folder: RunFolder, name: str, panels: ModelPanels) -> None:
     place = folder.panels / name
     events = EventFile(folder.tensorboard / name)
-    for tag, png in view.pictures.items():
+    for tag, png in panels.pictures.items():
         with written_whole(place / f"{tag}.png") as temporary:
             temporary.write_bytes(png)
         events.add_image(f"pictures/{tag}", png)
     events.close()
     with written_whole(place / CURVES) as temporary:  # last: it says that the trial is drawn
-        temporary.write_text(json.dumps(view.curves), encoding="utf-8")
+        temporary.write_text(json.dumps(panels.curves), encoding="utf-8")
 
 
 def _png(figure: Any) -> bytes:

@@ -119,14 +119,14 @@ def test_a_task_of_the_final_stage_is_refused_on_an_unfit_node_that_joined_late(
         require_admitted(NodeAdmission(faulty, frozenset({here})))
         require_admitted(NodeAdmission(sound, frozenset()))
         require_admitted(None)
-        paper = CheckpointRef("none", "Fold1")
+        checkpoints = {"model": CheckpointRef("none", "Fold1")}
         data = DataConfig(root="/data", dataset="D")
         share = TrialResources(1.0, 0.0, 1)
         admission = NodeAdmission(faulty, frozenset())
-        with pytest.raises(OwkdError, match=r"could not be examined.*\n.*data must be readable"):
+        with pytest.raises(OwkdError, match=r"could not be evaluated.*\n.*data must be readable"):
             list(
                 evaluate_on_test(
-                    {"model": paper}, data, evaluate=fake_evaluate, resources=share, device="cpu", admission=admission
+                    checkpoints, data, evaluate=fake_evaluate, resources=share, device="cpu", admission=admission
                 )
             )
 

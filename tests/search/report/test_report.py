@@ -23,7 +23,7 @@ from search.report.search_figures import pareto
 from search.report.text import cost, failures, headline, status
 from search.results.parquet import write_table
 from search.retrain.comparison import Comparison, ComparisonRow, Spread
-from search.retrain.significance import Paired
+from search.retrain.significance import PairedTest
 from search.retrain.tables import COMPARISON_FIELDS, MODEL_FIELDS
 from search.runs.layout import RunFolder, trial_name
 from search.runs.manifest import create
@@ -111,7 +111,7 @@ def finish(folder: RunFolder) -> None:
     write_table(retrain / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
     write_table(retrain / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), [test])
     folder.champion.mkdir(parents=True)
-    test = Paired("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
+    test = PairedTest("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
     row = ComparisonRow("champion", "trial 2", Spread(0.6, 0.01), Spread(0.6, 0.01), 2_500_000, 2)
     comparison = Comparison((row,), (test,), (), ("A note on <b>.",)).to_dict()
     (folder.champion / "metrics.json").write_text(json.dumps({"comparison": comparison}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from search.retrain.comparison import Comparison, ComparisonRow, Spread
-from search.retrain.significance import Paired, adjusted, holm, p_text, paired_test
+from search.retrain.significance import PairedTest, adjust_p_values, holm, p_text, paired_test
 
 PAIRS = [("Fold1", 0), ("Fold1", 1), ("Fold2", 0)]
 
@@ -25,32 +25,32 @@ def test_a_paired_t_test_by_hand() -> None:
 
     For those, P(|T| > t) = 1 - t / sqrt(2 + t^2), and the 97.5 % point is 4.302653.
     """
-    found = paired_test("b", "mAP", by_pair([0.50, 0.60, 0.70]), by_pair([0.40, 0.45, 0.65]))
-    assert found is not None
+    result = paired_test("b", "mAP", by_pair([0.50, 0.60, 0.70]), by_pair([0.40, 0.45, 0.65]))
+    assert result is not None
     t = 2 * math.sqrt(3)
     half = 4.302653 * 0.05 / math.sqrt(3)
-    assert (found.pairs, found.champion, found.other) == (3, pytest.approx(0.6), pytest.approx(0.5))
-    assert found.difference == pytest.approx(0.1)
-    assert found.p_value == pytest.approx(1 - t / math.sqrt(2 + t * t))
-    assert (found.low, found.high) == (pytest.approx(0.1 - half), pytest.approx(0.1 + half))
+    assert (result.pairs, result.champion, result.other) == (3, pytest.approx(0.6), pytest.approx(0.5))
+    assert result.difference == pytest.approx(0.1)
+    assert result.p_value == pytest.approx(1 - t / math.sqrt(2 + t * t))
+    assert (result.low, result.high) == (pytest.approx(0.1 - half), pytest.approx(0.1 + half))
 
 
 def test_only_equal_folds_and_seeds_are_paired() -> None:
     champion = {("Fold1", 0): 0.5, ("Fold1", 1): 0.9, ("Fold2", 0): 0.6}
     other = {("Fold2", 0): 0.5, ("Fold1", 0): 0.2, ("Fold2", 1): 0.1}
-    found = paired_test("b", "mAP", champion, other)
-    assert found is not None
-    assert (found.pairs, found.champion, found.other) == (2, pytest.approx(0.55), pytest.approx(0.35))
+    result = paired_test("b", "mAP", champion, other)
+    assert result is not None
+    assert (result.pairs, result.champion, result.other) == (2, pytest.approx(0.55), pytest.approx(0.35))
     assert paired_test("b", "mAP", champion, {("Fold3", 0): 0.5}) is None
 
 
 def test_one_pair_and_pairs_without_spread_allow_no_test() -> None:
     one = paired_test("b", "mAP", {("Fold1", 0): 0.5}, {("Fold1", 0): 0.4})
     alike = paired_test("b", "mAP", by_pair([0.3, 0.4, 0.5]), by_pair([0.2, 0.3, 0.4]))
-    for found, why in ((one, "one pair"), (alike, "3 pairs without any spread between them")):
-        assert found is not None
-        assert (found.low, found.high, found.p_value) == (None, None, None)
-        words = adjusted([found])[0].in_words("the published weights")
+    for result, why in ((one, "one pair"), (alike, "3 pairs without any spread between them")):
+        assert result is not None
+        assert (result.low, result.high, result.p_value) == (None, None, None)
+        words = adjust_p_values([result])[0].in_words("the published weights")
         assert words == (
             f"The champion's test mAP is 10.0 points above that of the published weights; {why}: no test is possible."
         )
@@ -75,15 +75,14 @@ def test_holm_by_hand() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
-def found(baseline: str, metric: str, p_value: float | None, difference: float = 0.049) -> Paired:
+def made_test(baseline: str, metric: str, p_value: float | None, difference: float = 0.049) -> PairedTest:
     low, high = (None, None) if p_value is None else (difference - 0.073, difference + 0.073)
-    return Paired(baseline, metric, 3, 0.6, 0.6 - difference, difference, low, high, p_value)
+    return PairedTest(baseline, metric, 3, 0.6, 0.6 - difference, difference, low, high, p_value)
 
 
 def test_p_values_are_adjusted_within_a_metric() -> None:
-    tests = adjusted(
-        [found("a", "mAP", 0.02), found("a", "rank-1", 0.2), found("b", "mAP", 0.5), found("c", "mAP", None)]
-    )
+    cases = ("a", "mAP", 0.02), ("a", "rank-1", 0.2), ("b", "mAP", 0.5), ("c", "mAP", None)
+    tests = adjust_p_values([made_test(*case) for case in cases])
     assert [test.adjusted for test in tests] == [0.04, 0.2, 0.5, None]
 
 
@@ -109,7 +108,7 @@ def test_p_values_are_adjusted_within_a_metric() -> None:
     ],
 )
 def test_a_test_in_words(difference: float, p_value: float, words: str) -> None:
-    (test,) = adjusted([found("a", "mAP", p_value, difference)])
+    (test,) = adjust_p_values([made_test("a", "mAP", p_value, difference)])
     assert test.in_words("X") == f"The champion's test mAP is {words}"
 
 
@@ -123,9 +122,9 @@ def test_the_tables_fit_eighty_columns() -> None:
         ComparisonRow(name, detail, spread, spread, 45_500_000, 6)
         for name, detail in (("no distillation", ""), ("published weights", ""), ("champion", "trial 107"))
     )
-    tests = adjusted(
+    tests = adjust_p_values(
         [
-            found(name, metric, 0.0004)
+            made_test(name, metric, 0.0004)
             for name in ("published weights", "no distillation")
             for metric in ("mAP", "rank-1")
         ]

@@ -231,7 +231,7 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
 
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs run in this process, one after the other; the examination still goes over Ray."""
+    """Jobs run in this process, one after the other; the test split's evaluation still goes over Ray."""
 
     monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
 
@@ -250,11 +250,11 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("inline")
-def test_a_model_whose_examination_fails_costs_no_other_its_result(searched: Path, tmp_path: Path, connect) -> None:
+def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path, tmp_path: Path, connect) -> None:
     shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
     work = FinalWork(fake_run, broken_evaluate)
     (searched / "data" / "broken").write_text("published-weights/seed-1/Fold2")
-    with pytest.raises(OwkdError, match=r"could not be examined.*\n.*published-weights/Fold2/seed-1: .*no such luck"):
+    with pytest.raises(OwkdError, match=r"could not be evaluated.*\n.*published-weights/Fold2/seed-1: .*no such luck"):
         retrain(tmp_path / "fake", connect=connect, console=console(), work=work)
     (searched / "data" / "broken").write_text("nothing")
     out = console()

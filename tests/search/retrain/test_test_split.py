@@ -1,4 +1,4 @@
-"""Nothing but the examination opens the test split: heard in every process of a real run, and read in the source."""
+"""Nothing but the test evaluation opens the test split: watched in all processes of a real run, and in the source."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def opened(config: Config) -> list[str]:
     return (config.data.root / "opened.log").read_text().splitlines()
 
 
-def test_only_the_examination_opens_the_test_split(config: Config, tmp_path: Path, connect) -> None:
+def test_only_the_test_evaluation_opens_the_test_split(config: Config, tmp_path: Path, connect) -> None:
     log, test_split, away = tmp_path / "opened.log", tmp_path / DATASET / "Fold1" / "test", tmp_path / "away"
     count = len(list(test_split.rglob("*.png")))
     test_split.rename(away)  # what comes before the final stage does not even need it
@@ -73,7 +73,7 @@ def test_only_the_examination_opens_the_test_split(config: Config, tmp_path: Pat
     watch(log, "the final stage")
     retrain(run, connect=connect, console=console(), work=FINAL)
     once = opened(config)
-    assert {line.split(" /")[0] for line in once} == {"the examination"}
+    assert {line.split(" /")[0] for line in once} == {"the test evaluation"}
     images = {line.partition(" /")[2] for line in once if line.endswith(".png")}
     assert len(images) == count
 
@@ -114,7 +114,7 @@ def modules(*folders: str) -> Iterator[tuple[str, ast.Module]]:
             yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
 
-def test_only_the_examination_names_the_split() -> None:
+def test_only_the_test_evaluation_names_the_split() -> None:
     """In search and training, the word stands in no other module, but as a key of what is written."""
     found = set()
     for name, tree in modules("search", "owkd/training"):
@@ -126,7 +126,7 @@ def test_only_the_examination_names_the_split() -> None:
 
 def test_who_may_read_any_split_is_known() -> None:
     """`SPLITS` and the evaluation of a checkpoint on a split of one's choice: each user of them is listed here."""
-    wanted = {"SPLITS", "evaluate", "evaluate_checkpoint", "evaluate_protocols", "evaluate_model", "_examine_one"}
+    wanted = {"SPLITS", "evaluate", "evaluate_checkpoint", "evaluate_protocols", "evaluate_model", "_evaluate_in_task"}
     users = set()
     for name, tree in modules("search", "owkd", "launch"):
         for node in ast.walk(tree):
@@ -138,5 +138,5 @@ def test_who_may_read_any_split_is_known() -> None:
         "owkd/data/check.py",  # `owkd data check`: looks for people who are in two splits
         "owkd/data/folds.py",  # makes splits
         "search/retrain/test_evaluation.py",
-        "search/retrain/stage.py",  # hands it to the examination
+        "search/retrain/stage.py",  # hands it to the test evaluation
     }
