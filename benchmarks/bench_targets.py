@@ -20,12 +20,13 @@ import torch
 from benchmarks import measure
 from owkd.config import Config, Preset, parse_config
 from owkd.data.synthetic import DATASET, write_dataset
+from owkd.formatting import format_bytes
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.training.loop import TrainingSet, train_step
 from owkd.training.prepare import build_network, open_fold
 from owkd.training.run import Distillation, attach_teacher
-from owkd.training.targets import in_megabytes, plan_targets
+from owkd.training.targets import plan_targets
 
 COMMAND = "python -m benchmarks.bench_targets"
 
@@ -130,7 +131,7 @@ def report(sizes: Sizes) -> str:
             kind = CANDIDATES[name]
             if kind.use == "stored":
                 plan = plan_targets(configs[name], "Fold1", train)
-                per_image = in_megabytes(plan.bytes // plan.images)
+                per_image = format_bytes(plan.bytes // plan.images)
                 cost = measure.duration(trial.ready_s / plan.images)
             live = next(other for other, its in CANDIDATES.items() if its == Kind("live", networks=kind.networks))
             ratio = timings[live].median / timings[name].median

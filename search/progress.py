@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from owkd.formatting import format_clock
 from search.trials.states import STATES, State
 
 HEARTBEAT_S = 60.0
@@ -92,7 +92,7 @@ class Progress:
         if self._live is not None:
             self._live.stop()
         else:
-            self._say(f"{self._tally()}, elapsed {_clock(time.monotonic() - self._begun)}")
+            self._say(f"{self._tally()}, elapsed {format_clock(time.monotonic() - self._begun)}")
 
     def started(self, name: str, about: str, epochs: int, attempt: int = 1) -> None:
         """A job starts, or starts again."""
@@ -195,13 +195,13 @@ class Progress:
         """Where things stand, for a line of its own; its time stands before it."""
         best = f", best {self._leader.name} {self._leader.objective:.4f}" if self._leader else ""
         left = self._left_s()
-        ahead = f", about {_clock(left)} left" if left else ""
+        ahead = f", about {format_clock(left)} left" if left else ""
         return f"{sum(self._ended.values())}/{self._total} {self._unit}{best}{ahead}"
 
     def _times(self) -> str:
         left = self._left_s()
-        ahead = f"  left about {_clock(left)}" if left else ""
-        return f"elapsed {_clock(time.monotonic() - self._begun)}{ahead}"
+        ahead = f"  left about {format_clock(left)}" if left else ""
+        return f"elapsed {format_clock(time.monotonic() - self._begun)}{ahead}"
 
     def _left_s(self) -> float | None:
         """By the epochs of this session: those behind, those ahead; a job to come is as long as those that ended."""
@@ -222,7 +222,7 @@ class Progress:
 
     def _say(self, text: str) -> None:
         self._spoke = time.monotonic()
-        stamp = _clock(self._spoke - self._begun)
+        stamp = format_clock(self._spoke - self._begun)
         self._console.print(Text(f"{stamp}  {text}"), soft_wrap=True)
 
 
@@ -238,7 +238,3 @@ def _reason(why: str) -> str:
     """The last line of an error text: in a traceback, the one that names the error."""
     lines = why.strip().splitlines()
     return f": {lines[-1]}" if lines else ""
-
-
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=int(seconds)))

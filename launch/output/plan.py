@@ -11,10 +11,10 @@ from rich.text import Text
 from launch.output.console import console
 from owkd.config import Reading
 from owkd.errors import ConfigError
+from owkd.formatting import format_bytes, format_count, format_duration, format_values
 from search.planning.plan import Plan, make_plan, mistakes
 from search.planning.wording import objectives_in_words, sampler_in_words
 from search.schedulers import describe_scheduler
-from search.space.parameters import describe
 from search.trials.budget import BASELINES, Budget
 from search.trials.job import parts_of
 
@@ -46,7 +46,7 @@ def page(plan: Plan) -> Iterator[RenderableType]:
     yield Text("Three draws from it, as a random search would make them", style="bold")
     draws = Table.grid(padding=(0, 1))
     for number, values in enumerate(plan.draws, start=1):
-        draws.add_row(str(number), describe(values))
+        draws.add_row(str(number), format_values(values))
     yield draws
     for note in plan.notes:
         yield Text(f"Note: {note}", style="yellow")
@@ -66,7 +66,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     which = f"{', '.join(data.folds)}; seed {', '.join(dict.fromkeys(str(part.seed) for part in parts))}"
     yield (
         "search",
-        f"{budget.trials} trials x {_many(budget.parts, 'part')} ({which}) x {budget.epochs_per_part} epochs = "
+        f"{budget.trials} trials x {format_count(budget.parts, 'part')} ({which}) x {budget.epochs_per_part} epochs = "
         f"{plan.epochs.search:,} epochs; trial 0 is the published setting",
     )
     yield "objective", objectives_in_words(config)
@@ -81,8 +81,8 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
     if budget.candidate_epochs != budget.baseline_epochs:
         each += f" (of a baseline {budget.baseline_epochs})"
     return (
-        f"{retrain.top_k} best + {BASELINES} baselines, x {_many(folds, 'fold')} x {_many(retrain.seeds, 'seed')} x "
-        f"{each} = {plan.epochs.retrain:,} epochs"
+        f"{retrain.top_k} best + {BASELINES} baselines, x {format_count(folds, 'fold')} x "
+        f"{format_count(retrain.seeds, 'seed')} x {each} = {plan.epochs.retrain:,} epochs"
     )
 
 
@@ -92,10 +92,10 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     if epoch is None:
         yield "an epoch", "not measured (--no-measure)"
     else:
-        validation = _duration(epoch.validation_images * epoch.image_s)
+        validation = format_duration(epoch.validation_images * epoch.image_s)
         yield (
             "an epoch",
-            f"{_duration(epoch.seconds)} on {epoch.device}: {epoch.steps} steps of {1000 * epoch.step_s:.3g} ms "
+            f"{format_duration(epoch.seconds)} on {epoch.device}: {epoch.steps} steps of {1000 * epoch.step_s:.3g} ms "
             f"(median of {epoch.measured}{'' if epoch.stored else ', teacher included'}), validation {validation}; "
             "measured with nothing beside it",
         )
@@ -112,16 +112,17 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         )
     yield "", f"final stage: {_cost(plan, plan.epochs.retrain)}"
     if plan.targets_s:
-        yield "", f"before the first trial, the teacher's targets once: {_duration(plan.targets_s)}"
+        yield "", f"before the first trial, the teacher's targets once: {format_duration(plan.targets_s)}"
     room = plan.room
     yield (
         "disk",
-        f"at most {_size(room.run)} for the run: checkpoints {_size(room.checkpoints.search)} in the search and "
-        f"{_size(room.checkpoints.retrain)} in the final stage, tables, events and pictures {_size(room.tables)}; "
-        + ("the store does not say how much is free" if room.free is None else f"{_size(room.free)} are free"),
+        f"at most {format_bytes(room.run)} for the run: checkpoints {format_bytes(room.checkpoints.search)} in the "
+        f"search and {format_bytes(room.checkpoints.retrain)} in the final stage, tables, events and pictures "
+        f"{format_bytes(room.tables)}; "
+        + ("the store does not say how much is free" if room.free is None else f"{format_bytes(room.free)} are free"),
     )
-    targets = f", teacher's targets {_size(room.targets)}" if room.targets else ""
-    yield "", f"shared by all searches on the data: decoded images {_size(room.images)}{targets}"
+    targets = f", teacher's targets {format_bytes(room.targets)}" if room.targets else ""
+    yield "", f"shared by all searches on the data: decoded images {format_bytes(room.images)}{targets}"
 
 
 def _space_table(plan: Plan) -> Table:
@@ -133,26 +134,8 @@ def _space_table(plan: Plan) -> Table:
     return table
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def _cost(plan: Plan, epochs: float) -> str:
     hours, spent = plan.hours(epochs), plan.device_hours(epochs)
     if hours is None or spent is None:
         return f"{epochs:,.0f} epochs"
-    return f"{_duration(3600 * hours)}, {spent[0]:.3g} {spent[1]} ({epochs:,.0f} epochs)"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
+    return f"{format_duration(3600 * hours)}, {spent[0]:.3g} {spent[1]} ({epochs:,.0f} epochs)"

@@ -12,6 +12,7 @@ import pyarrow.csv as pa_csv
 from rich.table import Table
 
 from launch.output.console import console
+from owkd.formatting import format_metric, format_value
 from search.results.listing import PARETO, list_trials
 from search.results.schema import METRIC, PARAM
 from search.space import SIMPLEXES
@@ -77,13 +78,7 @@ def _state(row: Row) -> str:
 
 
 def _value(name: str, row: Row) -> str:
-    """A share of 1 with four decimals, a count in full, anything else with four digits."""
-    value = row[name]
-    if value is None:
-        return ""
-    if value >= 1000 and value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if value < 1 else f"{value:.4g}"
+    return "" if row[name] is None else format_metric(row[name])
 
 
 def _step(row: Row) -> str:
@@ -97,19 +92,17 @@ def _explanation(row: Row) -> str:
 
 def _parameters(row: Row) -> str:
     """Short names; the weights of a simplex as one group, in the order of its fields."""
-    groups: dict[str, list[str]] = {}
+    values: dict[str, Any] = {}
     for column, value in row.items():
         path = column.removeprefix(PARAM)
         if path == column or value is None:
             continue
-        parent = path.rpartition(".")[0]
-        name = (parent if parent in SIMPLEXES else path).removeprefix("distill.")
-        groups.setdefault(name, []).append(_short(value, ".2f" if parent in SIMPLEXES else ".3g"))
-    return ", ".join(f"{name} {'/'.join(values)}" for name, values in groups.items())
-
-
-def _short(value: object, form: str) -> str:
-    return format(value, form) if isinstance(value, float) else str(value)
+        parent, _, field = path.rpartition(".")
+        if parent in SIMPLEXES:
+            values.setdefault(parent, {})[field] = value
+        else:
+            values[path] = value
+    return ", ".join(f"{path.removeprefix('distill.')} {format_value(value)}" for path, value in values.items())
 
 
 def _plain(value: object) -> str:

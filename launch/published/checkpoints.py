@@ -5,6 +5,7 @@ from pathlib import Path
 
 from launch.output.console import console
 from owkd.errors import UserError
+from owkd.formatting import format_bytes
 from owkd.models.published_files import export_published, import_teacher
 
 
@@ -44,7 +45,7 @@ def export_as_onnx(checkpoint: Path, out: Path) -> None:
         raise UserError(f"--out must name a file for --format onnx, but {out} is a folder; give {out / 'student.onnx'}")
     exported = export_onnx(checkpoint, out)
     side = exported.image_size
-    console.print(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    console.print(f"written: {out} ({format_bytes(out.stat().st_size)})", soft_wrap=True)
     console.print(f"input   images (batch, 3, {side}, {side}) float32, RGB in [0, 1]", soft_wrap=True)
     console.print(
         f"output  embeddings (batch, {exported.embedding_size}) float32; compare them by L2 distance", soft_wrap=True

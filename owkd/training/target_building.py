@@ -28,11 +28,12 @@ from torch import Tensor
 from owkd.device import to_images
 from owkd.errors import DataError, OwkdError
 from owkd.files import written_whole
+from owkd.formatting import format_bytes
 from owkd.losses import flow_matrix
 from owkd.models.checkpoint import load_model
 from owkd.models.outputs import BACKBONES, TeacherTargets
 from owkd.models.wse import WseNet
-from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, in_megabytes, manifest
+from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, manifest
 
 BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers hang on nothing else
 CHUNK_BYTES = 64e6
@@ -166,7 +167,7 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | Stor
     reasons = "; ".join(refusals)
     if use == "stored":
         raise DataError(
-            f"teacher targets must have room for {in_megabytes(plan.bytes)}, but {reasons}; set "
+            f"teacher targets must have room for {format_bytes(plan.bytes)}, but {reasons}; set "
             "teacher.targets.folder to another disk, or teacher.targets.use to live"
         )
     say(f"teacher targets: no room for {plan.describe()} ({reasons}); the teacher runs in every step")
@@ -201,7 +202,7 @@ def _require_room(site: TargetBuild) -> None:
     taken = sum(file.stat().st_blocks * 512 for file in site.folder.glob("building-*/*.bin"))
     free = shutil.disk_usage(site.folder).free + taken
     if wanted > LARGEST_SHARE * free:
-        raise OSError(f"{in_megabytes(free)} are free")
+        raise OSError(f"{format_bytes(free)} are free")
 
 
 @torch.inference_mode()

@@ -30,6 +30,7 @@ from owkd.config import Config, DistillConfig, TargetPrecision
 from owkd.data.images import cache_places
 from owkd.data.index import Split, read_split
 from owkd.device import send
+from owkd.formatting import format_bytes
 from owkd.losses import coefficients
 from owkd.models.checkpoint import require_teacher
 from owkd.models.outputs import BACKBONES, MEMBERS, Flow, TeacherTargets
@@ -83,7 +84,7 @@ class TargetsPlan:
 
     def describe(self) -> str:
         """For people: `12.3 MB for 360 images, fp16`."""
-        return f"{in_megabytes(self.bytes)} for {self.images:,} images, {self.precision}"
+        return f"{format_bytes(self.bytes)} for {self.images:,} images, {self.precision}"
 
     def missing(self, folder: Path) -> tuple[TargetTensor, ...]:
         """Tensors that are not complete in a folder."""
@@ -194,11 +195,6 @@ def weights_digest(path: Path) -> str:
     """SHA-256 of a model file, computed once a process for as long as the file does not change."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
-
-
-def in_megabytes(size: int) -> str:
-    """`12.3 MB`; gigabytes from 1,000 MB on."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 @lru_cache(maxsize=16)
