@@ -5,6 +5,9 @@ candidates.py        who takes part, and the queue of their models
 test_evaluation.py   the test split, opened here and nowhere else
 comparison.py        the result, as a table and in words
 significance.py      whether the champion's difference could be chance
+seeds.py             three disjoint sets of seeds: search, choice, test
+choice.py            successive halving over the choice seeds
+claims/              what may be claimed: leads with intervals, their power, their order, their words
 tables.py            the same as Parquet
 """
 
