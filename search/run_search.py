@@ -102,7 +102,7 @@ def search(
         folder = create(address, config, prints)
         console.print(f"{folder.address}: {config.search.trials} trials, {resources.describe()}", soft_wrap=True)
         if earlier is not None:
-            console.print(earlier.told, soft_wrap=True)
+            console.print(earlier.summary, soft_wrap=True)
         with lock_run(folder):
             study = Study(folder.journal, folder.name, config, earlier.points if earlier else ())
             return _drive(folder, config, study, resources, work, console, admission)

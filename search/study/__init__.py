@@ -5,6 +5,6 @@ warm_start.py    what an earlier run teaches the sampler
 """
 
 from search.study.study import Study
-from search.study.warm_start import Earlier, read_earlier
+from search.study.warm_start import EarlierTrials, read_earlier
 
-__all__ = ["Earlier", "Study", "read_earlier"]
+__all__ = ["EarlierTrials", "Study", "read_earlier"]

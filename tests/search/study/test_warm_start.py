@@ -72,7 +72,7 @@ def test_proposals_lie_near_the_earlier_optimum_and_counts_are_our_own(
     assert earlier is not None
     teaching = len(earlier.points)
     assert 10 < teaching < 20 if constraints else teaching == 20
-    assert f"{teaching} trials" in earlier.told
+    assert f"{teaching} trials" in earlier.summary
     (tmp_path / "new").mkdir()
     study = Study(tmp_path / "new" / "study.journal", "run", config, earlier.points)
     found = play(study, 6)
@@ -107,7 +107,7 @@ def test_a_resumed_study_needs_no_earlier_run(tmp_path: Path) -> None:
 def test_a_part_of_the_space_is_shared_and_the_rest_is_as_in_their_configuration(tmp_path: Path) -> None:
     config = warm(earlier_run(tmp_path, 3), space=BOTH)
     earlier = read_earlier(config)
-    assert "which searched distill.gram; as in its configuration: train.batch_size" in earlier.told
+    assert "which searched distill.gram; as in its configuration: train.batch_size" in earlier.summary
     assert {point["params"]["train.batch_size"] for point in earlier.points} == {config.train.batch_size}
     assert len({point["params"]["distill.gram"] for point in earlier.points}) == 3
 
@@ -115,13 +115,13 @@ def test_a_part_of_the_space_is_shared_and_the_rest_is_as_in_their_configuration
 def test_cmaes_takes_ten_trials_or_none(tmp_path: Path) -> None:
     few = read_earlier(warm(earlier_run(tmp_path / "few", 9, BOTH), "cmaes", BOTH))
     assert few.points == ()
-    assert "ignored" in few.told
+    assert "ignored" in few.summary
     config = warm(earlier_run(tmp_path / "many", 10, BOTH), "cmaes", BOTH)
     (tmp_path / "new").mkdir()
     play(Study(tmp_path / "new" / "study.journal", "run", config, read_earlier(config).points), 4)
 
 
-def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
+def test_a_run_of_no_use_to_us_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must name a run: a run must hold"):
         read_earlier(warm(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="complete trial"):
@@ -133,6 +133,10 @@ def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
         read_earlier(warm(run, objectives=[{"metric": "val/rank-1"}]))
     with pytest.raises(ConfigError, match="same first objective"):
         read_earlier(warm(run, objectives=[{"reduction": "last"}]))
+    with pytest.raises(ConfigError, match="judged by val/mAP, latency_ms, but got"):
+        read_earlier(warm(run, constraints=["latency_ms <= 5"]))
+    with pytest.raises(ConfigError, match=r"a trial that keeps search\.constraints, but"):
+        read_earlier(warm(run, constraints=["val/rank-1 >= 0.99"]))
 
 
 def test_an_earlier_run_may_be_in_a_store(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +149,7 @@ def test_an_earlier_run_may_be_in_a_store(s3: str, tmp_path: Path, monkeypatch: 
     earlier = read_earlier(config_of("tpe", space=ONE, warm_start=f"{s3}/runs/earlier"))
     assert earlier is not None
     assert len(earlier.points) == 3
-    assert f"3 trials of {s3}/runs/earlier" in earlier.told
+    assert f"3 trials of {s3}/runs/earlier" in earlier.summary
 
 
 def test_an_address_without_a_run_is_refused_by_the_fields_name(s3: str) -> None:
