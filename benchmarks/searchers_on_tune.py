@@ -50,7 +50,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             max_failures=0,
             scratch=folder.scratch,
         )
-        recorder.board.close()
+        recorder.event_files.close()
         seconds = time.perf_counter() - begun
         tried = [view.values for view in recorder.study.views()]
         best = recorder.best()

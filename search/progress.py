@@ -19,10 +19,13 @@ from rich.table import Table
 from rich.text import Text
 
 from owkd.formatting import format_clock
+from search.trials.job import Message
+from search.trials.listener import ActiveJob, EpochRecord, JobListener
 from search.trials.states import STATES, State
+from search.trials.view import Ending
 
 HEARTBEAT_S = 60.0
-"""where there is no terminal, a job's epoch is told when nothing else was for so long"""
+"""where there is no terminal, a job's epoch is printed when nothing else was for so long"""
 REFRESH_PER_S = 4
 BORDER_ROWS = 9
 """lines of the live view that are no running job"""
@@ -53,7 +56,7 @@ class _Leader:
     about: str
 
 
-class Progress:
+class Progress(JobListener[ActiveJob]):
     """Counts, running jobs, the best so far, and the time left. Use it as a context manager."""
 
     def __init__(
@@ -68,7 +71,7 @@ class Progress:
         self._running: dict[str, _Running] = {}
         self._leader: _Leader | None = None
         self._begun = time.monotonic()
-        self._spoke = self._begun
+        self._printed_at = self._begun
         self._epochs = 0
         self._ended_now = 0
         self._epochs_of_ended = 0
@@ -76,7 +79,7 @@ class Progress:
         self._waiting = ""
 
     def __enter__(self) -> Self:
-        self._begun = self._spoke = time.monotonic()
+        self._begun = self._printed_at = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self.render,
@@ -92,45 +95,42 @@ class Progress:
         if self._live is not None:
             self._live.stop()
         else:
-            self._say(f"{self._tally()}, elapsed {format_clock(time.monotonic() - self._begun)}")
+            self._print(f"{self._tally()}, elapsed {format_clock(time.monotonic() - self._begun)}")
 
-    def started(self, name: str, about: str, epochs: int, attempt: int = 1) -> None:
-        """A job starts, or starts again."""
-        self._running[name] = _Running(about, epochs)
+    def job_started(self, job: ActiveJob) -> None:
+        self._running[job.name] = _Running(job.about, job.epochs)
         self._waiting = ""
-        again = f" again, attempt {attempt}" if attempt > 1 else ""
-        self._line(f"{name} started{again}: {about}" if about else f"{name} started{again}")
+        again = f" again, attempt {job.attempt}" if job.attempt > 1 else ""
+        self._line(f"{job.name} started{again}: {job.about}" if job.about else f"{job.name} started{again}")
 
-    def epoch(self, name: str, step: int, objective: float, best: float, *, news: bool = True) -> None:
-        """A job has done `step` epochs in all; one that is only told again is no news."""
-        job = self._running[name]
-        job.step, job.objective, job.best = step, objective, best
-        self._epochs += news
-        if time.monotonic() - self._spoke > HEARTBEAT_S:
-            self._line(f"{name} epoch {step}/{job.epochs}: {self._metric} {objective:.4f}, best {best:.4f}")
+    def epoch_recorded(self, job: ActiveJob, epoch: EpochRecord) -> None:
+        running = self._running[job.name]
+        running.step, running.objective, running.best = epoch.step, epoch.objective, epoch.best
+        self._epochs += epoch.is_new
+        if time.monotonic() - self._printed_at > HEARTBEAT_S:
+            values = f"{self._metric} {epoch.objective:.4f}, best {epoch.best:.4f}"
+            self._line(f"{job.name} epoch {epoch.step}/{job.epochs}: {values}")
 
-    def ended(self, name: str, state: State, objective: float | None, why: str = "") -> None:
-        """A job is over."""
-        job = self._running.pop(name, None)
-        self._ended[state] += 1
+    def job_ended(self, job: ActiveJob, ending: Ending) -> None:
+        running = self._running.pop(job.name, None)
+        self._ended[ending.state] += 1
         self._ended_now += 1
-        steps = job.step if job else 0
+        steps = running.step if running else 0
         self._epochs_of_ended += steps
-        score = "" if objective is None else f", best {self._metric} {objective:.4f}"
-        self._line(f"{name} {_words(state)} after epoch {steps}{score}{_reason(why)} ({self._tally()})")
+        score = "" if job.objective is None else f", best {self._metric} {job.objective:.4f}"
+        reason = _last_line(ending.error_text or job.stop_reason)
+        self._line(f"{job.name} {_words(ending.state)} after epoch {steps}{score}{reason} ({self._tally()})")
 
-    def failed_once(self, name: str, why: str) -> None:
-        """A job crashed and will be started again if it may."""
-        self._line(f"{name} crashed{_reason(why)}", style="red", always=True)
+    def job_crashed(self, job: ActiveJob, message: Message) -> None:
+        self._line(f"{job.name} crashed{_last_line(message.error_text or '')}", style="red", always=True)
 
-    def interrupted(self, name: str, why: str) -> None:
-        """A job lost its worker through no fault of its own, and will be started again."""
-        self._running.pop(name, None)
-        self._line(f"{name} interrupted: {why}; it will go on elsewhere", style="yellow", always=True)
+    def job_interrupted(self, job: ActiveJob, reason: str) -> None:
+        self._running.pop(job.name, None)
+        self._line(f"{job.name} interrupted: {reason}; it will go on elsewhere", style="yellow", always=True)
 
-    def waiting(self, why: str) -> None:
-        """Nothing runs, though there is work: said until the next job starts."""
-        self._waiting = f"waiting for a worker: {why}"
+    def waiting(self, reason: str) -> None:
+        """Nothing runs, though there is work: shown until the next job starts."""
+        self._waiting = f"waiting for a worker: {reason}"
         self._line(self._waiting)
 
     def leader(self, name: str, objective: float, about: str) -> None:
@@ -216,13 +216,13 @@ class Progress:
     def _line(self, text: str, style: str = "", always: bool = False) -> None:
         """An event: shown where there is no live view that shows it anyway, or when it must not be missed."""
         if self._live is None:
-            self._say(text)
+            self._print(text)
         elif always:
             self._live.console.print(Text(text, style=style))
 
-    def _say(self, text: str) -> None:
-        self._spoke = time.monotonic()
-        stamp = format_clock(self._spoke - self._begun)
+    def _print(self, text: str) -> None:
+        self._printed_at = time.monotonic()
+        stamp = format_clock(self._printed_at - self._begun)
         self._console.print(Text(f"{stamp}  {text}"), soft_wrap=True)
 
 
@@ -234,7 +234,7 @@ def _words(state: State) -> str:
     return state.replace("_", " ")
 
 
-def _reason(why: str) -> str:
+def _last_line(text: str) -> str:
     """The last line of an error text: in a traceback, the one that names the error."""
-    lines = why.strip().splitlines()
+    lines = text.strip().splitlines()
     return f": {lines[-1]}" if lines else ""

@@ -1,9 +1,9 @@
-"""A search from its first look at the data to its last trial, and every way of going on with one.
+"""A search from its first check of the data to its last trial, and every way of resuming one.
 
     search(config, runs/name, connect=..., console=...)    a new run
     resume(runs/name, connect=..., console=...)            after a kill, a Ctrl-C, a lost cluster; or for more trials
 
-Both open the study and work it off: there is no second path for going on, so that it cannot rot.
+Both open the study and work through it: there is no second path for resuming, so that it cannot rot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from owkd.config import Config
 from owkd.errors import OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.execution.stage import Connect, Prepare, prepare, slots_alone
+from search.execution.stage import Connect, Prepare, Stage, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
@@ -28,7 +28,6 @@ from search.recorder import SearchRecorder
 from search.runs.inputs import anchored, check_inputs
 from search.runs.integrity import changes_since, refuse
 from search.runs.layout import RunFolder, trial_name
-from search.runs.lock import lock_run
 from search.runs.manifest import amend, create, open_run, refuse_existing, versions
 from search.schedulers import make_scheduler
 from search.space.parameters import describe
@@ -61,7 +60,8 @@ class Summary:
     folder: RunFolder
     counts: Mapping[State, int]
     """trials that are over, by state"""
-    target: int
+    num_trials: int
+    """how many there shall be, the published setting included"""
     best: TrialView | None
     """the best complete trial"""
     published: TrialView
@@ -91,21 +91,7 @@ def search(
     Raises `ConfigError`, `UserError` before anything is written; `OwkdError` when no trial can succeed; and
     `KeyboardInterrupt` after Ctrl-C, with the run left as `resume` takes it up.
     """
-    work = work or OWKD
-    address = Address.of(run)
-    refuse_existing(address)
-    config = anchored(config, address.name, trials)
-    prints = work.check(config)
-    earlier = read_earlier(config)
-    with connect() as admission:
-        config, resources = work.prepare(config, console)
-        folder = create(address, config, prints)
-        console.print(f"{folder.address}: {config.search.trials} trials, {resources.describe()}", soft_wrap=True)
-        if earlier is not None:
-            console.print(earlier.summary, soft_wrap=True)
-        with lock_run(folder):
-            study = Study(folder.journal, folder.name, config, earlier.points if earlier else ())
-            return _drive(folder, config, study, resources, work, console, admission)
+    return _NewSearch(config, run, trials, console, work or OWKD).carry_out(connect)
 
 
 def resume(
@@ -117,108 +103,164 @@ def resume(
     work: Work | None = None,
     force: bool = False,
 ) -> Summary:
-    """Goes on with a run where it was left, and for `trials` more than were planned.
+    """Resumes a run where it was left, and for `trials` more than were planned.
 
     Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when code, data,
     teachers or what the trials are made of changed; otherwise as `search`.
     """
-    work = work or OWKD
-    folder, config, manifest = open_run(run, drive=True)
-    with lock_run(folder):
-        study = Study(folder.journal, folder.name, config)
-        _require_unchanged(folder, manifest, study, work.check(config), force)
-        if trials:
-            study.add_trials(trials)
-        if not study.has_work():
-            return _summary(SearchRecorder(folder, config, study), 0.0)
-        with connect() as admission:
-            config, resources = work.prepare(config, console)
-            console.print(f"{folder.address}: {study.target} trials, {resources.describe()}", soft_wrap=True)
-            return _drive(folder, config, study, resources, work, console, admission)
+    return _ResumedSearch(run, trials, console, work or OWKD, force).carry_out(connect)
 
 
-def _require_unchanged(
-    folder: RunFolder, manifest: dict[str, Any], study: Study, prints: Mapping[str, Any], force: bool
-) -> None:
-    """Raises `UserError` when a run is not what it was; with `force`, writes down what it is from now on."""
-    changed = changes_since(manifest, study.began_with, study.config, versions(), prints)
-    if not force:
-        refuse(changed)
-    if clashes := study.clashes():
-        lines = "\n".join(f"  - {clash}" for clash in clashes)
-        raise UserError(
-            "parameters of a study must keep their kind and their choices, also with --force, but these do not "
-            f"(then -> now):\n{lines}\ndo restore the space, or start a new run"
+class _Search(Stage[Summary]):
+    """The steps that a new search and a resumed one have in common."""
+
+    folder: RunFolder
+    config: Config
+    study: Study
+
+    def __init__(self, console: Console, work: Work) -> None:
+        self.console = console
+        self.work = work
+        self.recorder: SearchRecorder | None = None
+        self.elapsed_s = 0.0
+
+    def prepare(self) -> TrialResources:
+        self.config, resources = self.work.prepare(self.config, self.console)
+        return resources
+
+    def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        begun = time.monotonic()
+        config, study = self.config, self.study
+        recorder = self.recorder = SearchRecorder(self.folder, config, study)
+        past = ((trial_name(view.number), view.curve) for view in study.views())
+        metric = config.search.leading_metric
+        title = f"search {self.folder.name}"
+        progress = Progress(
+            self.console, title, total=study.num_trials, unit="trials", metric=metric, past=recorder.counts()
         )
-    if changed:
-        study.remember(study.config)
-        amend(folder, manifest, prints, [str(change) for change in changed])
+        try:
+            with progress:
+                recorder.show_on(progress, resources.at_a_time)
+                run_jobs(
+                    self.folder.durable(recorder),
+                    train=self.work.train,
+                    resources=resources,
+                    scheduler=make_scheduler(config, past, recorder.stops_after_first_fold),
+                    max_failures=config.search.max_failures,
+                    scratch=self.folder.scratch,
+                    admission=admission,
+                )
+        finally:
+            recorder.close()
+        recorder.best_trials.keep_checkpoints()
+        if reason := recorder.failures.reason():
+            raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
+        self._draw_panels(resources, admission)
+        self.elapsed_s = time.monotonic() - begun
 
+    def conclude(self) -> Summary:
+        recorder = self.recorder or SearchRecorder(self.folder, self.config, self.study)
+        return Summary(
+            self.folder,
+            recorder.counts(),
+            self.study.num_trials,
+            recorder.best(),
+            self.study.view(0),
+            self.config.search.leading_metric,
+            self.elapsed_s,
+        )
 
-def _drive(
-    folder: RunFolder,
-    config: Config,
-    study: Study,
-    resources: TrialResources,
-    work: Work,
-    console: Console,
-    admission: NodeAdmission | None,
-) -> Summary:
-    begun = time.monotonic()
-    recorder = SearchRecorder(folder, config, study)
-    past = ((trial_name(view.number), view.curve) for view in study.views())
-    progress = Progress(
-        console,
-        f"search {folder.name}",
-        total=study.target,
-        unit="trials",
-        metric=config.search.leading_metric,
-        past=recorder.counts(),
-    )
-    try:
-        with progress:
-            recorder.show_on(progress, resources.at_a_time)
-            run_jobs(
-                folder.durable(recorder),
-                train=work.train,
-                resources=resources,
-                scheduler=make_scheduler(config, past, recorder.stops_after_first_fold),
-                max_failures=config.search.max_failures,
-                scratch=folder.scratch,
-                admission=admission,
+    def _draw_panels(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        if self.work.draw is None:
+            return
+        complete = [view.number for view in self.study.views() if view.state == "complete"]
+        with self.console.status("Drawing how the best trials rank"):
+            problems = draw_panels(
+                self.folder, self.config, complete, draw=self.work.draw, resources=resources, admission=admission
             )
-    finally:
-        recorder.close()
-    recorder.keep_best_checkpoints()
-    reason = recorder.hopeless()
-    if reason is not None:
-        raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
-    _draw(recorder, resources, work, console, admission)
-    return _summary(recorder, time.monotonic() - begun)
+        for name, reason in problems.items():
+            self.console.print(f"{name}: no pictures, {reason}", soft_wrap=True)
 
 
-def _draw(
-    recorder: SearchRecorder, resources: TrialResources, work: Work, console: Console, admission: NodeAdmission | None
-) -> None:
-    if work.draw is None:
-        return
-    complete = [view.number for view in recorder.study.views() if view.state == "complete"]
-    with console.status("Drawing how the best trials rank"):
-        problems = draw_panels(
-            recorder.folder, recorder.config, complete, draw=work.draw, resources=resources, admission=admission
-        )
-    for name, why in problems.items():
-        console.print(f"{name}: no pictures, {why}", soft_wrap=True)
+class _NewSearch(_Search):
+    """Checks and connects before it makes the run, so that a mistake leaves nothing behind."""
+
+    makes_run = True
+
+    def __init__(
+        self, config: Config, run: Address | Path | str, trials: int | None, console: Console, work: Work
+    ) -> None:
+        super().__init__(console, work)
+        self.address = Address.of(run)
+        self.config = config
+        self.trials = trials
+
+    def check(self) -> None:
+        refuse_existing(self.address)
+        self.config = anchored(self.config, self.address.name, self.trials)
+        self.fingerprints = self.work.check(self.config)
+        self.earlier = read_earlier(self.config)
+
+    def prepare(self) -> TrialResources:
+        self.resources = super().prepare()
+        return self.resources
+
+    def open(self) -> RunFolder:
+        self.folder = create(self.address, self.config, self.fingerprints)
+        trials = self.config.search.trials
+        self.console.print(f"{self.folder.address}: {trials} trials, {self.resources.describe()}", soft_wrap=True)
+        if self.earlier is not None:
+            self.console.print(self.earlier.summary, soft_wrap=True)
+        return self.folder
+
+    def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        points = self.earlier.points if self.earlier else ()
+        self.study = Study(self.folder.journal, self.folder.name, self.config, points)
+        super().run(resources, admission)
 
 
-def _summary(recorder: SearchRecorder, elapsed_s: float) -> Summary:
-    metric = recorder.config.search.leading_metric
-    return Summary(
-        recorder.folder,
-        recorder.counts(),
-        recorder.study.target,
-        recorder.best(),
-        recorder.study.view(0),
-        metric,
-        elapsed_s,
-    )
+class _ResumedSearch(_Search):
+    """Takes up a run where it was left."""
+
+    def __init__(
+        self, run: Address | Path | str, trials: int | None, console: Console, work: Work, force: bool
+    ) -> None:
+        super().__init__(console, work)
+        self.address = run
+        self.trials = trials
+        self.force = force
+
+    def open(self) -> RunFolder:
+        self.folder, self.config, self.manifest = open_run(self.address, drive=True)
+        return self.folder
+
+    def check(self) -> None:
+        self.study = Study(self.folder.journal, self.folder.name, self.config)
+        self._require_unchanged(self.work.check(self.config))
+        if self.trials:
+            self.study.add_trials(self.trials)
+
+    def has_work(self) -> bool:
+        return self.study.has_work()
+
+    def prepare(self) -> TrialResources:
+        resources = super().prepare()
+        trials = self.study.num_trials
+        self.console.print(f"{self.folder.address}: {trials} trials, {resources.describe()}", soft_wrap=True)
+        return resources
+
+    def _require_unchanged(self, fingerprints: Mapping[str, Any]) -> None:
+        """Raises `UserError` when a run is not what it was; with `force`, records what it is from now on."""
+        study = self.study
+        changed = changes_since(self.manifest, study.began_with, study.config, versions(), fingerprints)
+        if not self.force:
+            refuse(changed)
+        if clashes := study.clashes():
+            lines = "\n".join(f"  - {clash}" for clash in clashes)
+            raise UserError(
+                "parameters of a study must keep their kind and their choices, also with --force, but these do not "
+                f"(then -> now):\n{lines}\nrestore the space, or start a new run"
+            )
+        if changed:
+            study.remember(study.config)
+            amend(self.folder, self.manifest, fingerprints, [str(change) for change in changed])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def print_search_summary(summary: Summary) -> None:
     """The outcome of a search. Raises `OwkdError` when no trial is complete."""
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
-    console.print(f"{sum(summary.counts.values())} of {summary.target} trials: {counts}", soft_wrap=True)
+    console.print(f"{sum(summary.counts.values())} of {summary.num_trials} trials: {counts}", soft_wrap=True)
     run = summary.folder.address
     if summary.best is None:
         raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists their states")

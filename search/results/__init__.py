@@ -2,6 +2,7 @@
 
 schema.py     columns and their types
 tables.py     the tables of a run: one row a trial, one row an epoch
+listener.py   what happens to a trial, recorded in the tables
 parquet.py    one table as few and large files, whole at every moment
 listing.py    the trials of a run, best first
 """

@@ -29,7 +29,7 @@ from search.results.schema import (
     trial_schema,
 )
 from search.space import ColumnType, flatten
-from search.trials.job import Message
+from search.trials.listener import EpochRecord
 from search.trials.view import TrialView
 
 TRIALS_OF_A_PART = 64
@@ -55,23 +55,23 @@ class ResultTables:
         self._epochs[number] = {(row["fold"], row["seed"], row["epoch"]): row for row in rows}
         return rows
 
-    def add_epoch(self, number: int, message: Message, attempt: int) -> bool:
+    def add_epoch(self, number: int, epoch: EpochRecord, attempt: int) -> bool:
         """Adds one epoch -> whether it is new: one that is reported again changes nothing."""
         rows = self._epochs[number]
-        key = (message.fold, message.seed, message.epoch)
+        key = (epoch.fold, epoch.seed, epoch.epoch)
         if key in rows:
             return False
         rows[key] = {
             "trial": number,
             "attempt": attempt,
-            "fold": message.fold,
-            "seed": message.seed,
-            "epoch": message.epoch,
-            "step": message.step,
-            "objective": message.objective,
-            "ended_at": datetime.fromtimestamp(message.sent_at, UTC),
-            "host": message.host,
-            **dict(message.metrics),
+            "fold": epoch.fold,
+            "seed": epoch.seed,
+            "epoch": epoch.epoch,
+            "step": epoch.step,
+            "objective": epoch.objective,
+            "ended_at": datetime.fromtimestamp(epoch.sent_at, UTC),
+            "host": epoch.host,
+            **dict(epoch.metrics),
         }
         ordered = sorted(rows.values(), key=lambda row: int(row["step"]))
         self._epoch_files.write(number, epoch_schema(ordered), ordered)

@@ -1,7 +1,8 @@
 """The final stage: the best configurations in full beside two baselines, and the test split opened once.
 
 stage.py             its steps, in their order
-candidates.py        who takes part, and the queue of their models
+candidates.py        who takes part
+models/              their queue, and what became of each
 test_evaluation.py   the test split, opened here and nowhere else
 comparison.py        the result, as a table and in words
 significance.py      whether the champion's difference could be chance
@@ -11,8 +12,9 @@ claims/              what may be claimed: leads with intervals, their power, the
 tables.py            the same as Parquet
 """
 
-from search.retrain.candidates import Candidate, Model, ModelRecord, select_candidates
+from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.comparison import Comparison
+from search.retrain.models.records import ModelRecord
 from search.retrain.stage import FinalWork, Outcome, retrain
 from search.retrain.test_evaluation import missing_test_splits
 

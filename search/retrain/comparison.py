@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -52,6 +52,12 @@ class ComparisonRow:
     parameters: int
     models: int
     """how many models the means are over"""
+
+    @classmethod
+    def of(cls, name: str, detail: str, tests: Sequence[Mapping[str, float]]) -> ComparisonRow:
+        """Of the test metrics of at least one model."""
+        mean_average_precision, rank_1 = (Spread.of([test[metric] for test in tests]) for metric in ("mAP", "rank-1"))
+        return cls(name, detail, mean_average_precision, rank_1, int(tests[0]["parameters"]), len(tests))
 
 
 @dataclass(frozen=True)

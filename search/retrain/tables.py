@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from search.results.parquet import write_table
 from search.results.schema import Row
-from search.retrain.candidates import Candidate, Model, ModelRecord
+from search.retrain.candidates import Candidate, Model
+from search.retrain.models.records import ModelRecord
 from search.retrain.significance import ADJUSTMENT, METHOD, PairedTest
 
 METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")

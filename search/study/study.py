@@ -44,6 +44,10 @@ BY_A_HAIR = 1e-6
 """how far a pruned trial misses feasibility where there are several objectives, over its last step"""
 
 
+NUM_TRIALS = "target"
+"""the user attribute, under the name that it has in every study there is"""
+
+
 class Study:
     """Ask/tell on a journal that survives its driver."""
 
@@ -64,7 +68,7 @@ class Study:
         self._id = self._storage.get_study_id_from_name(name)
         self._published = published_point(config)
         if not self._study.get_trials(deepcopy=False):
-            self._study.set_user_attr("target", config.search.trials)
+            self._study.set_user_attr(NUM_TRIALS, config.search.trials)
             self.remember(config)
             if earlier:
                 self._study.set_user_attr("earlier", list(earlier))
@@ -95,17 +99,17 @@ class Study:
         return [found[name] for name in sorted(found)]
 
     @property
-    def target(self) -> int:
+    def num_trials(self) -> int:
         """How many trials there shall be, the published setting included."""
-        return int(self._study.user_attrs.get("target", self.config.search.trials))
+        return int(self._study.user_attrs.get(NUM_TRIALS, self.config.search.trials))
 
     def add_trials(self, more: int) -> None:
         """Asks for `more` trials than were planned until now."""
-        self._study.set_user_attr("target", self.target + more)
+        self._study.set_user_attr(NUM_TRIALS, self.num_trials + more)
 
     def has_work(self) -> bool:
         """Whether `next` would give a trial."""
-        return bool(self._interrupted) or self._asked() < self.target
+        return bool(self._interrupted) or self._asked() < self.num_trials
 
     def next(self) -> Proposal | None:
         """The next trial to run: interrupted ones first, under their own numbers; None when there are enough."""
@@ -115,7 +119,7 @@ class Study:
             trial = Trial(self._study, self._trial_id(number))
         else:
             asked = self._asked()
-            if asked >= self.target:
+            if asked >= self.num_trials:
                 return None
             # A sampler of its own for each number: proposals hang on the history alone, not on how often the
             # search was resumed.

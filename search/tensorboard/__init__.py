@@ -11,12 +11,11 @@ from search.tensorboard.event_file import EventFile
 from search.tensorboard.panels import DrawModel, draw_model, draw_panels
 from search.tensorboard.retrain import RetrainEventFiles
 from search.tensorboard.summary import EndedTrial, SearchEventFile
-from search.tensorboard.trials import EpochScalars, TrialEventFiles
+from search.tensorboard.trials import TrialEventFiles
 
 __all__ = [
     "DrawModel",
     "EndedTrial",
-    "EpochScalars",
     "EventFile",
     "RetrainEventFiles",
     "SearchEventFile",

@@ -19,8 +19,9 @@ from datetime import datetime
 from pathlib import Path
 
 from search.tensorboard.event_file import EventFile
+from search.trials.listener import ActiveTrial, JobListener
 from search.trials.states import STATES, State
-from search.trials.view import TrialView
+from search.trials.view import Ending, TrialView
 
 NAME = "search"
 
@@ -40,7 +41,7 @@ class EndedTrial:
         return cls(view.state, view.ended_at, view.objective)
 
 
-class SearchEventFile:
+class SearchEventFile(JobListener[ActiveTrial]):
     """Writes the run `search`."""
 
     def __init__(self, tensorboard: Path, mode: str, past: Iterable[EndedTrial], slots: int) -> None:
@@ -56,6 +57,12 @@ class SearchEventFile:
             self._count(ended)
             self._write(ended.at.timestamp(), {})
         self._events.flush()
+
+    def job_started(self, job: ActiveTrial) -> None:
+        self.start_trial(job.key)
+
+    def job_ended(self, job: ActiveTrial, ending: Ending) -> None:
+        self.end_trial(job.key, EndedTrial.of(job.view))
 
     def start_trial(self, key: str) -> None:
         """A trial takes a slot; one that starts again has it already."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,9 @@ from search.runs.layout import trial_name
 from search.space import ColumnType, columns, entries, flatten, published_point
 from search.tensorboard.event_file import EventFile
 from search.trials.job import Part, parts_of
+from search.trials.listener import ActiveTrial, EpochRecord, JobListener
 from search.trials.states import State
+from search.trials.view import Ending
 
 OBJECTIVE = "objective"
 BEST = "objective_best"
@@ -49,22 +50,7 @@ DATA_TYPES: dict[ColumnType, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class EpochScalars:
-    """The curves' values of one epoch."""
-
-    fold: str
-    seed: int
-    epoch: int
-    step: int
-    objective: float
-    best: float
-    metrics: Mapping[str, float]
-    at: float
-    """seconds since the Unix epoch"""
-
-
-class TrialEventFiles:
+class TrialEventFiles(JobListener[ActiveTrial]):
     """Event files of the trials that run."""
 
     def __init__(self, folder: Path, config: Config) -> None:
@@ -74,7 +60,17 @@ class TrialEventFiles:
         self._experiment = _experiment(config, self._tags())
         self._writers: dict[int, EventFile] = {}
 
-    def start(self, number: int, values: Mapping[str, Any], past: Iterable[EpochScalars] = ()) -> None:
+    def job_started(self, job: ActiveTrial) -> None:
+        self.start(job.number, job.proposal.values, job.recorded)
+
+    def epoch_recorded(self, job: ActiveTrial, epoch: EpochRecord) -> None:
+        if epoch.is_new:
+            self.add_epoch(job.number, epoch)
+
+    def job_ended(self, job: ActiveTrial, ending: Ending) -> None:
+        self.end(job.number, ending.state)
+
+    def start(self, number: int, values: Mapping[str, Any], past: Iterable[EpochRecord] = ()) -> None:
         """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
         self._drop(number)
         writer = self._writers[number] = EventFile(self._path(number))
@@ -88,13 +84,13 @@ class TrialEventFiles:
                 start.hparams[name].string_value = value
         writer.add_plugin_data(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
         writer.add_plugin_data(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
-        for scalars in past:
-            self._write(writer, scalars)
+        for record in past:
+            self._write(writer, record)
         writer.flush()
 
-    def add_epoch(self, number: int, scalars: EpochScalars) -> None:
+    def add_epoch(self, number: int, epoch: EpochRecord) -> None:
         """Writes one epoch; a reader sees it at once."""
-        self._write(self._writers[number], scalars)
+        self._write(self._writers[number], epoch)
         self._writers[number].flush()
 
     def end(self, number: int, state: State) -> None:
@@ -109,10 +105,11 @@ class TrialEventFiles:
         while self._writers:
             self._writers.popitem()[1].close()
 
-    def _write(self, writer: EventFile, scalars: EpochScalars) -> None:
-        prefix = self._prefix(Part(scalars.fold, scalars.seed))
-        writer.add_scalars({f"{prefix}{k}": v for k, v in scalars.metrics.items()}, scalars.epoch, scalars.at)
-        writer.add_scalars({OBJECTIVE: scalars.objective, BEST: scalars.best}, scalars.step, scalars.at)
+    def _write(self, writer: EventFile, epoch: EpochRecord) -> None:
+        prefix = self._prefix(Part(epoch.fold, epoch.seed))
+        metrics = {f"{prefix}{name}": value for name, value in epoch.metrics.items()}
+        writer.add_scalars(metrics, epoch.epoch, epoch.sent_at)
+        writer.add_scalars({OBJECTIVE: epoch.objective, BEST: epoch.best}, epoch.step, epoch.sent_at)
 
     def _prefix(self, part: Part) -> str:
         """What a metric's name begins with: only what tells parts apart."""

@@ -63,8 +63,8 @@ def drive(folder: Path) -> None:
         study = Study(opened.journal, opened.name, config)
         recorder = SearchRecorder(opened, config, study)
         _work_off(recorder, config, study)
-        recorder.board.close()
-        recorder.keep_best_checkpoints()
+        recorder.event_files.close()
+        recorder.best_trials.keep_checkpoints()
 
 
 def count(folder: Path) -> int:

@@ -20,7 +20,8 @@ from search.runs.layout import RunFolder, trial_name
 from search.runs.manifest import create
 from search.tensorboard.event_file import EventFile
 from search.tensorboard.summary import EndedTrial, SearchEventFile
-from search.tensorboard.trials import EpochScalars, TrialEventFiles
+from search.tensorboard.trials import TrialEventFiles
+from search.trials.listener import EpochRecord
 
 TRIALS = 6
 
@@ -47,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         for epoch in (1, 2):
             value = (number + epoch) / 10
             metrics = {"val/mAP": value, "loss/total": 1 / value, "stage_weight/1": 1.0, "images_per_second": 50.0}
-            event_files.add_epoch(number, EpochScalars("Fold1", 0, epoch, epoch, value, value, metrics, time.time()))
+            event_files.add_epoch(number, EpochRecord("Fold1", 0, epoch, epoch, value, value, metrics, time.time()))
         event_files.end(number, "complete")
     buffer = io.BytesIO()
     Image.new("RGB", (60, 40), "gray").save(buffer, "png")

@@ -67,7 +67,7 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         except KeyboardInterrupt:
             assert len(sent) == 1
         recorder.job_stopped(job.key, sent[-1])
-    recorder.board.close()
+    recorder.event_files.close()
     return folder.root
 
 

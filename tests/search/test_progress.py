@@ -10,6 +10,9 @@ from rich.console import Console
 
 from search import progress as module
 from search.progress import Progress
+from search.trials.job import Message
+from search.trials.listener import ActiveJob, EpochRecord
+from search.trials.view import Ending
 
 
 @pytest.fixture
@@ -24,18 +27,30 @@ def view(console: Console, total: int = 10, **past: int) -> Progress:
     return Progress(console, "search fake", total=total, unit="trials", metric="val/mAP", past=past)
 
 
+def job(name: str, about: str = "", epochs: int = 30, attempt: int = 1, objective: float | None = None) -> ActiveJob:
+    return ActiveJob(name, name, about, epochs, attempt, objective=objective)
+
+
+def epoch(step: int, objective: float, best: float, *, is_new: bool = True) -> EpochRecord:
+    return EpochRecord("Fold1", 0, step, step, objective, best, {}, 0.0, is_new=is_new)
+
+
+def crash(text: str) -> Message:
+    return Message("", "crashed", 1, 0.0, "Fold1", 0, 0, (), False, 0.0, "node", error_text=text)
+
+
 def test_without_a_terminal_each_event_is_one_line(clock) -> None:
     out = io.StringIO()
     with view(Console(file=out, width=80)) as progress:
-        progress.started("trial 0", "gram 0.0001", epochs=30)
-        progress.epoch("trial 0", 1, 0.5, 0.5)
+        progress.job_started(job("trial 0", "gram 0.0001", 30))
+        progress.epoch_recorded(job("trial 0"), epoch(1, 0.5, 0.5))
         clock[0] = 61.0
-        progress.epoch("trial 0", 2, 0.4, 0.5)
-        progress.ended("trial 0", "pruned", 0.5)
+        progress.epoch_recorded(job("trial 0"), epoch(2, 0.4, 0.5))
+        progress.job_ended(job("trial 0", objective=0.5), Ending("pruned"))
         progress.leader("trial 0", 0.5, "gram 0.0001")
-        progress.started("trial 1", "", epochs=30, attempt=2)
-        progress.failed_once("trial 1", "Traceback\n  File x\nRuntimeError: a cable came loose")
-        progress.ended("trial 1", "out_of_memory", None, "CUDA out of memory")
+        progress.job_started(job("trial 1", "", 30, 2))
+        progress.job_crashed(job("trial 1"), crash("Traceback\n  File x\nRuntimeError: a cable came loose"))
+        progress.job_ended(job("trial 1", objective=None), Ending("out_of_memory", error_text="CUDA out of memory"))
     assert out.getvalue().splitlines() == [
         "0:00:00  trial 0 started: gram 0.0001",
         "0:01:01  trial 0 epoch 2/30: val/mAP 0.4000, best 0.5000",
@@ -51,12 +66,12 @@ def test_without_a_terminal_each_event_is_one_line(clock) -> None:
 
 def test_epochs_told_again_do_not_make_time_look_short(clock) -> None:
     progress = view(Console(file=io.StringIO()), total=2)
-    progress.started("trial 0", "", epochs=10)
+    progress.job_started(job("trial 0", "", 10))
     for step in range(1, 6):
-        progress.epoch("trial 0", step, 0.5, 0.5, news=False)
+        progress.epoch_recorded(job("trial 0"), epoch(step, 0.5, 0.5, is_new=False))
     clock[0] = 100.0
     assert progress._left_s() is None
-    progress.epoch("trial 0", 6, 0.5, 0.5)
+    progress.epoch_recorded(job("trial 0"), epoch(6, 0.5, 0.5))
     # one epoch in 100 s; 4 ahead in this trial, 10 in the next
     assert progress._left_s() == pytest.approx(1400)
 
@@ -66,9 +81,9 @@ def rendered(width: int, height: int = 24, running: int = 3) -> list[str]:
     progress = view(console, 100, complete=20, pruned=12, diverged=1, error=2)
     values = "gram 0.000123, spectrum 0.00045, teacher_weights 1.10/0.72/1.18, stage_weights 1.93/0.58/0.54/0.94"
     for number in range(running):
-        progress.started(f"trial {35 + number}", values, epochs=30)
-        progress.epoch(f"trial {35 + number}", 12 + number, 0.7321, 0.74)
-    progress.started("trial 99", values, epochs=30)
+        progress.job_started(job(f"trial {35 + number}", values, 30))
+        progress.epoch_recorded(job(f"trial {35 + number}"), epoch(12 + number, 0.7321, 0.74))
+    progress.job_started(job("trial 99", values, 30))
     progress.leader("trial 22", 0.8123, values)
     with console.capture() as capture:
         console.print(progress.render())
@@ -118,9 +133,9 @@ def test_on_a_terminal_only_the_live_view_and_failures_are_printed() -> None:
     out = io.StringIO()
     console = Console(file=out, width=80, height=20, force_terminal=True, color_system=None)
     with view(console) as progress:
-        progress.started("trial 0", "gram 0.0001", epochs=3)
-        progress.failed_once("trial 0", "RuntimeError: a cable")
-        progress.ended("trial 0", "complete", 0.5)
+        progress.job_started(job("trial 0", "gram 0.0001", 3))
+        progress.job_crashed(job("trial 0"), crash("RuntimeError: a cable"))
+        progress.job_ended(job("trial 0", objective=0.5), Ending("complete"))
     text = out.getvalue()
     assert "trial 0 crashed: RuntimeError: a cable" in text
     assert "started:" not in text

@@ -1,20 +1,26 @@
-"""The desk between study and workers, and what a worker says of its job; no Ray needed."""
+"""The queue between study and workers, and what a worker reports of its job; no Ray needed."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from fake_training import fake_config, fake_run, make_plan
 from inline_jobs import do_job, work_off
+from rich.console import Console
 
+import search.recorder
 from owkd.config import parse_config
 from search.execution.worker import work
+from search.progress import Progress
 from search.recorder import SearchRecorder
-from search.results.tables import read_epochs, read_trials
+from search.results.tables import ResultTables, read_epochs, read_trials
+from search.runs.layout import RunFolder
 from search.runs.manifest import create
 from search.study.study import Study
+from search.tensorboard.trials import TrialEventFiles
 from search.trials.job import Job, Message, Part
 
 
@@ -125,6 +131,59 @@ def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
     assert recorder.counts() == {"complete": 1}
 
 
+def test_an_epoch_is_in_the_tables_before_the_study_and_an_end_in_the_study_before_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the module's docstring promises: a kill between any two of these writes loses nothing."""
+    writes: list[str] = []
+    watched = [
+        (ResultTables, ("add_epoch", "write_trial", "close_trial")),
+        (Study, ("started", "report", "finish")),
+        (TrialEventFiles, ("start", "add_epoch", "end")),
+        (RunFolder, ("discard",)),
+    ]
+    for owner, names in watched:
+        for name in names:
+            original = getattr(owner, name)
+
+            def write(self, *args, _of=f"{owner.__name__}.{name}", _original=original, **options):
+                writes.append(_of)
+                return _original(self, *args, **options)
+
+            monkeypatch.setattr(owner, name, write)
+    recorder = open_recorder(tmp_path, trials=1)
+    job = recorder.next_job()
+    recorder.job_started(job.key)
+    (first, *_, last) = do(job)
+    started, writes[:] = list(writes), []
+    recorder.message_received(first)
+    epoch, writes[:] = list(writes), []
+    recorder.job_stopped(job.key, last)
+    assert started == ["Study.started", "ResultTables.write_trial", "TrialEventFiles.start"]
+    assert epoch == [
+        "ResultTables.add_epoch",
+        "Study.report",
+        "ResultTables.write_trial",
+        "TrialEventFiles.add_epoch",
+    ]
+    assert writes == [
+        "Study.finish",
+        "ResultTables.write_trial",
+        "ResultTables.close_trial",
+        "TrialEventFiles.end",
+        "RunFolder.discard",
+    ]
+
+
+def test_listeners_stand_in_the_order_that_the_page_says(tmp_path: Path) -> None:
+    recorder = open_recorder(tmp_path)
+    with Progress(Console(file=io.StringIO()), "", total=1, unit="trials", metric="val/mAP", past={}) as progress:
+        recorder.show_on(progress, slots=1)
+    names = [type(listener).__name__.removeprefix("_") for listener in recorder.listeners]
+    rows = [line.split("|")[1].strip() for line in search.recorder.__doc__.splitlines() if line.startswith("| ")]
+    assert names == rows[1:]
+
+
 def test_a_worker_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
     job = recorder.next_job()
@@ -167,9 +226,9 @@ def test_failures_that_are_all_alike_end_the_search(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path, trials=20)
     for _ in range(2):
         run_next(recorder)
-        assert recorder.hopeless() is None
+        assert recorder.failures.reason() is None
     run_next(recorder)
-    assert recorder.hopeless() == "teacher.safetensors cannot teach here"
+    assert recorder.failures.reason() == "teacher.safetensors cannot teach here"
     assert recorder.next_job() is None
     assert recorder.study.has_work()  # nothing was used up: `resume` tries the others once the cause is mended
 
@@ -179,7 +238,7 @@ def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path, trials=20)
     for _ in range(3):
         run_next(recorder)
-    assert recorder.hopeless() is None
+    assert recorder.failures.reason() is None
 
 
 def first_part(recorder: SearchRecorder, objectives: list[float]) -> tuple[str, list[bool]]:

@@ -248,7 +248,7 @@ def test_a_run_can_go_further_than_was_planned(run: Path, connect) -> None:
     after = read_trials(run / "results").to_pylist()
     assert after[:2] == before
     assert [row["state"] for row in after] == ["complete"] * 4
-    assert (summary.target, summary.counts) == (4, {"complete": 4})
+    assert (summary.num_trials, summary.counts) == (4, {"complete": 4})
 
 
 def test_a_finished_run_has_nothing_to_resume(run: Path) -> None:
@@ -259,8 +259,8 @@ def test_a_run_goes_on_with_its_own_data_only(run: Path) -> None:
     other = Work(fake_run, lambda config: {"data": {"Fold1": {"train": "z", "validation": "b"}}, "teacher": {}})
     with pytest.raises(UserError, match=r"(?s)data\.Fold1\.train: a -> z\n.*--force"):
         resume(run, trials=1, connect=unreachable, console=console(), work=other)
-    assert Study(run / "study.journal", "fake", open_run(run)[1]).target == 2
-    assert resume(run, connect=unreachable, console=console(), work=other, force=True).target == 2
+    assert Study(run / "study.journal", "fake", open_run(run)[1]).num_trials == 2
+    assert resume(run, connect=unreachable, console=console(), work=other, force=True).num_trials == 2
 
 
 def test_a_second_driver_is_refused(run: Path) -> None:

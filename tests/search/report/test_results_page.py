@@ -45,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = create(home / "runs" / "sysu-search", config, {})
     recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
     work_off(recorder)
-    recorder.board.close()
+    recorder.event_files.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.retrain.stage.run_jobs", work_off)
         patch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)

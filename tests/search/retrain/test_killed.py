@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Path:
     folder = create(tmp_path / "runs" / "fake", config, {})
     recorder = SearchRecorder(folder, config, Study(folder.journal, "fake", config))
     work_off(recorder)
-    recorder.board.close()
+    recorder.event_files.close()
     return folder.root
 
 

@@ -193,7 +193,7 @@ def test_more_trials_can_be_asked_for_and_are_remembered(tmp_path: Path) -> None
     assert study.next() is None
     study.add_trials(2)
     again = open_study(tmp_path, trials=1)
-    assert again.target == 3
+    assert again.num_trials == 3
     assert [again.next().number, again.next().number] == [1, 2]
     assert again.next() is None
 

@@ -12,7 +12,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from owkd.config import parse_config
 from search.space.parameters import columns
-from search.tensorboard.trials import EpochScalars, TrialEventFiles
+from search.tensorboard.trials import TrialEventFiles
+from search.trials.listener import EpochRecord
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
@@ -30,9 +31,9 @@ VALUES = {
 }
 
 
-def scalars(epoch: int, fold: str = "Fold1", step: int | None = None, seed: int = 0) -> EpochScalars:
+def scalars(epoch: int, fold: str = "Fold1", step: int | None = None, seed: int = 0) -> EpochRecord:
     metrics = {"loss/total": 1 / epoch, "val/mAP": 0.1 * epoch, "val/rank-1": 0.2, "stage_weight/1": 1.25}
-    return EpochScalars(fold, seed, epoch, step or epoch, 0.1 * epoch, 0.1 * epoch, metrics, 1_700_000_000.0 + epoch)
+    return EpochRecord(fold, seed, epoch, step or epoch, 0.1 * epoch, 0.1 * epoch, metrics, 1_700_000_000.0 + epoch)
 
 
 def config_of(**data):

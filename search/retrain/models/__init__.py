@@ -1,0 +1,10 @@
+"""The models of the final stage, from their queue to their records.
+
+recorder.py    hands them out, and records what becomes of them
+records.py     what became of each, on disk and when asked
+"""
+
+from search.retrain.models.recorder import ActiveModel, RetrainRecorder
+from search.retrain.models.records import ModelRecord, Records
+
+__all__ = ["ActiveModel", "ModelRecord", "Records", "RetrainRecorder"]

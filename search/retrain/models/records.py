@@ -1,0 +1,106 @@
+"""What became of the models of the final stage and of its teachers: records on disk, and questions about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from owkd.files import written_whole
+from search.retrain.candidates import Candidate, Model
+from search.retrain.comparison import Spread
+from search.retrain.significance import Pair, PairedTest, paired_test
+from search.runs.layout import RunFolder
+from search.trials.states import State
+
+
+@dataclass
+class ModelRecord:
+    """What became of a model; its metrics.json."""
+
+    state: State
+    digest: str = ""
+    """the model's, or the teacher checkpoint's"""
+    epoch: int | None = None
+    """the one whose model was kept"""
+    validation: dict[str, float] = field(default_factory=dict)
+    """all metrics of that epoch"""
+    duration_s: float = 0.0
+    test: dict[str, float] = field(default_factory=dict)
+    """empty until the test split is opened"""
+    error_type: str | None = None
+    error_text: str | None = None
+
+    @classmethod
+    def read(cls, folder: Path, digest: str) -> ModelRecord | None:
+        """The record of a model that is done; None for one that is not, or is another one."""
+        path = folder / "metrics.json"
+        record = cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        return record if record is not None and record.digest == digest else None
+
+    def write(self, folder: Path) -> None:
+        """Marks the model as done."""
+        with written_whole(folder / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(self.__dict__, indent=2), encoding="utf-8")
+
+
+class Records:
+    """The models of a final stage, with the records of those that are over."""
+
+    def __init__(self, models: Sequence[Model], run: RunFolder, metric: str) -> None:
+        self.models = {model.key: model for model in models}
+        self.metric = metric
+        self.by_key: dict[str, ModelRecord] = {}
+        """those done earlier, then in the order in which they end"""
+        for key, model in self.models.items():
+            done = ModelRecord.read(model.folder(run.retrain), model.digest)
+            if done is not None:
+                self.by_key[key] = done
+
+    def all_over(self) -> bool:
+        """Whether every model has a record."""
+        return len(self.by_key) == len(self.models)
+
+    def over(self) -> Iterator[tuple[Model, ModelRecord]]:
+        """Models that are over with their records, in the models' order."""
+        return ((model, self.by_key[key]) for key, model in self.models.items() if key in self.by_key)
+
+    def of(self, candidate: Candidate) -> list[tuple[Model, ModelRecord]]:
+        """The same of one candidate."""
+        return [(model, record) for model, record in self.over() if model.candidate is candidate]
+
+    def is_whole(self, candidate: Candidate) -> bool:
+        """Whether all models of a candidate are complete."""
+        count = sum(model.candidate is candidate for model in self.models.values())
+        return sum(record.state == "complete" for _, record in self.of(candidate)) == count
+
+    def validation(self, candidate: Candidate) -> Spread:
+        """The metric that chooses the champion, over a candidate's models; only where `is_whole`."""
+        return Spread.of([record.validation[self.metric] for _, record in self.of(candidate)])
+
+    def tests(self, candidate: Candidate) -> dict[Pair, Mapping[str, float]]:
+        """Test metrics of a candidate's models that have them, by fold and seed."""
+        return {(model.fold, model.seed): record.test for model, record in self.of(candidate) if record.test}
+
+    def best_model(self, candidate: Candidate) -> tuple[Model, ModelRecord]:
+        """The model with the best validation metric; only where `is_whole`."""
+        return max(self.of(candidate), key=lambda each: each[1].validation[self.metric])
+
+    def paired_tests(
+        self, champion: Candidate, baselines: Sequence[Candidate], metrics: Sequence[str]
+    ) -> list[PairedTest]:
+        """The champion against each other baseline in each test metric, over models of equal fold and seed."""
+        ours = self.tests(champion)
+        tests = []
+        for baseline in baselines:
+            theirs = self.tests(baseline)
+            for metric in metrics:
+                test = paired_test(baseline.name, metric, _values(ours, metric), _values(theirs, metric))
+                if test is not None and baseline is not champion:
+                    tests.append(test)
+        return tests
+
+
+def _values(tests: Mapping[Pair, Mapping[str, float]], metric: str) -> dict[Pair, float]:
+    return {pair: test[metric] for pair, test in tests.items()}
