@@ -20,7 +20,7 @@ from owkd.config import Config
 from owkd.errors import OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.execution.stage import Connect, Prepare, Stage, prepare, slots_alone
+from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
@@ -48,6 +48,7 @@ class Work:
     draw: DrawModel | None = None
     """without it, no pictures of the best trials are drawn"""
     prepare: Prepare = slots_alone
+    timings: Timings = TIMINGS
 
 
 OWKD = Work(draw=draw_model, prepare=prepare)
@@ -149,6 +150,7 @@ class _Search(Stage[Summary]):
                     max_failures=config.search.max_failures,
                     scratch=self.folder.scratch,
                     admission=admission,
+                    timings=self.work.timings.retries,
                 )
         finally:
             recorder.close()
@@ -206,7 +208,7 @@ class _NewSearch(_Search):
         return self.resources
 
     def open(self) -> RunFolder:
-        self.folder = create(self.address, self.config, self.fingerprints)
+        self.folder = create(self.address, self.config, self.fingerprints, self.work.timings.store)
         trials = self.config.search.trials
         self.console.print(f"{self.folder.address}: {trials} trials, {self.resources.describe()}", soft_wrap=True)
         if self.earlier is not None:
@@ -231,7 +233,7 @@ class _ResumedSearch(_Search):
         self.force = force
 
     def open(self) -> RunFolder:
-        self.folder, self.config, self.manifest = open_run(self.address, drive=True)
+        self.folder, self.config, self.manifest = open_run(self.address, drive=True, timings=self.work.timings.store)
         return self.folder
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """Jobs on machines: Ray Tune, reduced to what it is good at here.
 
-stage.py             what is settled once Ray is connected, before the first job
+stage.py             the steps of a stage, and what is done once before its first job
 tune.py              places jobs on machines, stops them, carries their messages
 retries.py           failures, lost nodes, free slots
 worker.py            what runs on a worker: one job, or one task on a checkpoint
@@ -12,7 +12,8 @@ teacher_targets.py   the teacher's outputs for every image, built before the fir
 
 from search.execution.node_admission import NodeAdmission, require_admitted
 from search.execution.resources import TrialResources, resources_on_cluster, resources_on_nodes
-from search.execution.stage import Connect, Prepare, prepare, slots_alone
+from search.execution.retries import RetryTimings
+from search.execution.stage import Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 
@@ -20,6 +21,9 @@ __all__ = [
     "Connect",
     "NodeAdmission",
     "Prepare",
+    "RetryTimings",
+    "Stage",
+    "Timings",
     "Train",
     "TrialResources",
     "prepare",

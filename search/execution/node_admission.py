@@ -75,7 +75,7 @@ def work_if_admitted(payload: Mapping[str, Any], look: bytes, known: Collection[
     import ray
     from ray import tune
 
-    if ray.get_runtime_context().get_node_id() not in {*known, *payload["proven"].split(",")}:
+    if ray.get_runtime_context().get_node_id() not in {*known, *payload["healthy"].split(",")}:
         fault = pickle.loads(look)()
         if fault:
             tune.report(unfit_message(payload["key"], fault))

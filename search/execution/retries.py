@@ -25,12 +25,20 @@ from search.execution.resources import TrialResources
 from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
 
-DOUBT_S = 30.0
-"""a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""
-LOOK_S = 2.0
-"""between looks at the cluster's nodes"""
-PATIENCE_S = 30.0
-"""without any worker at work before people are told that the search waits"""
+
+@dataclass(frozen=True)
+class RetryTimings:
+    """Seconds."""
+
+    undecided_s: float = 30.0
+    """a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""
+    look_s: float = 2.0
+    """between looks at the cluster's nodes"""
+    patience_s: float = 30.0
+    """without any worker at work before people read that the search waits"""
+
+
+RETRY_TIMINGS = RetryTimings()
 
 
 class Nodes(Protocol):
@@ -68,6 +76,7 @@ class RetryPolicy:
         resources: TrialResources,
         max_failures: int,
         nodes: Nodes,
+        timings: RetryTimings = RETRY_TIMINGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = False
@@ -77,18 +86,19 @@ class RetryPolicy:
         self.healthy_nodes: set[str] = set()
         """ids of nodes on which something trained"""
         self._queue = queue
-        self._share = resources
+        self._resources = resources
         self._max_failures = max_failures
         self._nodes = nodes
+        self._timings = timings
         self._clock = clock
         self._out: dict[str, Job] = {}
         self._workers: dict[str, str] = {}
         self._again: deque[Job] = deque()
-        self._doubts: list[_Undecided] = []
+        self._undecided: list[_Undecided] = []
         self._failures: Counter[str] = Counter()
         self._slots = nodes.slots()
         self._looked = self._idle_since = clock()
-        self._said = ""
+        self._reason = ""
 
     def next(self) -> Job | None:
         """The job that goes out now; None when there is none, or no room for it."""
@@ -97,7 +107,7 @@ class RetryPolicy:
             return None
         job = self._again.popleft() if self._again else self._new()
         if job is None:
-            self.over = not self._out and not self._doubts
+            self.over = not self._out and not self._undecided
             return None
         self._out[job.key] = job
         return job
@@ -105,27 +115,27 @@ class RetryPolicy:
     def settle(self) -> None:
         """Looks at the cluster from time to time, and acts on what is certain by now."""
         now = self._clock()
-        if now - self._looked >= LOOK_S:
+        if now - self._looked >= self._timings.look_s:
             self._looked = now
             self._slots = self._nodes.slots(self.excluded_nodes)
-            doubts, self._doubts = self._doubts, []
-            for doubt in doubts:
-                self._decide(doubt)
-        if not self._workers and now - self._idle_since >= PATIENCE_S:
-            one = self._share.describe_one()
-            why = "none is free" if self._slots else f"no node holds a trial ({one}) now"
-            if why != self._said:
-                self._said = why
-                self._queue.waiting(why)
+            undecided, self._undecided = self._undecided, []
+            for died in undecided:
+                self._decide(died)
+        if not self._workers and now - self._idle_since >= self._timings.patience_s:
+            one = self._resources.describe_one()
+            reason = "none is free" if self._slots else f"no node holds a trial ({one}) now"
+            if reason != self._reason:
+                self._reason = reason
+                self._queue.waiting(reason)
 
     def started(self, key: str, worker: str) -> None:
         """A worker (its actor id) takes up a job."""
         self._workers[key] = worker
-        self._said = ""
-        self._queue.job_started(key, self._out[key].gpu or self._share.gpu)
+        self._reason = ""
+        self._queue.job_started(key, self._out[key].gpu or self._resources.gpu)
 
     def mark_healthy(self, key: str) -> None:
-        """A job was heard to train: its node serves."""
+        """A job reported an epoch: its node serves."""
         node = self._nodes.of_worker(self._workers[key])
         if node is not None:
             self.healthy_nodes.add(node)
@@ -133,46 +143,46 @@ class RetryPolicy:
     def ended(self, key: str, last: Message | None) -> None:
         """A worker is through with a job, by itself or because the scheduler stopped it."""
         worker = self._workers.get(key)
-        job = self._leave(key)
+        job = self._take_back(key)
         if last is None:
-            self._failed(job, "the worker ended without a word")
+            self._failed(job, "the worker ended without a report")
         elif last.state == UNFIT:
             self._leave_out(job, worker, last.error_text or "")
-        elif last.state == "out_of_memory" and 0 < self._share.gpu < 1 and job.gpu is None:
-            self._again.append(replace(job, gpu=min(1.0, 2 * self._share.gpu)))
+        elif last.state == "out_of_memory" and 0 < self._resources.gpu < 1 and job.gpu is None:
+            self._again.append(replace(job, gpu=min(1.0, 2 * self._resources.gpu)))
         else:
             self._failures.pop(key, None)
             self._queue.job_stopped(key, last)
 
     def failed(self, key: str, error_text: str) -> None:
         """A job raised an exception."""
-        self._failed(self._leave(key), error_text)
+        self._failed(self._take_back(key), error_text)
 
     def worker_died(self, key: str, error_text: str, *, preempted: bool = False) -> None:
         """The worker of a job died: with its node, or on its own."""
         worker = self._workers.get(key)
         node = self._nodes.of_worker(worker) if worker else None
-        job = self._leave(key)
+        job = self._take_back(key)
         if preempted:
             self._lost_node(job)
         else:
-            self._decide(_Undecided(job, node, error_text, self._clock() + DOUBT_S))
+            self._decide(_Undecided(job, node, error_text, self._clock() + self._timings.undecided_s))
 
-    def _decide(self, doubt: _Undecided) -> None:
-        if doubt.node is not None and doubt.node not in self._nodes.living():
-            self._lost_node(doubt.job)
-        elif self._clock() >= doubt.until or doubt.node is None:
-            self._failed(doubt.job, doubt.error_text)
+    def _decide(self, died: _Undecided) -> None:
+        if died.node is not None and died.node not in self._nodes.living():
+            self._lost_node(died.job)
+        elif self._clock() >= died.until or died.node is None:
+            self._failed(died.job, died.error_text)
         else:
-            self._doubts.append(doubt)
+            self._undecided.append(died)
 
-    def _leave_out(self, job: Job, worker: str | None, why: str) -> None:
+    def _leave_out(self, job: Job, worker: str | None, reason: str) -> None:
         node = self._nodes.of_worker(worker) if worker else None
         if node is not None:
             self.excluded_nodes.add(node)
             self._slots = self._nodes.slots(self.excluded_nodes)
         self._queue.job_interrupted(
-            job.key, f"its node is left out until it is mended and its Ray started again: {why}"
+            job.key, f"its node is left out until it is mended and its Ray started again: {reason}"
         )
         self._again.append(job)
 
@@ -188,18 +198,18 @@ class RetryPolicy:
         else:
             self._again.append(job)
 
-    def _leave(self, key: str) -> Job:
+    def _take_back(self, key: str) -> Job:
         if self._workers.pop(key, None) and not self._workers:
             self._idle_since = self._clock()
         return self._out.pop(key)
 
     def _new(self) -> Job | None:
         job = self._queue.next_job()
-        if job is None or job.gpu is None or 0 < self._share.gpu < job.gpu <= 1:
+        if job is None or job.gpu is None or 0 < self._resources.gpu < job.gpu <= 1:
             return job
         return replace(job, gpu=None)  # an earlier driver's share says nothing new here
 
     def _taken(self) -> int:
         """Slots of the jobs that are out: one that was given a larger share of a GPU takes several."""
-        resources = self._share.gpu
-        return sum(max(1, round(job.gpu / resources)) if job.gpu and resources else 1 for job in self._out.values())
+        share = self._resources.gpu
+        return sum(max(1, round(job.gpu / share)) if job.gpu and share else 1 for job in self._out.values())

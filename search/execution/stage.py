@@ -17,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rich.console import Console
@@ -25,9 +26,11 @@ from owkd.config import Config, with_values
 from search.execution.gpu_packing import measured_share
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources, resources_on_cluster
+from search.execution.retries import RETRY_TIMINGS, RetryTimings
 from search.execution.teacher_targets import build_targets
 from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
+from search.storage.timings import STORE_TIMINGS, StoreTimings
 
 Connect = Callable[[], AbstractContextManager[NodeAdmission | None]]
 """Opens a connection to Ray for as long as it is entered: a local one, or to a cluster, with what looks at nodes that
@@ -37,6 +40,17 @@ Prepare = Callable[[Config, Console], tuple[Config, TrialResources]]
 """Ray is connected; the configuration comes back as all trials use it"""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long a stage waits for what may come back."""
+
+    retries: RetryTimings = RETRY_TIMINGS
+    store: StoreTimings = STORE_TIMINGS
+
+
+TIMINGS = Timings()
 
 
 class Stage(ABC, Generic[Result]):

@@ -1,7 +1,7 @@
 """Ray Tune, reduced to what it is good at here: placing jobs on machines, stopping them, carrying messages.
 
 Nothing of Tune's own memory is used: no restore, no retries, no checkpoints, no loggers. A `JobQueue` decides what runs
-next and hears what happens; it lives in the driver, and Tune calls it from one thread.
+next and records what happens; it lives in the driver, and Tune calls it from one thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 
 from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
 from search.execution.resources import ClusterNodes, TrialResources
-from search.execution.retries import RetryPolicy
+from search.execution.retries import RETRY_TIMINGS, RetryPolicy, RetryTimings
 from search.execution.worker import Train, work_for_ray
 from search.trials.job import Message
 from search.trials.job_queue import JobQueue
@@ -49,19 +49,20 @@ def run_jobs(
     max_failures: int,
     scratch: Path,
     admission: NodeAdmission | None = None,
+    timings: RetryTimings = RETRY_TIMINGS,
 ) -> None:
-    """Runs jobs until the queue has no more. Ray must be connected. `admission`: how nodes that join later are checked
+    """Runs jobs until the queue has no more. Ray must be connected. `admission`: how nodes that join later are checked.
 
     What the queue raises ends the run and is raised here. Ctrl-C raises `KeyboardInterrupt` at once; jobs under way
     end with their driver's connection.
     """
     os.environ.update(ENVIRONMENT)
-    attempts = RetryPolicy(queue, resources, max_failures, ClusterNodes(resources))
-    ears = _TuneCallback(queue, attempts)
+    policy = RetryPolicy(queue, resources, max_failures, ClusterNodes(resources), timings)
+    callback = _TuneCallback(queue, policy)
     tuner = tune.Tuner(
         tune.with_resources(_trainable(train, admission), _request),
         tune_config=tune.TuneConfig(
-            search_alg=_TuneSearcher(attempts, resources, ears),
+            search_alg=_TuneSearcher(policy, resources, callback),
             scheduler=scheduler or FIFOScheduler(),
             num_samples=-1,
             # A fresh process costs seconds of imports. On a GPU it is worth them: it gives all memory back.
@@ -72,7 +73,7 @@ def run_jobs(
         run_config=tune.RunConfig(
             name="jobs",
             storage_path=str(scratch),
-            callbacks=[ears],
+            callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
             log_to_file=False,
@@ -82,10 +83,10 @@ def run_jobs(
         try:
             tuner.fit()
         except Exception:
-            if ears.failure is None:
+            if callback.failure is None:
                 raise
-    if ears.failure is not None:
-        raise ears.failure
+    if callback.failure is not None:
+        raise callback.failure
 
 
 def _trainable(train: Train, admission: NodeAdmission | None) -> Any:
@@ -99,31 +100,31 @@ def _trainable(train: Train, admission: NodeAdmission | None) -> Any:
 class _TuneSearcher(Searcher):
     """Tune's way of asking for the next job. How many are out at a time is decided by `RetryPolicy`."""
 
-    def __init__(self, attempts: RetryPolicy, resources: TrialResources, ears: _TuneCallback) -> None:
+    def __init__(self, policy: RetryPolicy, resources: TrialResources, callback: _TuneCallback) -> None:
         super().__init__()
-        self._attempts = attempts
-        self._share = resources
-        self._ears = ears
+        self._policy = policy
+        self._resources = resources
+        self._callback = callback
 
     def suggest(self, trial_id: str) -> Any:
-        if self._ears.failure is not None:
+        if self._callback.failure is not None:
             return Searcher.FINISHED
-        with self._ears.kept():
-            job = self._attempts.next()
+        with self._callback.failures_kept():
+            job = self._policy.next()
         if job is None:
-            return Searcher.FINISHED if self._attempts.over else None
+            return Searcher.FINISHED if self._policy.over else None
         # The job as one text: Tune copies, flattens and keeps every value that it can see.
         return {
             "key": job.key,
             "job": json.dumps(asdict(job)),
-            "cpu": self._share.cpu,
-            "gpu": job.gpu or self._share.gpu,
-            "proven": ",".join(sorted(self._attempts.healthy_nodes)),
-            "left_out": ",".join(sorted(self._attempts.excluded_nodes)),
+            "cpu": self._resources.cpu,
+            "gpu": job.gpu or self._resources.gpu,
+            "healthy": ",".join(sorted(self._policy.healthy_nodes)),
+            "excluded": ",".join(sorted(self._policy.excluded_nodes)),
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """`_TuneCallback` hears it, which is also told the report on which a scheduler stopped the trial."""
+        """`_TuneCallback` is informed of it, also with the report on which a scheduler stopped the trial."""
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing of a searcher needs to outlive it."""
@@ -139,57 +140,57 @@ class _TuneSearcher(Searcher):
 
 
 class _TuneCallback(tune.Callback):
-    """Tune's way of telling what happens."""
+    """Tune's way of saying what happens."""
 
-    def __init__(self, queue: JobQueue, attempts: RetryPolicy) -> None:
+    def __init__(self, queue: JobQueue, policy: RetryPolicy) -> None:
         self._queue = queue
-        self._attempts = attempts
+        self._policy = policy
         self._last: dict[str, Message] = {}
         self._finished: list[Any] = []
         self.failure: BaseException | None = None
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        with self.kept():
+        with self.failures_kept():
             worker = trial.temporary_state.ray_actor
-            self._attempts.started(trial.config["key"], worker._actor_id.hex())
+            self._policy.started(trial.config["key"], worker._actor_id.hex())
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        with self.kept():
+        with self.failures_kept():
             message = Message.of(result)
             if message.epoch and message.key not in self._last:
-                self._attempts.mark_healthy(message.key)
+                self._policy.mark_healthy(message.key)
             self._last[message.key] = message
             self._queue.message_received(message)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        with self.kept():
+        with self.failures_kept():
             key = trial.config["key"]
             self._finished.append(trial)
-            self._attempts.ended(key, self._last.pop(key, None))
+            self._policy.ended(key, self._last.pop(key, None))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        with self.kept():
+        with self.failures_kept():
             key = trial.config["key"]
             self._finished.append(trial)
             self._last.pop(key, None)
             error = _error(trial)
             if isinstance(error, RayActorError) and not error.actor_init_failed:
-                self._attempts.worker_died(key, _error_text(trial), preempted=error.preempted)
+                self._policy.worker_died(key, _error_text(trial), preempted=error.preempted)
             else:
-                self._attempts.failed(key, _error_text(trial))
+                self._policy.failed(key, _error_text(trial))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        with self.kept():
-            self._attempts.settle()
+        with self.failures_kept():
+            self._policy.settle()
         for trial in self._finished:
             trials.remove(trial)
             _empty(trial)
         self._finished.clear()
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def failures_kept(self) -> Iterator[None]:
         """Keeps what the queue raises: Tune would take it for a failure of the trial and go on."""
         try:
             yield
@@ -220,7 +221,7 @@ def _quiet_tune() -> Iterator[None]:
 def _request(payload: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What one attempt takes of a machine."""
     bundle = {"CPU": payload["cpu"], **({"GPU": payload["gpu"]} if payload["gpu"] else {})}
-    asked: tune.PlacementGroupFactory = placement_request(bundle, payload["left_out"])
+    asked: tune.PlacementGroupFactory = placement_request(bundle, payload["excluded"])
     return asked
 
 
@@ -237,8 +238,8 @@ def _empty(trial: Any) -> None:
 def _error(trial: Any) -> BaseException | None:
     """What ended a trial; this process wrote it down a moment ago."""
     path = trial.pickled_error_file
-    found = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
-    return found if isinstance(found, BaseException) else None
+    error = pickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+    return error if isinstance(error, BaseException) else None
 
 
 def _error_text(trial: Any) -> str:

@@ -28,7 +28,7 @@ from owkd.errors import DataError, OwkdError, UserError
 from owkd.files import written_whole
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
-from search.execution.stage import Connect, Prepare, Stage, prepare, slots_alone
+from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
@@ -61,6 +61,7 @@ class FinalWork:
     train: Train = train_student
     evaluate: Evaluate = evaluate_model
     prepare: Prepare = slots_alone
+    timings: Timings = TIMINGS
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ class FinalStage(Stage[Outcome]):
         self.work = work
 
     def open(self) -> RunFolder:
-        self.folder, self.config, self.manifest = open_run(self.run_address, drive=True)
+        self.folder, self.config, self.manifest = open_run(
+            self.run_address, drive=True, timings=self.work.timings.store
+        )
         return self.folder
 
     def check(self) -> None:
@@ -174,6 +177,7 @@ class FinalStage(Stage[Outcome]):
                 max_failures=self.config.search.max_failures,
                 scratch=self.folder.scratch,
                 admission=admission,
+                timings=self.work.timings.retries,
             )
         self._write_models()
 

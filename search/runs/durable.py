@@ -51,4 +51,4 @@ class DurableRecorder:
             self._queue.waiting(reason)
 
     def _push(self) -> None:
-        retry_while_unavailable(self._mirror.push)
+        retry_while_unavailable(self._mirror.push, self._mirror.timings)

@@ -50,8 +50,10 @@ def is_locked(folder: RunFolder) -> bool:
     """Whether a process drives this run at the moment, as far as this machine or the run's store can tell."""
     if is_locked_here(folder):
         return True
-    found = lease.read_lease(folder.mirror.place) if folder.mirror is not None else None
-    return found is not None and found.alive
+    if folder.mirror is None:
+        return False
+    current = lease.read_lease(folder.mirror.place)
+    return current is not None and current.is_alive(folder.mirror.timings)
 
 
 def is_locked_here(folder: RunFolder) -> bool:
@@ -91,9 +93,9 @@ def _cut_torn_line(journal: Path) -> None:
         while end:
             start = max(0, end - (1 << 20))
             file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                start += found + 1
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                start += newline + 1
                 break
             end = start
         else:

@@ -23,6 +23,7 @@ from search.storage import lease
 from search.storage.address import Address
 from search.storage.mirror import Mirror
 from search.storage.object_store import ObjectStore
+from search.storage.timings import STORE_TIMINGS, StoreTimings
 
 SCHEMA_VERSION = 1
 """of run.yaml and of the tables; counted up when an older owkd could no longer read them, or would read them wrong"""
@@ -30,7 +31,12 @@ SCHEMA_VERSION = 1
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
 
 
-def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
+def create(
+    run: Address | Path | str,
+    config: Config,
+    fingerprints: Mapping[str, Any],
+    timings: StoreTimings = STORE_TIMINGS,
+) -> RunFolder:
     """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken.
 
     A run in a store begins as a working copy; `lock_run` brings it there.
@@ -63,7 +69,7 @@ def create(run: Address | Path | str, config: Config, fingerprints: Mapping[str,
         if isinstance(error, OSError):
             refuse_existing(address)  # somebody else may have made it in the meantime
         raise
-    return _at(address, "driver")
+    return _at(address, "driver", timings)
 
 
 def amend(
@@ -96,7 +102,11 @@ def exists(run: Address | Path | str) -> bool:
 
 
 def open_run(
-    run: Address | Path | str, *, drive: bool = False, only: Sequence[str] = ()
+    run: Address | Path | str,
+    *,
+    drive: bool = False,
+    only: Sequence[str] = (),
+    timings: StoreTimings = STORE_TIMINGS,
 ) -> tuple[RunFolder, Config, dict[str, Any]]:
     """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`.
 
@@ -104,7 +114,7 @@ def open_run(
     are fetched for reading: all that drivers write, or the files and folders that `only` names.
     """
     address = Address.of(run)
-    folder = _at(address, "driver")
+    folder = _at(address, "driver", timings)
     if folder.mirror is not None:
         with _reached(address):
             if drive:
@@ -156,20 +166,20 @@ def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of what decides a run's numbers, without importing any of it."""
-    found = {}
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            installed[package] = "not installed"
+    return installed
 
 
-def _at(address: Address, whose: Literal["driver", "reader"]) -> RunFolder:
+def _at(address: Address, whose: Literal["driver", "reader"], timings: StoreTimings = STORE_TIMINGS) -> RunFolder:
     if not address.remote:
         return RunFolder(address.path.absolute())  # workers run in folders of their own
     copy = address.copy(whose)
-    return RunFolder(copy, Mirror(address, copy))
+    return RunFolder(copy, Mirror(address, copy, timings))
 
 
 def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> RunFolder:
@@ -177,8 +187,8 @@ def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> Ru
     assert driver.mirror is not None
     if is_locked_here(driver):
         return driver
-    found = lease.read_lease(driver.mirror.place)
-    if found is not None and found.driver == lease.last_of(driver.root):
+    current = lease.read_lease(driver.mirror.place)
+    if current is not None and current.driver == lease.last_of(driver.root):
         return driver
     reader = _at(address, "reader")
     assert reader.mirror is not None

@@ -1,7 +1,7 @@
 """One driver at a time, also where no kernel sees both: a small object that its holder writes again and again.
 
 pyarrow.fs knows no compare-and-swap. So a driver writes its lease, waits, and looks whether it still stands there: of
-two that begin in the same moment, the later writer stays. A lease that is silent for `LEASE_S` may be taken over; its
+two that begin in the same moment, the later writer stays. A lease that is silent for `lease_s` may be taken over; its
 former holder, should it wake up again, sees the other's name at its next beat and ends.
 """
 
@@ -23,14 +23,11 @@ from pathlib import Path
 from owkd.errors import OwkdError, UserError
 from owkd.files import written_whole
 from search.storage.object_store import ObjectStore, retry_while_unavailable
+from search.storage.timings import STORE_TIMINGS, StoreTimings
 
 NAME = ".driver.json"
 NEW = "new"
 """stands for a driver in the working copy of a run that nobody drove yet"""
-BEAT_S = 10.0
-LEASE_S = 60.0
-SETTLE_S = 1.0
-"""longer than a small upload takes"""
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,9 @@ class Lease:
     """seconds since the Unix epoch, of the last sign of life"""
     ended: bool = False
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self, timings: StoreTimings) -> bool:
         """Whether its holder gave a sign of life lately, by this machine's clock."""
-        return not self.ended and time.time() - self.beat < LEASE_S
+        return not self.ended and time.time() - self.beat < timings.lease_s
 
     def describe(self) -> str:
         """For people."""
@@ -81,18 +77,18 @@ def forget(copy: Path) -> None:
 
 
 @contextmanager
-def held(place: ObjectStore, copy: Path, what: str) -> Iterator[Hold]:
+def held(place: ObjectStore, copy: Path, what: str, timings: StoreTimings = STORE_TIMINGS) -> Iterator[Hold]:
     """Drives the run `what` for as long as the block lasts, with signs of life from another thread.
 
-    A silent predecessor is waited for, up to `LEASE_S`; the one whose work lies in `copy` is known to be gone.
+    A silent predecessor is waited for, up to `lease_s`; the one whose work lies in `copy` is known to be gone.
     Raises `UserError` when another driver is alive, and `OwkdError` when one took over meanwhile.
     """
-    before = retry_while_unavailable(lambda: read_lease(place))
+    before = retry_while_unavailable(lambda: read_lease(place), timings)
     if before is not None and not before.ended and before.driver != last_of(copy):
-        _outwait(place, before, what)
-    hold = Hold(place, Lease(), before, what)
-    retry_while_unavailable(hold.write)
-    time.sleep(SETTLE_S)
+        _outwait(place, before, what, timings)
+    hold = Hold(place, Lease(), before, what, timings)
+    retry_while_unavailable(hold.write, timings)
+    time.sleep(timings.settle_s)
     hold.require()
     hold.start()
     try:
@@ -108,18 +104,26 @@ def held(place: ObjectStore, copy: Path, what: str) -> Iterator[Hold]:
 class Hold(threading.Thread):
     """A lease that is kept alive, until it is stopped or somebody else's name stands in the store."""
 
-    def __init__(self, place: ObjectStore, lease: Lease, before: Lease | None, what: str) -> None:
+    def __init__(
+        self,
+        place: ObjectStore,
+        lease: Lease,
+        before: Lease | None,
+        what: str,
+        timings: StoreTimings = STORE_TIMINGS,
+    ) -> None:
         super().__init__(name="owkd-lease", daemon=True)
         self.lease = lease
         self.before = before
         self.successor: Lease | None = None
         self._place = place
         self._what = what
+        self._timings = timings
         self._over = threading.Event()
         self._seen = 0.0
 
     def run(self) -> None:
-        while not self._over.wait(BEAT_S):
+        while not self._over.wait(self._timings.beat_s):
             try:
                 self._look()
                 if self.successor is not None:
@@ -134,7 +138,7 @@ class Hold(threading.Thread):
 
         A machine that slept wakes up in the middle of anything: after a long silence the store is asked at once.
         """
-        if self.successor is None and time.time() - self._seen > LEASE_S / 2:
+        if self.successor is None and time.time() - self._seen > self._timings.lease_s / 2:
             self._look()
         if self.successor is not None:
             raise OwkdError(
@@ -158,23 +162,23 @@ class Hold(threading.Thread):
                 self.write(ended=True)
 
     def _look(self) -> None:
-        found = read_lease(self._place)
-        self.successor = found if found is not None and found.driver != self.lease.driver else None
+        current = read_lease(self._place)
+        self.successor = current if current is not None and current.driver != self.lease.driver else None
         self._seen = time.time()
 
 
-def _outwait(place: ObjectStore, before: Lease, what: str) -> None:
-    """Returns once a driver has been silent for `LEASE_S`; clocks that differ between machines do not matter."""
+def _outwait(place: ObjectStore, before: Lease, what: str, timings: StoreTimings) -> None:
+    """Returns once a driver has been silent for `lease_s`; clocks that differ between machines do not matter."""
     begun = time.monotonic()
-    silent = min(max(0.0, time.time() - before.beat), LEASE_S)
-    while silent + time.monotonic() - begun < LEASE_S:
-        time.sleep(min(1.0, BEAT_S / 4))
-        found = read_lease(place)
-        if found is None or found.ended:
+    silent = min(max(0.0, time.time() - before.beat), timings.lease_s)
+    while silent + time.monotonic() - begun < timings.lease_s:
+        time.sleep(min(1.0, timings.beat_s / 4))
+        current = read_lease(place)
+        if current is None or current.ended:
             return
-        if (found.driver, found.beat) != (before.driver, before.beat):
+        if (current.driver, current.beat) != (before.driver, before.beat):
             raise UserError(
-                f"a run must have one driver, but {what} is driven by {found.describe()}; wait for it or stop it"
+                f"a run must have one driver, but {what} is driven by {current.describe()}; wait for it or stop it"
             )
 
 

@@ -23,6 +23,7 @@ from owkd.files import written_whole
 from search.storage import lease
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore, Stat
+from search.storage.timings import STORE_TIMINGS, StoreTimings
 
 JOURNAL = "study.journal"
 GROWING = "tensorboard/"
@@ -32,7 +33,6 @@ PRIVATE = (INDEX, lease.NAME, ".lock", f"{JOURNAL}.lock")
 """of the working copy alone"""
 CHECKPOINTS = ("last.pt", "best.safetensors")
 """of the workers"""
-PUSH_S = 5.0
 TRIES = 5
 COARSE_NS = 2 * 10**9
 """two versions of a file may bear the same second"""
@@ -41,8 +41,9 @@ COARSE_NS = 2 * 10**9
 class Mirror:
     """One working copy, and the place that it stands for."""
 
-    def __init__(self, address: Address, copy: Path) -> None:
+    def __init__(self, address: Address, copy: Path, timings: StoreTimings = STORE_TIMINGS) -> None:
         self.address = address
+        self.timings = timings
         self.copy = copy
         self.place = ObjectStore.at(address)
         self.still = threading.RLock()
@@ -90,7 +91,7 @@ class Mirror:
 
         Raises `UserError` when another driver is alive; `OwkdError` when the store cannot be reached at the end.
         """
-        with lease.held(self.place, self.copy, str(self.address)) as hold:
+        with lease.held(self.place, self.copy, str(self.address), self.timings) as hold:
             self._hold = hold
             self._settle(hold)
             lease.remember(self.copy, hold.lease)
@@ -185,10 +186,10 @@ class Mirror:
         return found
 
     def _push_until(self, over: threading.Event) -> None:
-        while not over.wait(PUSH_S):
+        while not over.wait(self.timings.push_s):
             try:
                 self.push()
-            except (OSError, OwkdError):  # said by the next push that somebody waits for
+            except (OSError, OwkdError):  # raised by the next push that somebody waits for
                 continue
 
     def _push_last(self) -> None:

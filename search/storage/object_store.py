@@ -20,13 +20,12 @@ from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 from owkd.errors import UserError
 from owkd.files import written_whole
 from search.storage.address import Address
+from search.storage.timings import STORE_TIMINGS, StoreTimings
 
 BLOCK = 8 * 2**20
 """bytes that are held at a time"""
 PASSING = re.compile(r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|HTTP status 5\d\d")
 """what Arrow says of troubles that may pass by themselves"""
-PATIENCE_S = 600.0
-RETRY_S = 3.0
 TRIES = 10
 """at a file that changes while it is read"""
 
@@ -137,16 +136,16 @@ class ObjectStore:
         return f"{self.root}/{path}" if path else self.root
 
 
-def retry_while_unavailable(action: Callable[[], Result]) -> Result:
-    """Does something again for as long as the store cannot be reached, ten minutes at most. Raises `OSError`."""
-    deadline = time.monotonic() + PATIENCE_S
+def retry_while_unavailable(action: Callable[[], Result], timings: StoreTimings = STORE_TIMINGS) -> Result:
+    """Does something again while the store cannot be reached, for `patience_s` at most. Raises `OSError`."""
+    deadline = time.monotonic() + timings.patience_s
     while True:
         try:
             return action()
         except OSError as error:
             if not PASSING.search(str(error)) or time.monotonic() > deadline:
                 raise
-        time.sleep(RETRY_S)
+        time.sleep(timings.retry_s)
 
 
 @lru_cache(maxsize=64)

@@ -25,24 +25,24 @@ import ray
 from rich.console import Console
 from fake_training import fake_check, fake_config, fake_run
 from owkd.config import parse_config
-from search.execution import retries as attempts
+from search.execution.retries import RetryTimings
+from search.execution.stage import Timings
 from search.run_search import Work, search
 from search.results.tables import read_epochs, read_trials
 
 tmp = Path(sys.argv[1])
 run = tmp / "runs" / "fake"
 
-def go(connect, folds=("Fold1",), epochs=4, **settings):
+def go(connect, timings, folds=("Fold1",), epochs=4, **settings):
     config = fake_config(tmp, **settings)
     config["data"]["folds"] = folds
     config["train"]["epochs"] = epochs
     console = Console(width=200)
-    search(parse_config(config), run, connect=connect, console=console, work=Work(fake_run, fake_check))
+    work = Work(fake_run, fake_check, timings=Timings(retries=timings))
+    search(parse_config(config), run, connect=connect, console=console, work=work)
 """
 
 ONE_GPU = """
-attempts.DOUBT_S = 0.5
-
 @contextmanager
 def connect():
     quiet = dict(include_dashboard=False, log_to_driver=False)
@@ -50,13 +50,12 @@ def connect():
         yield
 
 settings = dict(resources={"cpu": 1, "gpu": 0.5}, give_up_margin=0.5, max_failures=2)
-go(connect, folds=["Fold1", "Fold2"], trials=5, **settings)
+go(connect, RetryTimings(undecided_s=0.5), folds=["Fold1", "Fold2"], trials=5, **settings)
 """
 
 NODES = """
 from ray.cluster_utils import Cluster
 
-attempts.PATIENCE_S = 2.0
 size = dict(object_store_memory=10**8)
 cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, include_dashboard=False, **size))
 first = cluster.add_node(num_cpus=1, **size)
@@ -75,7 +74,8 @@ def until(condition):
 def epochs(trial):
     return read_epochs(run / "results")["trial"].to_pylist().count(trial)
 
-searching = threading.Thread(target=go, args=[connect], kwargs=dict(trials=2, epochs=40, max_failures=0))
+timings = RetryTimings(patience_s=2.0)
+searching = threading.Thread(target=go, args=[connect, timings], kwargs=dict(trials=2, epochs=40, max_failures=0))
 searching.start()  # nodes are started from the main thread only
 until(lambda: epochs(0) >= 1)
 second = cluster.add_node(num_cpus=1, **size)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from search.execution.resources import TrialResources
-from search.execution.retries import DOUBT_S, LOOK_S, PATIENCE_S, RetryPolicy
+from search.execution.retries import RETRY_TIMINGS, RetryPolicy
 from search.trials.job import Job, Message, Part
 
 
@@ -21,31 +21,31 @@ def last(key: str, state: str) -> Message:
 
 
 class Recorder:
-    """A desk that hands out what it is given and remembers what it hears."""
+    """A queue that hands out what it is given and remembers what it is informed of."""
 
     def __init__(self, *jobs: Job) -> None:
         self.jobs = list(jobs)
-        self.heard_of: list[tuple] = []
+        self.events: list[tuple] = []
 
     def next_job(self) -> Job | None:
         return self.jobs.pop(0) if self.jobs else None
 
     def job_started(self, key: str, gpu: float = 0.0) -> None:
-        self.heard_of.append(("started", key, gpu))
+        self.events.append(("started", key, gpu))
 
     def message_received(self, message: Message) -> None: ...
 
     def job_stopped(self, key: str, last: Message) -> None:
-        self.heard_of.append(("stopped", key, last.state))
+        self.events.append(("stopped", key, last.state))
 
     def job_failed(self, key: str, error_text: str) -> None:
-        self.heard_of.append(("failed", key, error_text))
+        self.events.append(("failed", key, error_text))
 
     def job_interrupted(self, key: str, reason: str) -> None:
-        self.heard_of.append(("interrupted", key))
+        self.events.append(("interrupted", key))
 
     def waiting(self, reason: str) -> None:
-        self.heard_of.append(("waiting", reason))
+        self.events.append(("waiting", reason))
 
 
 class FakeNodes:
@@ -77,7 +77,7 @@ HALF = TrialResources(1.0, 0.5, 2)
 
 def attempts(queue: Recorder, nodes: FakeNodes, share: TrialResources = CPU, max_failures: int = 1):
     clock = Clock()
-    return RetryPolicy(queue, share, max_failures, nodes, clock), clock
+    return RetryPolicy(queue, share, max_failures, nodes, clock=clock), clock
 
 
 def take(found: RetryPolicy, worker: str = "w on a") -> str:
@@ -94,7 +94,7 @@ def test_a_failure_is_tried_again_as_often_as_allowed() -> None:
     found.failed(take(found), "first")
     assert not found.over
     found.failed(take(found), "second")
-    assert queue.heard_of[-1] == ("failed", "job-1", "second")
+    assert queue.events[-1] == ("failed", "job-1", "second")
     assert found.next() is None
     assert found.over
 
@@ -108,11 +108,11 @@ def test_a_lost_node_is_no_failure_of_its_jobs() -> None:
         del nodes.by_name["b"]
         found.worker_died(key, "its node has died")
         nodes.by_name["b"] = 2
-        clock.now += LOOK_S
+        clock.now += RETRY_TIMINGS.look_s
     found.failed(take(found), "an exception")
     found.ended(take(found), last("job-1", "complete"))
-    assert [word[0] for word in queue.heard_of].count("interrupted") == 10
-    assert queue.heard_of[-1] == ("stopped", "job-1", "complete")
+    assert [word[0] for word in queue.events].count("interrupted") == 10
+    assert queue.events[-1] == ("stopped", "job-1", "complete")
 
 
 def test_a_job_that_comes_back_from_an_unfit_node_is_no_failure_and_that_node_gets_no_more() -> None:
@@ -122,14 +122,14 @@ def test_a_job_that_comes_back_from_an_unfit_node_is_no_failure_and_that_node_ge
     returned = take(found, "v on b")
     found.ended(returned, replace(last(returned, "unfit"), error_text="b: no data"))
     assert found.excluded_nodes == {"b"}
-    assert queue.heard_of[-1] == ("interrupted", returned)
+    assert queue.events[-1] == ("interrupted", returned)
     assert found.next() is None  # the one slot that is left is taken
     found.mark_healthy("job-1")
     assert found.healthy_nodes == {"a"}
     found.ended("job-1", last("job-1", "complete"))
     assert take(found, "w on a") == returned
     found.ended(returned, last(returned, "complete"))
-    assert queue.heard_of[-1] == ("stopped", returned, "complete")
+    assert queue.events[-1] == ("stopped", returned, "complete")
 
 
 def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not() -> None:
@@ -141,16 +141,16 @@ def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not()
     found.worker_died("job-2", "connection lost")
     assert found.next() is None
     assert not found.over
-    clock.now += DOUBT_S / 2
+    clock.now += RETRY_TIMINGS.undecided_s / 2
     del nodes.by_name["b"]
     again = found.next()
     assert again is not None
     assert again.key == "job-2"
-    assert ("interrupted", "job-2") in queue.heard_of
-    clock.now += DOUBT_S / 2
+    assert ("interrupted", "job-2") in queue.events
+    clock.now += RETRY_TIMINGS.undecided_s / 2
     found.settle()
-    assert ("failed", "job-1", "segmentation fault") in queue.heard_of
-    assert ("failed", "job-2", "connection lost") not in queue.heard_of
+    assert ("failed", "job-1", "segmentation fault") in queue.events
+    assert ("failed", "job-2", "connection lost") not in queue.events
 
 
 def test_a_preempted_node_is_lost_at_once_though_it_lives_yet() -> None:
@@ -165,7 +165,7 @@ def test_a_worker_that_never_started_counts() -> None:
     found, _ = attempts(queue, FakeNodes(a=2), max_failures=0)
     assert found.next() is not None
     found.worker_died("job-1", "it would not start")
-    assert queue.heard_of == [("failed", "job-1", "it would not start")]
+    assert queue.events == [("failed", "job-1", "it would not start")]
 
 
 def test_memory_that_ran_out_gets_one_more_attempt_on_twice_the_share() -> None:
@@ -178,7 +178,7 @@ def test_memory_that_ran_out_gets_one_more_attempt_on_twice_the_share() -> None:
     found.started("job-1", "w on a")
     assert found.next() is None  # it takes both slots
     found.ended("job-1", last("job-1", "out_of_memory"))
-    assert queue.heard_of == [
+    assert queue.events == [
         ("started", "job-1", 0.5),
         ("started", "job-1", 1.0),
         ("stopped", "job-1", "out_of_memory"),
@@ -192,7 +192,7 @@ def test_where_no_larger_share_is_to_be_had_it_is_over(share: TrialResources) ->
     found, _ = attempts(queue, FakeNodes(a=2), share)
     take(found)
     found.ended("job-1", last("job-1", "out_of_memory"))
-    assert queue.heard_of[-1] == ("stopped", "job-1", "out_of_memory")
+    assert queue.events[-1] == ("stopped", "job-1", "out_of_memory")
 
 
 def test_a_share_that_an_earlier_driver_gave_is_kept_and_not_doubled_again() -> None:
@@ -201,7 +201,7 @@ def test_a_share_that_an_earlier_driver_gave_is_kept_and_not_doubled_again() -> 
     assert [found.next().gpu for _ in range(3)] == [0.5, None, None]
     found.started("job-1", "w on a")
     found.ended("job-1", last("job-1", "out_of_memory"))
-    assert queue.heard_of[-1] == ("stopped", "job-1", "out_of_memory")
+    assert queue.events[-1] == ("stopped", "job-1", "out_of_memory")
 
 
 def test_no_more_jobs_are_out_than_fit_at_that_moment() -> None:
@@ -211,11 +211,11 @@ def test_no_more_jobs_are_out_than_fit_at_that_moment() -> None:
     assert found.next() is None
     assert len(queue.jobs) == 7  # nothing is drawn before there is room for it
     nodes.by_name["late"] = 2
-    clock.now += LOOK_S
+    clock.now += RETRY_TIMINGS.look_s
     assert {take(found), take(found)} == {"job-2", "job-3"}
     assert found.next() is None
     nodes.by_name = {"a": 1}
-    clock.now += LOOK_S
+    clock.now += RETRY_TIMINGS.look_s
     for key in (first, second, "job-2"):
         found.ended(key, last(key, "complete"))
         assert found.next() is None
@@ -229,16 +229,14 @@ def test_a_search_without_a_worker_waits_and_says_so_once() -> None:
     key = take(found)
     nodes.by_name.clear()
     found.worker_died(key, "its node has died")
-    clock.now += PATIENCE_S / 2
+    clock.now += RETRY_TIMINGS.patience_s / 2
     assert found.next() is None
-    assert "waiting" not in {word[0] for word in queue.heard_of}
+    assert "waiting" not in {word[0] for word in queue.events}
     for _ in range(5):
-        clock.now += PATIENCE_S / 2
+        clock.now += RETRY_TIMINGS.patience_s / 2
         assert found.next() is None
     assert not found.over
-    assert [word for word in queue.heard_of if word[0] == "waiting"] == [
-        ("waiting", "no node holds a trial (1 CPU) now")
-    ]
+    assert [word for word in queue.events if word[0] == "waiting"] == [("waiting", "no node holds a trial (1 CPU) now")]
     nodes.by_name["late"] = 1
-    clock.now += LOOK_S
+    clock.now += RETRY_TIMINGS.look_s
     assert take(found, "w on late") == key

@@ -46,12 +46,12 @@ from launch.local_ray import local_ray
 from owkd.config import parse_config
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, resume, search
-from search.storage import lease, mirror
+from search.execution.stage import Timings
+from search.storage.timings import StoreTimings
 
-lease.LEASE_S, lease.BEAT_S, lease.SETTLE_S = 3.0, 0.5, 0.2
-mirror.PUSH_S = 0.5
+timings = Timings(store=StoreTimings(lease_s=3.0, beat_s=0.5, settle_s=0.2, push_s=0.5))
 tmp, run, command, trials = Path(sys.argv[1]), *sys.argv[2:]
-connect, work = partial(local_ray, cpus=2), Work(fake_run, fake_check)
+connect, work = partial(local_ray, cpus=2), Work(fake_run, fake_check, timings=timings)
 if command == "search":
     raw = fake_config(tmp, trials=int(trials), sampler={"name": "random", "seed": 4})
     raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2}
@@ -60,7 +60,8 @@ else:
     with connect():
         resume(run, connect=nullcontext, console=Console(), work=work)
         if command == "to the end":
-            retrain(run, connect=nullcontext, console=Console(), work=FinalWork(fake_run, fake_evaluate))
+            final = FinalWork(fake_run, fake_evaluate, timings=timings)
+            retrain(run, connect=nullcontext, console=Console(), work=final)
 """
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,19 @@ from s3_server import objects
 from s3_server import s3 as s3
 
 from owkd.errors import OwkdError, UserError
-from search.storage import lease, mirror
+from search.storage import lease
 from search.storage.address import Address
 from search.storage.mirror import Mirror
 from search.storage.object_store import ObjectStore, Stat
+from search.storage.timings import StoreTimings
 from search.storage.worker_scratch import local_copy, workplace
+
+QUICK = StoreTimings(settle_s=0.0, beat_s=0.1, push_s=0.1)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(lease, "SETTLE_S", 0.0)
-    monkeypatch.setattr(lease, "BEAT_S", 0.1)
-    monkeypatch.setattr(mirror, "PUSH_S", 0.1)
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(s3: str, tmp_pat
 def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, tmp_path: Path) -> None:
     put(tmp_path, run_DOT_yaml="r", results__a="1", results__b="2", study_DOT_journal="j", _DOT_lock="")
     put(tmp_path, results___DOT_x_DOT_9_DOT_tmp="half", _DOT_ray__x="ray")
-    both = Mirror(address, tmp_path)
+    both = Mirror(address, tmp_path, QUICK)
     both.push()
     assert objects(str(address)) == {"run.yaml": 1, "results/a": 1, "results/b": 1, "study.journal": 1}
     sent = []
@@ -149,7 +150,7 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, 
 
 def test_the_journal_is_sent_as_it_was_when_the_push_began(address: Address, tmp_path: Path) -> None:
     put(tmp_path, study_DOT_journal="one\n", results__a="1")
-    both = Mirror(address, tmp_path)
+    both = Mirror(address, tmp_path, QUICK)
     original = ObjectStore.upload
 
     def meanwhile(self: ObjectStore, file, path: str, size: int) -> None:
@@ -170,7 +171,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_does_not_leave_the_journal_ahe
     address: Address, tmp_path: Path
 ) -> None:
     put(tmp_path, study_DOT_journal="knows part", results__old="rows", results__another="rows")
-    both = Mirror(address, tmp_path)
+    both = Mirror(address, tmp_path, QUICK)
     original = ObjectStore.upload
 
     def compacting(self: ObjectStore, file, path: str, size: int) -> None:
@@ -188,7 +189,7 @@ def test_a_file_that_is_replaced_while_it_is_sent_does_not_leave_the_journal_ahe
 
 def test_readers_follow(address: Address, tmp_path: Path) -> None:
     put(tmp_path / "a", run_DOT_yaml="r", results__a="1", tensorboard__t="event")
-    writer, reader = Mirror(address, tmp_path / "a"), Mirror(address, tmp_path / "b")
+    writer, reader = Mirror(address, tmp_path / "a", QUICK), Mirror(address, tmp_path / "b", QUICK)
     writer.push()
     reader.pull("results")
     assert reader._scan().keys() == {"results/a"}
@@ -205,7 +206,7 @@ def test_readers_follow(address: Address, tmp_path: Path) -> None:
 
 def test_what_did_not_change_is_not_fetched_again(address: Address, tmp_path: Path, monkeypatch) -> None:
     put(tmp_path / "a", old="1", new="2")
-    writer, reader = Mirror(address, tmp_path / "a"), Mirror(address, tmp_path / "b")
+    writer, reader = Mirror(address, tmp_path / "a", QUICK), Mirror(address, tmp_path / "b", QUICK)
     writer.push()
     reader.pull()
     fetched = []
@@ -221,7 +222,7 @@ def new_run(address: Address) -> Mirror:
     copy = address.copy("driver")
     put(copy, run_DOT_yaml="r")
     lease.remember(copy, lease.Lease(driver=lease.NEW))
-    return Mirror(address, copy)
+    return Mirror(address, copy, QUICK)
 
 
 def test_the_same_machine_goes_on_from_its_own_copy(address: Address) -> None:
@@ -230,7 +231,7 @@ def test_the_same_machine_goes_on_from_its_own_copy(address: Address) -> None:
         put(first.copy, results__a="told")
     put(first.copy, results__b="not sent before the kill", results__c="c")
     (first.copy / "results" / "a").unlink()
-    again = Mirror(address, first.copy)
+    again = Mirror(address, first.copy, QUICK)
     with again.driven():
         assert set(again._scan()) == {"run.yaml", "results/b", "results/c"}
     assert set(objects(str(address))) == {".driver.json", "run.yaml", "results/b", "results/c"}
@@ -240,12 +241,12 @@ def test_what_another_machine_drove_since_is_the_truth(address: Address, tmp_pat
     first = new_run(address)
     with first.driven():
         put(first.copy, results__a="a")
-    other = Mirror(address, tmp_path / "other machine")
+    other = Mirror(address, tmp_path / "other machine", QUICK)
     with other.driven():
         assert (other.copy / "results" / "a").read_text() == "a"
         put(other.copy, results__b="b")
     put(first.copy, results__lost="the other machine went on without it")
-    with Mirror(address, first.copy).driven():
+    with Mirror(address, first.copy, QUICK).driven():
         assert {path.name for path in (first.copy / "results").iterdir()} == {"a", "b"}
 
 
@@ -253,12 +254,12 @@ def test_a_pull_that_was_cut_off_is_no_truth(address: Address, tmp_path: Path, m
     first = new_run(address)
     with first.driven():
         put(first.copy, results__a="a", results__b="b")
-    other = Mirror(address, tmp_path / "other")
+    other = Mirror(address, tmp_path / "other", QUICK)
     with monkeypatch.context() as patch:
         patch.setattr(ObjectStore, "download", lambda self, path, to: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt), other.driven():
             raise AssertionError("it never got here")
-    with Mirror(address, tmp_path / "other").driven():
+    with Mirror(address, tmp_path / "other", QUICK).driven():
         pass
     assert {"results/a", "results/b"} <= set(objects(str(address)))
 
@@ -267,21 +268,21 @@ def test_a_second_driver_is_refused_with_the_first_ones_name(address: Address, t
     with new_run(address).driven():
         with (
             pytest.raises(UserError, match=rf"one driver.*process {os.getpid()} on .* since 20"),
-            Mirror(address, tmp_path / "other").driven(),
+            Mirror(address, tmp_path / "other", QUICK).driven(),
         ):
             raise AssertionError("two drivers")
-        assert lease.read_lease(ObjectStore.at(address)).alive
-    assert not lease.read_lease(ObjectStore.at(address)).alive
+        assert lease.read_lease(ObjectStore.at(address)).is_alive(QUICK)
+    assert not lease.read_lease(ObjectStore.at(address)).is_alive(QUICK)
 
 
-def test_a_silent_driver_is_taken_over_after_its_time(address: Address, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(lease, "LEASE_S", 1.5)
+def test_a_silent_driver_is_taken_over_after_its_time(address: Address, tmp_path: Path) -> None:
+    timings = replace(QUICK, lease_s=1.5)
     place = ObjectStore.at(address)
-    dead = lease.Hold(place, lease.Lease(host="a node that is gone"), None, "it")
+    dead = lease.Hold(place, lease.Lease(host="a node that is gone"), None, "it", timings)
     dead.write()
     place.write("run.yaml", b"r")
     begun = time.monotonic()
-    other = Mirror(address, tmp_path / "other")
+    other = Mirror(address, tmp_path / "other", timings)
     with other.driven():
         assert time.monotonic() - begun > 1.0
         assert (other.copy / "run.yaml").read_text() == "r"
@@ -316,7 +317,7 @@ def test_a_store_that_is_away_at_the_end_costs_nothing(address: Address, monkeyp
         with pytest.raises(OwkdError, match=r"nothing is lost.*cache"), ours.driven():
             pass
     assert "results/a" not in objects(str(address))
-    with Mirror(address, ours.copy).driven():
+    with Mirror(address, ours.copy, QUICK).driven():
         pass
     assert "results/a" in objects(str(address))
 
@@ -354,6 +355,7 @@ def test_what_a_killed_worker_left_is_swept(address: Address, tmp_path: Path, mo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = """
 import os
+from search.storage.timings import StoreTimings
 from search.storage.worker_scratch import scratch
 with scratch() as folder:
     print(folder, flush=True)
