@@ -3,7 +3,7 @@
 stage.py             the steps of a stage, and what is done once before its first job
 tune.py              places jobs on machines, stops them, carries their messages
 retries.py           failures, lost nodes, free slots
-worker.py            what runs on a worker: one job, or one task on a checkpoint
+worker.py            one job on one worker
 node_admission.py    a node that joins late, looked at before it trains
 resources.py         what one job takes of a machine, and how many fit
 gpu_packing.py       how many trials share a GPU

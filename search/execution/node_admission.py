@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 UNFIT = "unfit"
@@ -65,6 +66,21 @@ def require_admitted(admission: NodeAdmission | None) -> None:
         from owkd.errors import OwkdError
 
         raise OwkdError(fault)
+
+
+@contextmanager
+def task_checkpoint(checkpoint: str, admission: NodeAdmission | None) -> Iterator[Path]:
+    """In a Ray task that is no trial: the checkpoint (path or URI) as a local file, on a node that may work.
+
+    Raises `OwkdError` on a node that joined later and cannot serve.
+    """
+    from search.execution.resources import hide_unassigned_gpus
+    from search.storage.worker_scratch import local_copy
+
+    require_admitted(admission)
+    hide_unassigned_gpus()
+    with local_copy(checkpoint) as file:
+        yield file
 
 
 def work_if_admitted(payload: Mapping[str, Any], look: bytes, known: Collection[str], train: bytes) -> None:

@@ -14,17 +14,15 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
-from search.execution.node_admission import NodeAdmission, require_admitted
 from search.execution.resources import hide_unassigned_gpus
-from search.storage.worker_scratch import local_copy, workplace
+from search.storage.worker_scratch import workplace
 from search.trials.job import Job, Message, Part, ReportState
 from search.trials.objective import ObjectiveAccumulator, epoch_rule
 
@@ -100,18 +98,6 @@ def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
 
     hide_unassigned_gpus()
     work(json.loads(payload["job"]), train=train, send=lambda message: tune.report(asdict(message)))
-
-
-@contextmanager
-def task_checkpoint(checkpoint: str, admission: NodeAdmission | None) -> Iterator[Path]:
-    """In a Ray task that is no trial: the checkpoint (path or URI) as a local file, on a node that may work.
-
-    Raises `OwkdError` on a node that joined later and cannot serve.
-    """
-    require_admitted(admission)
-    hide_unassigned_gpus()
-    with local_copy(checkpoint) as file:
-        yield file
 
 
 class _EpochReporter:

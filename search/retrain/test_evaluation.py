@@ -11,9 +11,8 @@ import ray
 
 from owkd.config import Config, DataConfig
 from owkd.errors import OwkdError
-from search.execution.node_admission import NodeAdmission
+from search.execution.node_admission import NodeAdmission, task_checkpoint
 from search.execution.resources import TrialResources
-from search.execution.worker import task_checkpoint
 from search.trials.budget import Budget
 
 SPLIT = "test"

@@ -21,9 +21,8 @@ import ray
 from owkd.config import Config, DataConfig
 from owkd.errors import UserError
 from owkd.files import written_whole
-from search.execution.node_admission import NodeAdmission
+from search.execution.node_admission import NodeAdmission, task_checkpoint
 from search.execution.resources import TrialResources
-from search.execution.worker import task_checkpoint
 from search.runs.layout import RunFolder, trial_name
 from search.tensorboard.event_file import EventFile
 
