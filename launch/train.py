@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 
 from launch.output.console import console, epoch_lines
-from owkd.config import FOLD_PLACEHOLDER, Config
+from owkd.config import FOLD_PLACEHOLDER, TEST_METRICS, VALIDATION, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
 from owkd.training.loop import Epoch, Report
@@ -49,11 +49,11 @@ def train_students(config: Config, out: Path) -> dict[str, Run]:
             say=_print_line,
         )
     table = Table(title="Students, best epoch on validation")
-    for column in ("fold", "epoch", "mAP", "rank-1", "mINP", "checkpoint"):
+    for column in ("fold", "epoch", *TEST_METRICS, "checkpoint"):
         table.add_column(column, justify="left" if column in ("fold", "checkpoint") else "right", overflow="fold")
     for fold, result in runs.items():
         metrics = result.best.metrics
-        values = (f"{metrics[f'val/{name}']:.3f}" for name in ("mAP", "rank-1", "mINP"))
+        values = (f"{metrics[f'{VALIDATION}{name}']:.3f}" for name in TEST_METRICS)
         table.add_row(fold, str(result.best.epoch), *values, str(result.checkpoint))
     console.print(table)
     return runs

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
-from owkd.config import Config, with_values
+from owkd.config import METRICS, Config, with_values
 from owkd.errors import DivergedError, UserError
 from search.execution.worker import Train, train_student
 from search.results.schema import EPOCH_FIELDS, PARAM, Row
@@ -31,8 +31,11 @@ from search.trials.job import Part
 if TYPE_CHECKING:
     from owkd.training.loop import Epoch, Report
 
-NOT_COMPARED = ("duration_s", "images_per_second", "gpu_memory_peak_bytes", "latency_ms")
-"""metrics that differ from run to run"""
+NOT_COMPARED = (
+    *("duration_s", "images_per_second", "gpu_memory_peak_bytes"),
+    *(metric.name for metric in METRICS.values() if not metric.repeatable),
+)
+"""numbers of an epoch that differ from run to run"""
 
 
 @dataclass(frozen=True)

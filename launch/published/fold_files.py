@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from owkd.config import PUBLISHED_METRIC
 from owkd.errors import CheckpointError
 from owkd.evaluation.figures import accuracy_figure, cmc_figure, loss_figure, precision_recall_figure, save_png
 from owkd.evaluation.protocol import Protocol, Result, metrics
@@ -19,7 +20,6 @@ from owkd.training.loop import Epoch, Report
 
 SHOWN = ("mAP", "rank-1", "rank-5", "rank-10", "rank-20", "mINP")
 COUNTS = ("queries", "skipped")
-BEST_BY = "val/mAP"
 
 
 @dataclass
@@ -76,7 +76,7 @@ class History:
             heading = title if len(self.phases) == 1 else f"{title} ({name})"
             save_png(accuracy_figure(part, f"Validation: {heading}"), self.folder / f"accuracy{suffix}.png")
             save_png(loss_figure(part, f"Training loss: {heading}"), self.folder / f"loss{suffix}.png")
-        best = max(range(start - len(part), start), key=lambda number: self.epochs[number][BEST_BY])
+        best = max(range(start - len(part), start), key=lambda number: self.epochs[number][PUBLISHED_METRIC])
         write_json(self.folder / "best.json", {"epoch": best + 1, **self.epochs[best]})
 
 

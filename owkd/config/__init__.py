@@ -6,21 +6,29 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
     reading   files and plain values -> a tree     salvage   what is right of a tree that has mistakes
     space_checks   what a search can propose         mistakes  in words
-    epochs    of a trial, and the most of any trial
+    epochs    of a trial, and the most of any trial    metrics   what a student is measured by
 """
 
 from owkd.config.epochs import epochs_of, most_epochs
+from owkd.config.metrics import (
+    COST_METRICS,
+    EPOCH_METRICS,
+    LEADING_METRICS,
+    METRICS,
+    PUBLISHED_METRIC,
+    TEST_METRICS,
+    VALIDATION,
+    Metric,
+    MetricName,
+)
 from owkd.config.paths import field_paths, local_paths, path_fields, value_at
 from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
-    MAXIMISED,
-    MINIMISED,
     REDUCTION,
     Choice,
     Fixed,
     FloatRange,
     IntRange,
-    Metric,
     ObjectiveConfig,
     ResourcesConfig,
     RetrainConfig,
@@ -53,12 +61,17 @@ from owkd.config.tree import (
 )
 
 __all__ = [
+    "COST_METRICS",
+    "EPOCH_METRICS",
     "FOLD_PLACEHOLDER",
-    "MAXIMISED",
-    "MINIMISED",
+    "LEADING_METRICS",
+    "METRICS",
     "NO_DISTILLATION",
+    "PUBLISHED_METRIC",
     "REDUCTION",
     "SIMPLEXES",
+    "TEST_METRICS",
+    "VALIDATION",
     "Choice",
     "Config",
     "DataConfig",
@@ -68,6 +81,7 @@ __all__ = [
     "GceStageConfig",
     "IntRange",
     "Metric",
+    "MetricName",
     "ObjectiveConfig",
     "Precision",
     "Preset",

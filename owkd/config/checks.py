@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from owkd.config.epochs import most_epochs
+from owkd.config.metrics import EPOCH_METRICS, LEADING_METRICS
 from owkd.config.paths import local_paths
-from owkd.config.search import MAXIMISED, FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
+from owkd.config.search import FloatRange, IntRange, SearchConfig, Simplex, SpaceEntry
 from owkd.config.space_checks import SIMPLEXES, space_checks
 from owkd.config.tree import FOLD_PLACEHOLDER, Config
 
@@ -50,21 +51,21 @@ def _objective_checks(search: SearchConfig) -> list[str]:
     repeated = sorted({metric for metric in metrics if metrics.count(metric) > 1})
     if repeated:
         problems.append(f"search.objectives must name each metric once, but {', '.join(repeated)} stands there twice")
-    if search.leading_metric not in MAXIMISED:
+    if search.leading_metric not in LEADING_METRICS:
         problems.append(
-            f"search.objectives must begin with a metric of what the student learned ({', '.join(MAXIMISED)}), but "
-            f"begins with {search.leading_metric}; put one of them first"
+            f"search.objectives must begin with a metric of what the student learned ({', '.join(LEADING_METRICS)}), "
+            f"but begins with {search.leading_metric}; put one of them first"
         )
-    reductions = {objective.reduction for objective in search.objectives if objective.metric in MAXIMISED}
+    reductions = {objective.reduction for objective in search.objectives if objective.metric in EPOCH_METRICS}
     if len(reductions) > 1:
         problems.append(
             f"search.objectives must have one reduction, because a trial is judged by one model, but got "
             f"{', '.join(sorted(reductions))}"
         )
-    if search.scheduler.name != "none" and search.scheduler.metric not in (None, *MAXIMISED):
+    if search.scheduler.name != "none" and search.scheduler.metric not in (None, *LEADING_METRICS):
         problems.append(
-            f"search.scheduler.metric must be one that changes from epoch to epoch ({', '.join(MAXIMISED)}), but got "
-            f"{search.scheduler.metric}; name one"
+            f"search.scheduler.metric must be one that changes from epoch to epoch ({', '.join(LEADING_METRICS)}), but "
+            f"got {search.scheduler.metric}; name one"
         )
     return problems + _sampler_checks(search)
 

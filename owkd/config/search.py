@@ -7,17 +7,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from owkd.config.metrics import (
+    COST_METRICS,
+    LEADING_METRICS,
+    METRICS,
+    PUBLISHED_METRIC,
+    Direction,
+    MetricName,
+)
 from owkd.config.node import AddressText, Node
 
-MAXIMISED = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
-MINIMISED = ("latency_ms", "parameters", "flops")
-Metric = Literal[
-    "val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "latency_ms", "parameters", "flops"
-]  # fmt: skip
-"""of the student: validation metrics change with every epoch; time of one image, weights and operations do not"""
-
 REDUCTION = re.compile(r"best|last|mean of last ([1-9]\d*)")
-CONSTRAINT = re.compile(rf"\s*({'|'.join((*MAXIMISED, *MINIMISED))})\s*(<=|>=)\s*(\S+)\s*")
+CONSTRAINT = re.compile(rf"\s*({'|'.join(map(re.escape, METRICS))})\s*(<=|>=)\s*(\S+)\s*")
 
 
 class Entry(Node):
@@ -112,8 +113,8 @@ class SchedulerConfig(Node):
     """What stops a trial early."""
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: Metric | None = Field(
-        default=None, description="what decides: a val/* metric; the first objective's, unset"
+    metric: MetricName | None = Field(
+        default=None, description=f"what decides: {', '.join(LEADING_METRICS)}; the first objective's, unset"
     )
     grace_epochs: PositiveInt = Field(default=3, description="epochs before a trial may be stopped")
     reduction_factor: Annotated[int, Field(ge=2)] = Field(
@@ -125,17 +126,17 @@ class SchedulerConfig(Node):
 class ObjectiveConfig(Node):
     """One thing that a trial is judged by. With `reduction`, the epochs of a fold become one number."""
 
-    metric: Metric = "val/mAP"
-    mode: Literal["max", "min"] | None = Field(default=None, description="max for val/*, min for costs, when unset")
+    metric: MetricName = PUBLISHED_METRIC
+    mode: Direction | None = Field(default=None, description="max for val/*, min for costs, when unset")
     reduction: str = Field(
         default="best",
         description="best: the epoch where the first objective is best, for all objectives; last; or: mean of last 3",
     )
 
     @property
-    def direction(self) -> Literal["max", "min"]:
+    def direction(self) -> Direction:
         """Which way is better."""
-        return self.mode or ("max" if self.metric in MAXIMISED else "min")
+        return self.mode or METRICS[self.metric].direction
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -143,7 +144,7 @@ class ObjectiveConfig(Node):
             raise ValueError(
                 f"reduction must be best, last, or `mean of last N` with N of 1 or more, but got {self.reduction!r}"
             )
-        natural = "max" if self.metric in MAXIMISED else "min"
+        natural = METRICS[self.metric].direction
         if self.mode not in (None, natural):
             raise ValueError(f"mode must be {natural} for {self.metric}, but got {self.mode!r}; drop it")
         return self
@@ -180,8 +181,7 @@ class SearchConfig(Node):
     objectives: tuple[ObjectiveConfig, ...] = Field(
         default=(ObjectiveConfig(),),
         min_length=1,
-        description=f"what a trial is judged by: {', '.join((*MAXIMISED, *MINIMISED))}; reduction: best, last, or "
-        "mean of last N",
+        description=f"what a trial is judged by: {', '.join(METRICS)}; reduction: best, last, or mean of last N",
     )
     constraints: tuple[str, ...] = Field(default=(), description="such as `latency_ms <= 5`; others are infeasible")
     resources: ResourcesConfig = ResourcesConfig()
@@ -198,7 +198,7 @@ class SearchConfig(Node):
         return constraints
 
     @property
-    def leading_metric(self) -> Metric:
+    def leading_metric(self) -> str:
         """The metric of the first objective: it ranks trials, and says which epoch's model is kept."""
         return self.objectives[0].metric
 
@@ -208,20 +208,20 @@ class SearchConfig(Node):
         return self.objectives[0].reduction
 
     @property
-    def deciding_metric(self) -> Metric:
+    def deciding_metric(self) -> str:
         """What the scheduler stops trials by."""
         return self.scheduler.metric or self.leading_metric
 
     @property
-    def judged_metrics(self) -> tuple[Metric, ...]:
+    def judged_metrics(self) -> tuple[str, ...]:
         """What is known of every finished trial: objectives, then what constraints name."""
         constrained = (parse_constraint(text)[0] for text in self.constraints)
         return tuple(dict.fromkeys((*(objective.metric for objective in self.objectives), *constrained)))
 
     @property
-    def costs(self) -> tuple[Metric, ...]:
+    def costs(self) -> tuple[str, ...]:
         """Judged metrics that no epoch changes."""
-        return tuple(metric for metric in self.judged_metrics if metric in MINIMISED)
+        return tuple(metric for metric in self.judged_metrics if metric in COST_METRICS)
 
 
 class RetrainConfig(Node):
@@ -233,7 +233,7 @@ class RetrainConfig(Node):
     folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
 
 
-def parse_constraint(text: str) -> tuple[Metric, Literal["<=", ">="], float]:
+def parse_constraint(text: str) -> tuple[str, Literal["<=", ">="], float]:
     """`latency_ms <= 5` -> metric, comparison and bound. Raises `ValueError`."""
     found = CONSTRAINT.fullmatch(text)
     try:
@@ -243,7 +243,7 @@ def parse_constraint(text: str) -> tuple[Metric, Literal["<=", ">="], float]:
     except ValueError:
         raise ValueError(
             f"a constraint must read METRIC <= NUMBER or METRIC >= NUMBER with METRIC one of "
-            f"{', '.join((*MAXIMISED, *MINIMISED))}, but got {text!r}"
+            f"{', '.join(METRICS)}, but got {text!r}"
         ) from None
 
 

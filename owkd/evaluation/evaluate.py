@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from owkd.config import DataConfig
+from owkd.config import TEST_METRICS, DataConfig
 from owkd.data.images import load_images
 from owkd.data.index import SplitName, read_split
 from owkd.device import DeviceName, pick_device
 from owkd.evaluation.embed import BATCH_SIZE, embed_images
-from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings
+from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings, metrics
 from owkd.models.checkpoint import load_model
 
 
@@ -65,11 +65,7 @@ def evaluate(
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
 ) -> dict[str, float]:
-    """`evaluate_checkpoint` as plain numbers: mAP, rank-1, mINP (fractions) and parameters."""
+    """`evaluate_checkpoint` as plain numbers: `owkd.config.TEST_METRICS` (fractions) and parameters."""
     result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol, device=device)
-    return {
-        "mAP": result.mean_average_precision,
-        "rank-1": float(result.cmc[0]),
-        "mINP": result.mean_inverse_negative_penalty,
-        "parameters": float(parameters),
-    }
+    measured = metrics(result)
+    return {name: measured[name] for name in TEST_METRICS} | {"parameters": float(parameters)}

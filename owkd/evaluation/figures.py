@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from owkd.config import EPOCH_METRICS, METRICS
 from owkd.errors import DataError
 from owkd.evaluation.protocol import Result
 
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES_AND_MARKERS = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))
-
-ACCURACIES = {
-    "val/mAP": "mAP",
-    "val/rank-1": "rank-1",
-    "val/mINP": "mINP",
-    "val/center_accuracy": "centre accuracy",
-}
 
 
 def cmc_figure(results: Mapping[str, Result], title: str = "Cumulative match characteristic") -> Figure:
@@ -71,14 +65,14 @@ def loss_figure(history: Sequence[Mapping[str, float]], title: str = "Training l
 
 
 def accuracy_figure(history: Sequence[Mapping[str, float]], title: str = "Validation accuracy") -> Figure:
-    """mAP, rank-1, mINP and centre accuracy by epoch, as far as the metrics of the epochs hold them under `val/`.
+    """Every validation metric (`owkd.config.EPOCH_METRICS`) by epoch, as far as the epochs have it.
 
     An epoch that lacks a value leaves a gap. Raises `DataError` without an epoch.
     """
     _require_some(history)
     figure, axes = _figure(title)
-    for (key, name), style in zip(ACCURACIES.items(), _styles(), strict=False):
-        values = 100 * _column(history, key)
+    for key, style in zip(EPOCH_METRICS, _styles(), strict=False):
+        values, name = 100 * _column(history, key), METRICS[key].label
         if not np.isnan(values).all():
             best = int(np.nanargmax(values))
             _plot_epochs(axes, values, f"{name}: best {values[best]:.1f} % (epoch {best + 1})", style)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from owkd.config import Metric
+from owkd.config import MetricName
 from owkd.models.wse import WseNet
 
 WARM_UP = 3
@@ -21,7 +21,7 @@ REPEATS = 20
 
 
 def student_costs(
-    model: WseNet, image_size: int, device: torch.device, names: Sequence[Metric], autocast: bool = False
+    model: WseNet, image_size: int, device: torch.device, names: Sequence[MetricName], autocast: bool = False
 ) -> dict[str, float]:
     """The named costs of one image's embedding, measured on the model as it lies on the device.
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config, Start
+from owkd.config import EPOCH_METRICS, VALIDATION, Config, Start
 from owkd.data.images import load_images
 from owkd.data.index import Split, read_split
 from owkd.data.sampler import identity_batches
-from owkd.evaluation.protocol import center_validation_accuracy, evaluate_embeddings
+from owkd.evaluation.protocol import center_validation_accuracy, evaluate_embeddings, metrics
 from owkd.models.imagenet import official_file, start_from_imagenet
 from owkd.models.presets import Architecture, architecture
 from owkd.models.wse import Role, WseNet
@@ -72,14 +72,10 @@ def batch_maker(
 
 
 def validation_metrics(embeddings: Tensor, split: Split) -> dict[str, float]:
-    """val/mAP, val/rank-1, val/mINP (standard protocol) and val/center_accuracy of (n, D) embeddings."""
+    """The metrics of every epoch (`owkd.config.EPOCH_METRICS`), standard protocol, of (n, D) embeddings."""
     result = evaluate_embeddings(embeddings, split.identities, protocol="standard", device=embeddings.device)
-    return {
-        "val/mAP": result.mean_average_precision,
-        "val/rank-1": float(result.cmc[0]),
-        "val/mINP": result.mean_inverse_negative_penalty,
-        "val/center_accuracy": center_validation_accuracy(embeddings, split.identities),
-    }
+    measured = metrics(result) | {"center_accuracy": center_validation_accuracy(embeddings, split.identities)}
+    return {name: measured[name.removeprefix(VALIDATION)] for name in EPOCH_METRICS}
 
 
 def signature(**parts: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from owkd.config import REDUCTION, Metric
+from owkd.config import PUBLISHED_METRIC, REDUCTION, MetricName
 
 Metrics = Mapping[str, float]
 """of one epoch, by name"""
@@ -16,7 +16,7 @@ Metrics = Mapping[str, float]
 class EpochRule:
     """Which epoch of a training stands for it, and keeps its model."""
 
-    metric: Metric = "val/mAP"
+    metric: MetricName = PUBLISHED_METRIC
     """compared between epochs; higher is better"""
     reduction: str = "best"
     """`best`, `last`, or `mean of last n`, whose model is the last one"""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config, Metric
+from owkd.config import Config, MetricName
 from owkd.device import autocast, pick_device
 from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
@@ -66,7 +66,7 @@ class Distillation:
         seed: int,
         *,
         keep: EpochRule = BEST_MAP,
-        costs: Sequence[Metric] = (),
+        costs: Sequence[MetricName] = (),
     ) -> None:
         self.config = config
         self.keep = keep
@@ -165,7 +165,7 @@ def run(
     directory: Path,
     seed: int | None = None,
     keep: EpochRule = BEST_MAP,
-    costs: Sequence[Metric] = (),
+    costs: Sequence[MetricName] = (),
     say: Callable[[str], None] = _quiet,
 ) -> Run:
     """Trains one student on one fold.

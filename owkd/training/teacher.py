@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config, StageConfig, TrainConfig
+from owkd.config import PUBLISHED_METRIC, Config, StageConfig, TrainConfig
 from owkd.device import pick_device, use_threads
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
@@ -29,7 +29,7 @@ from owkd.training.prepare import (
 )
 from owkd.training.state import save_training_state
 
-METRIC = "val/mAP"
+METRIC = PUBLISHED_METRIC
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from owkd.config import Config, SearchConfig
+from owkd.config import EPOCH_METRICS, Config, SearchConfig
 from search.samplers.gp import ONE_IN
 from search.samplers.selection import STARTUP_TRIALS, sampler_name, startup_trials
 
@@ -40,7 +40,7 @@ def objectives_in_words(config: Config) -> str:
     """What a trial is judged by."""
     shown = []
     for objective in config.search.objectives:
-        changes = objective.metric.startswith("val/")
+        changes = objective.metric in EPOCH_METRICS
         reduction = f" ({objective.reduction if objective.reduction != 'best' else 'best epoch'})" if changes else ""
         shown.append(f"{objective.direction} {objective.metric}{reduction}")
     bounds = f", subject to {', '.join(config.search.constraints)}" if config.search.constraints else ""

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from owkd.config import EPOCH_METRICS, TEST_METRICS
 from search.results.parquet import write_table
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model
 from search.retrain.models.records import ModelRecord
 from search.retrain.significance import ADJUSTMENT, METHOD, PairedTest
-
-METRICS = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")
-TEST_METRICS = ("mAP", "rank-1", "mINP")
 
 MODEL_FIELDS: dict[str, pa.DataType] = {
     "configuration": pa.string(),
@@ -30,7 +28,7 @@ MODEL_FIELDS: dict[str, pa.DataType] = {
     "state": pa.string(),
     "best_epoch": pa.int64(),
     "duration_s": pa.float64(),
-    **{name: pa.float64() for name in METRICS},
+    **{name: pa.float64() for name in EPOCH_METRICS},
     **{f"test/{name}": pa.float64() for name in TEST_METRICS},
     "parameters": pa.int64(),
     "checkpoint": pa.string(),
@@ -69,7 +67,7 @@ def model_row(model: Model, record: ModelRecord, *, champion: bool, checkpoint: 
         "state": record.state,
         "best_epoch": record.epoch,
         "duration_s": record.duration_s,
-        **{name: record.validation.get(name) for name in METRICS},
+        **{name: record.validation.get(name) for name in EPOCH_METRICS},
         **_test_columns(record),
         "checkpoint": checkpoint,
         "error_type": record.error_type,

@@ -30,7 +30,7 @@ from tensorboard.plugins.hparams.api_pb2 import (
 )
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from owkd.config import Config
+from owkd.config import EPOCH_METRICS, Config
 from search.runs.layout import trial_name
 from search.space import ColumnType, columns, entries, flatten, published_point
 from search.tensorboard.event_file import EventFile
@@ -117,7 +117,7 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
 
     def _tags(self) -> list[str]:
-        names = ("val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy", "loss/total")
+        names = (*EPOCH_METRICS, "loss/total")
         return [BEST, *(f"{self._prefix(part)}{name}" for part in self._parts for name in names)]
 
     def _path(self, number: int) -> Path:

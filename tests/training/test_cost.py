@@ -10,7 +10,7 @@ import torch
 from small_training import small_config
 from torch import nn
 
-from owkd.config import Metric
+from owkd.config import COST_METRICS, MetricName
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.cost import student_costs
@@ -18,7 +18,7 @@ from owkd.training.reduction import EpochRule
 from owkd.training.run import run
 
 CPU = torch.device("cpu")
-ALL = ("latency_ms", "parameters", "flops")
+ALL = COST_METRICS
 
 
 def student(**changes) -> WseNet:
@@ -43,6 +43,11 @@ def multiply_adds(model: WseNet, size: int) -> int:
     for hook in hooks:
         hook.remove()
     return total
+
+
+def test_every_cost_of_the_table_is_measured() -> None:
+    measured = student_costs(student(), 32, CPU, ALL)
+    assert set(measured) == {"latency_ms", "parameters", "flops"} == set(ALL)
 
 
 def test_operations_are_those_that_the_layers_do() -> None:
@@ -81,7 +86,7 @@ def test_only_what_is_asked_for_is_measured_and_no_random_number_is_drawn() -> N
 def test_costs_are_columns_that_an_interruption_does_not_change(root: Path, tmp_path: Path) -> None:
     """Latency differs with every measurement, so that the one before the first epoch must be kept."""
     once, twice = (small_config(root, train={"epochs": epochs}) for epochs in (1, 2))
-    costs: tuple[Metric, ...] = ("latency_ms", "flops")
+    costs: tuple[MetricName, ...] = ("latency_ms", "flops")
     first = run(once, fold="Fold1", directory=tmp_path / "a", costs=costs)
     rest = run(twice, fold="Fold1", directory=tmp_path / "a", costs=costs).history
     assert first.history[0].metrics.keys() >= {"latency_ms", "flops"}
