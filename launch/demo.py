@@ -7,11 +7,11 @@ from pathlib import Path
 import yaml
 from rich.rule import Rule
 
+from launch.configuration import load_checked
 from launch.driver import run_resume, run_retrain, run_search
 from launch.output.console import console
 from launch.output.summary import print_next_commands
 from launch.train import train_teachers
-from owkd.config import load_config
 from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
@@ -27,7 +27,7 @@ def run_demo(out: Path) -> None:
     Raises `UserError` when `out` holds something else.
     """
     config_file = _write_config(out)
-    config = load_config(config_file)
+    config = load_checked(config_file)
 
     _print_heading("1/4  Data: thermal-looking pedestrians, written as PNG files")
     dataset = config.data.root / config.data.dataset

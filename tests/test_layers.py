@@ -87,7 +87,7 @@ def test_the_scan_sees_a_section_that_is_read():
 
 
 LIGHT = {
-    "owkd.config": {"torch", "ray", "optuna", "matplotlib", "pandas"},
+    "owkd.config": {"torch", "ray", "optuna", "matplotlib", "pandas", "search"},
     "launch.cli": {"torch", "ray", "optuna", "matplotlib", "pandas", "pyarrow"},
     "launch.cluster": {"torch", "ray", "optuna", "matplotlib", "pandas"},
 }
@@ -125,7 +125,8 @@ LAYERS = {
         ("driver",),
         ("doctor",),
         ("cluster", "published", "monitor", "train", "connection"),
-        ("local_ray", "output"),
+        ("local_ray", "configuration"),
+        ("output",),
     ),
 }
 """packages and modules right below a folder, from top to bottom; those of one line know nothing of each other"""

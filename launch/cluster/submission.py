@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from owkd.config import load_config, path_fields
+from launch.configuration import load_checked
+from owkd.config import path_fields
 from owkd.errors import UserError
 from search.storage.address import Address
 
@@ -59,7 +60,7 @@ def make_submission(arguments: Sequence[str]) -> Submission:
 def _with_config(words: list[str], config_index: int) -> Submission:
     file = Path(words[config_index])
     changes = [value for option, value in itertools.pairwise(words) if option == "--set"]
-    config = load_config(file, changes)
+    config = load_checked(file, changes)
     runs = _value(words, "--runs")
     if runs is None:
         raise UserError("--runs must name a folder or an object store that every node shares; add --runs FOLDER")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, Runs
+from launch.configuration import load_checked
 from launch.output.console import console
-from owkd.config import load_config
 
 app = typer.Typer(no_args_is_help=True, help="Start a Ray cluster, search on it, take it down.")
 
@@ -100,4 +100,4 @@ def doctor(
     """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock."""
     from launch.doctor import run_doctor
 
-    run_doctor(load_config(config) if config else None, address, runs)
+    run_doctor(load_checked(config) if config else None, address, runs)

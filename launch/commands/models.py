@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Overrides
+from launch.configuration import load_checked
 from launch.output.console import console
-from owkd.config import load_config
 from owkd.errors import UserError
 
 TRIAL = re.compile(r"(.+)#(\d+)")
@@ -33,7 +33,7 @@ def distill(
 
     trial = TRIAL.fullmatch(config)
     if trial is None or Path(config).is_file():
-        parsed = load_config(config, set_ or ())
+        parsed = load_checked(config, set_ or ())
         train_students(parsed, out or Path("runs") / f"{parsed.name}-distill")
         return
     if set_:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
-from owkd.config import load_config, read_config
+from launch.configuration import load_checked
 
 
 def search(
@@ -21,7 +21,7 @@ def search(
     from launch.driver import run_search
 
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
-    run_search(load_config(config, overrides), runs, address)
+    run_search(load_checked(config, overrides), runs, address)
 
 
 def plan(
@@ -33,8 +33,9 @@ def plan(
 ) -> None:
     """Name every mistake at once, or preview the search: its space, time, cost and disk. Starts nothing."""
     from launch.output.plan import print_plan
+    from search.space import read_search_config
 
-    print_plan(read_config(config, set_ or ()), runs, measure=measure, form=format)
+    print_plan(read_search_config(config, set_ or ()), runs, measure=measure, form=format)
 
 
 def resume(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from launch.commands.arguments import ConfigFile, Overrides
-from owkd.config import load_config
+from launch.configuration import load_checked
 
 app = typer.Typer(no_args_is_help=True, help="Train or import the ensemble that teaches.")
 
@@ -20,7 +20,7 @@ def teacher_train(
     """Train the teacher of every fold that the configuration uses; continues where it was stopped."""
     from launch.train import train_teachers
 
-    train_teachers(load_config(config, set_ or ()), out)
+    train_teachers(load_checked(config, set_ or ()), out)
 
 
 @app.command("import")

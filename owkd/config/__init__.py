@@ -2,14 +2,16 @@
 
 Unknown keys are refused with the nearest right name, and every mistake is reported at once.
 
-    tree      the sections of one training       search    the sections of a search and of its final stage
-    paths     fields by dotted path              checks    what must hold between fields, and mistakes in words
-    reading   files and plain values -> a tree     salvage   what is right of a tree that has mistakes
-    space_checks   what a search can propose         mistakes  in words
-    epochs    of a trial, and the most of any trial    metrics   what a student is measured by
+    tree      the sections of one training         search    the sections of a search and of its final stage
+    paths     fields by dotted path                checks    what must hold between the fields of a training
+    reading   files and plain values -> a tree     partial   what is right of a tree that has mistakes
+    messages  the messages of mistakes             reference the whole tree as a file to start from
+    metrics   what a student is measured by
+
+What a search must hold beyond types and names is checked by `search.space`, which hands its rules to `reading`.
 """
 
-from owkd.config.epochs import epochs_of, most_epochs
+from owkd.config.messages import describe_errors
 from owkd.config.metrics import (
     COST_METRICS,
     EPOCH_METRICS,
@@ -21,8 +23,9 @@ from owkd.config.metrics import (
     Metric,
     MetricName,
 )
-from owkd.config.paths import field_paths, local_paths, path_fields, value_at
-from owkd.config.reading import Reading, load_config, parse_config, read_config, with_values
+from owkd.config.partial import Partial
+from owkd.config.paths import field_paths, local_paths, path_fields, set_dotted, value_at
+from owkd.config.reading import Check, Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
     REDUCTION,
     Choice,
@@ -39,7 +42,6 @@ from owkd.config.search import (
     SpaceEntry,
     parse_constraint,
 )
-from owkd.config.space_checks import SIMPLEXES, combinations, holds, parents_first
 from owkd.config.tree import (
     FOLD_PLACEHOLDER,
     NO_DISTILLATION,
@@ -69,9 +71,9 @@ __all__ = [
     "NO_DISTILLATION",
     "PUBLISHED_METRIC",
     "REDUCTION",
-    "SIMPLEXES",
     "TEST_METRICS",
     "VALIDATION",
+    "Check",
     "Choice",
     "Config",
     "DataConfig",
@@ -83,6 +85,7 @@ __all__ = [
     "Metric",
     "MetricName",
     "ObjectiveConfig",
+    "Partial",
     "Precision",
     "Preset",
     "Reading",
@@ -102,18 +105,15 @@ __all__ = [
     "TeacherConfig",
     "TeacherWeights",
     "TrainConfig",
-    "combinations",
-    "epochs_of",
+    "describe_errors",
     "field_paths",
-    "holds",
     "load_config",
     "local_paths",
-    "most_epochs",
-    "parents_first",
     "parse_config",
     "parse_constraint",
     "path_fields",
     "read_config",
+    "set_dotted",
     "value_at",
     "with_values",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from owkd.config.checks import cross_checks
-from owkd.config.mistakes import describe_errors
+from owkd.config.checks import name_checks, own_checks
+from owkd.config.messages import describe_errors
+from owkd.config.partial import Partial, concerns, partial_parse
 from owkd.config.paths import set_dotted
-from owkd.config.salvage import concerns, salvage
-from owkd.config.space_checks import space_checks_alone
 from owkd.config.tree import Config
 from owkd.errors import ConfigError
+
+Check = Callable[[Config], Sequence[str]]
+"""what is wrong with a configuration, a line each"""
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,8 @@ class Reading:
     config: Config | None
     """None when there is a mistake"""
     problems: tuple[str, ...]
-    rest: Config | None
-    """the tree with defaults where mistakes were; None where there is no tree at all"""
-    lacking: tuple[str, ...] = ()
-    """dotted paths of the fields and sections that `rest` has defaults for"""
+    partial: Partial | None
+    """what is right of it; None where there is no tree at all"""
 
     def whole(self) -> Config:
         """The configuration. Raises `ConfigError` naming every mistake at once."""
@@ -39,17 +39,19 @@ class Reading:
         return self.config
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file, applies `KEY=VALUE` overrides (dotted key, YAML value), and checks everything.
+def load_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> Config:
+    """Reads a YAML file, applies `KEY=VALUE` overrides (dotted key, YAML value), and checks it.
+
+    Of a search it checks types and names; `checks` are what else it must hold (`search.space.load_search_config`).
 
     Relative paths in the file are taken from the folder in which the command runs, as a shell would.
 
     Raises `ConfigError` naming every mistake at once.
     """
-    return read_config(path, overrides).whole()
+    return read_config(path, overrides, checks).whole()
 
 
-def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
+def read_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> Reading:
     """`load_config` for one who wants to look further in spite of mistakes. Raises nothing."""
     path = Path(path)
     try:
@@ -71,24 +73,23 @@ def read_config(path: Path | str, overrides: Sequence[str] = ()) -> Reading:
             set_dotted(raw, key.strip(), yaml.safe_load(text))
         except (yaml.YAMLError, ValueError) as error:
             problems.append(f"--set {override}: {error}")
-    return _read(raw, str(path), problems)
+    return _read(raw, str(path), problems, checks)
 
 
-def parse_config(raw: Mapping[str, Any], source: str = "the configuration") -> Config:
+def parse_config(raw: Mapping[str, Any], source: str = "the configuration", checks: Sequence[Check] = ()) -> Config:
     """Checks a tree of plain values. Raises `ConfigError` naming every mistake at once."""
-    return _read(raw, source, []).whole()
+    return _read(raw, source, [], checks).whole()
 
 
-def _read(raw: Mapping[str, Any], source: str, problems: list[str]) -> Reading:
+def _read(raw: Mapping[str, Any], source: str, problems: list[str], checks: Sequence[Check]) -> Reading:
     try:
-        config = Config.model_validate(dict(raw))
+        partial, problems = Partial(Config.model_validate(dict(raw))), [*problems, *name_checks(raw)]
     except ValidationError as error:
-        rest, lacking = salvage(raw)
-        further = [line for line in cross_checks(rest) if not concerns(line, lacking)]
-        found = [*problems, *describe_errors(error), *space_checks_alone(raw), *further]
-        return Reading(source, None, tuple(dict.fromkeys(found)), rest, lacking)
-    found = [*problems, *cross_checks(config)]
-    return Reading(source, None if found else config, tuple(found), config)
+        partial, problems = partial_parse(raw), [*problems, *describe_errors(error), *name_checks(raw)]
+    lines = [line for check in (*checks, own_checks) for line in check(partial.config)]
+    problems += [line for line in lines if not concerns(line, partial.missing)]
+    config = None if problems else partial.config
+    return Reading(source, config, tuple(dict.fromkeys(problems)), partial)
 
 
 def _no_tree(path: Path, problem: str) -> Reading:

@@ -165,18 +165,18 @@ class Plan:
 def mistakes(reading: Reading, runs: Path | str) -> list[str]:
     """Everything that would keep the search from starting, of the configuration and of what it stands on."""
     found = list(reading.problems)
-    config = reading.rest
-    if config is None:
+    if reading.partial is None:
         return found
-    left_out = any(path == "search" or path.startswith("search.space") for path in reading.lacking)
+    config, missing = reading.partial.config, reading.partial.missing
+    left_out = any(path == "search" or path.startswith("search.space") for path in missing)
     if not config.search.space and not left_out:
         found.append("search.space must name at least one field; add one")
-    found.extend(look_at_inputs(config, _unknown(reading.lacking))[1])
+    found.extend(look_at_inputs(config, _unknown(missing))[1])
     try:
         read_earlier(config)
     except ConfigError as error:
         found.extend(error.problems)
-    if "name" not in reading.lacking:
+    if "name" not in missing:
         try:
             refuse_existing(Address.of(runs) / config.name)
         except UserError as error:
@@ -227,10 +227,10 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
     )
 
 
-def _unknown(lacking: tuple[str, ...]) -> set[str]:
+def _unknown(missing: tuple[str, ...]) -> set[str]:
     """Sections whose own mistakes leave it open what the search stands on."""
-    unknown = {path.partition(".")[0] for path in lacking} & {"data", "student"}
-    return unknown | ({"teacher"} if {"teacher", "teacher.checkpoint"} & set(lacking) else set())
+    unknown = {path.partition(".")[0] for path in missing} & {"data", "student"}
+    return unknown | ({"teacher"} if {"teacher", "teacher.checkpoint"} & set(missing) else set())
 
 
 def _fold_sizes(config: Config) -> Iterator[FoldSize]:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import yaml
 
-from owkd.config import Config, parse_config
+from owkd.config import Config
 from owkd.errors import ConfigError, UserError
 from owkd.files import written_whole
 from search.runs.layout import RunFolder
 from search.runs.lock import is_locked_here
+from search.space import parse_search_config
 from search.storage import lease
 from search.storage.address import Address
 from search.storage.mirror import Mirror
@@ -144,7 +145,7 @@ def _refuse_newer(manifest: Mapping[str, Any], path: Path) -> None:
 
 def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
     try:
-        return parse_config(manifest["config"], source=str(path))
+        return parse_search_config(manifest["config"], source=str(path))
     except ConfigError as error:
         made_by = _made_by(manifest)
         if made_by == version("owkd"):

@@ -5,8 +5,12 @@ entries.py       the kinds: one class each; a new one is a class here and its da
 parameters.py    a whole space: values of a trial <-> Optuna's parameters, columns of tables, the published point
 simplex.py       k weights <-> k - 1 numbers, no two points of which are the same
 coordinates.py   a space in such numbers, for samplers that measure distances
+conditions.py    which entries are searched together
+rules.py         what a search must hold; every mistake has a message
+reading.py       configurations, checked by these rules
 """
 
+from search.space.conditions import combinations, is_searched, parents_first
 from search.space.coordinates import Coordinates
 from search.space.entries import SIMPLEXES, entries, entry_of, entry_of_column
 from search.space.entry import ColumnType, Entry, Space
@@ -15,8 +19,10 @@ from search.space.parameters import (
     columns,
     describe,
     distributions,
+    epochs_of,
     flatten,
     from_columns,
+    most_epochs,
     nearest_point,
     published_point,
     resolve,
@@ -24,6 +30,8 @@ from search.space.parameters import (
     students,
     suggest,
 )
+from search.space.reading import load_search_config, parse_search_config, read_search_config
+from search.space.rules import search_rules
 
 __all__ = [
     "SIMPLEXES",
@@ -33,16 +41,25 @@ __all__ = [
     "Point",
     "Space",
     "columns",
+    "combinations",
     "describe",
     "distributions",
     "entries",
     "entry_of",
     "entry_of_column",
+    "epochs_of",
     "flatten",
     "from_columns",
+    "is_searched",
+    "load_search_config",
+    "most_epochs",
     "nearest_point",
+    "parents_first",
+    "parse_search_config",
     "published_point",
+    "read_search_config",
     "resolve",
+    "search_rules",
     "single",
     "students",
     "suggest",

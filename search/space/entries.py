@@ -21,7 +21,17 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from owkd.config import Choice, Fixed, FloatRange, IntRange, Simplex, SpaceEntry, StageWeights, TeacherWeights
+from owkd.config import (
+    Choice,
+    Fixed,
+    FloatRange,
+    IntRange,
+    Simplex,
+    SpaceEntry,
+    StageWeights,
+    TeacherWeights,
+    field_paths,
+)
 from search.space.entry import ColumnType, Entry, Space, as_cell, same
 from search.space.simplex import break_stick, join_stick
 
@@ -282,7 +292,7 @@ class SimplexEntry(Entry):
         return self.nearest(dict(zip(self.parts, (len(self.parts) * share for share in shares), strict=True)))
 
     def mistakes(self) -> Iterator[str]:
-        if not self.parts:
+        if not self.parts and self.path in field_paths():
             yield f"a simplex fits {' and '.join(SIMPLEXES)} only"
 
     def _range(self) -> str:

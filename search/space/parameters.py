@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
+from pydantic import ValidationError
 
-from owkd.config import Config, DistillConfig, StudentConfig, combinations, holds, parents_first, with_values
+from owkd.config import Config, DistillConfig, StudentConfig, TrainConfig, with_values
+from search.space.conditions import combinations, is_searched, parents_first
 from search.space.entries import entries, entry_of
 from search.space.entry import ColumnType, Entry, Space, as_cell
 
@@ -49,7 +52,7 @@ def _values(space: Space, value_of: Callable[[Entry], Any]) -> dict[str, Any]:
     """The value of each entry whose condition holds, asked for in an order in which it follows its parents."""
     values: dict[str, Any] = {}
     for path in parents_first(space):
-        if holds(space[path], values):
+        if is_searched(space[path], values):
             values[path] = value_of(entry_of(path, space[path]))
     return {path: values[path] for path in space if path in values}
 
@@ -81,9 +84,9 @@ def _point(space: Space, look: Callable[[str], tuple[str, Any]]) -> Point:
     for path in parents_first(space):
         entry = entry_of(path, space[path])
         where, value = look(path)
-        if holds(entry.data, values):
+        if is_searched(entry, values):
             values[where] = entry.published(value)
-        if holds(entry.data, expressed):
+        if is_searched(entry, expressed):
             nearest = entry.nearest(value if where == path else None)
             params |= nearest
             expressed[path] = entry.resolve(nearest)
@@ -111,6 +114,28 @@ def students(config: Config) -> dict[str, StudentConfig]:
             searched = (f"{name} {values[name]!r}" for name in names if name in values)
             found[f"search.space would propose {', '.join(searched)}"] = student
     return found
+
+
+def epochs_of(config: Config, values: Mapping[str, Any]) -> int:
+    """Epochs of a training with these values of fields, by dotted path; the configuration's where none sets them.
+
+    Raises `pydantic.ValidationError` for a value that is no number of epochs.
+    """
+    section = values.get("train", {"epochs": values.get("train.epochs", config.train.epochs)})
+    return TrainConfig.model_validate(section).epochs
+
+
+def most_epochs(config: Config) -> int:
+    """The most epochs that the search may train one part of a trial for; values that are mistakes do not count."""
+    space = config.search.space
+    searched = {name: space[name] for name in ("train", "train.epochs") if name in space}
+    always = any(not entry.when for entry in searched.values())
+    epochs = set() if always else {config.train.epochs}
+    for name, entry in searched.items():
+        for value in entry_of(name, entry).proposed():
+            with suppress(ValidationError):
+                epochs.add(epochs_of(config, {name: value}))
+    return max(epochs, default=config.train.epochs)
 
 
 def columns(config: Config) -> dict[str, ColumnType]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from owkd.config import Config, epochs_of, most_epochs
+from owkd.config import Config
+from search.space import epochs_of, most_epochs
 from search.trials.job import parts_of
 
 BASELINES = 2

@@ -10,7 +10,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from small_training import root, small_config
 
-from owkd.config import Reading, SamplerConfig, SchedulerConfig, SearchConfig, parse_config, with_values
+from owkd.config import Partial, Reading, SamplerConfig, SchedulerConfig, SearchConfig, parse_config, with_values
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
@@ -148,8 +148,8 @@ def test_a_full_disk_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.
         make_plan(plan_config(root), tmp_path, measure=False)
 
 
-def reading(config, problems=(), lacking=()) -> Reading:
-    return Reading("c.yaml", None if problems else config, tuple(problems), config, tuple(lacking))
+def reading(config, problems=(), missing=()) -> Reading:
+    return Reading("c.yaml", None if problems else config, tuple(problems), Partial(config, tuple(missing)))
 
 
 def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Mistakes in words."""
+"""The messages of mistakes."""
 
 from __future__ import annotations
 

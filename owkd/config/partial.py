@@ -6,11 +6,12 @@ import copy
 import difflib
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from owkd.config.mistakes import children
+from owkd.config.messages import children
 from owkd.config.tree import Config
 
 PLACEHOLDER = {"root": ".", "dataset": "unknown"}
@@ -19,24 +20,34 @@ PLACEHOLDER = {"root": ".", "dataset": "unknown"}
 SPACE = "search.space."
 
 
-def salvage(raw: Mapping[str, Any]) -> tuple[Config, tuple[str, ...]]:
-    """The tree without its mistakes -> that tree, and the dotted paths of what was left out of it.
+@dataclass(frozen=True)
+class Partial:
+    """What is right of a tree that has mistakes."""
+
+    config: Config
+    """the tree with defaults where mistakes were"""
+    missing: tuple[str, ...] = ()
+    """dotted paths of the fields and sections that have such defaults"""
+
+
+def partial_parse(raw: Mapping[str, Any]) -> Partial:
+    """The tree without its mistakes.
 
     What is left out has its default; a key that nobody knows counts for the one that it is most like as well.
     """
     tree: dict[str, Any] = copy.deepcopy(dict(raw))
-    lacking: dict[str, None] = {}
+    missing: dict[str, None] = {}
     while True:
         try:
-            return Config.model_validate(tree), tuple(lacking)
+            return Partial(Config.model_validate(tree), tuple(missing))
         except ValidationError as error:
             for problem in error.errors():
-                lacking |= dict.fromkeys(_leave_out(tree, [str(part) for part in problem["loc"]]))
+                missing |= dict.fromkeys(_leave_out(tree, [str(part) for part in problem["loc"]]))
 
 
-def concerns(problem: str, lacking: Collection[str]) -> bool:
+def concerns(problem: str, missing: Collection[str]) -> bool:
     """Whether a problem speaks of a field that was left out: its value there is a default that nobody wrote."""
-    names = {name for path in lacking for name in (path, path.removeprefix(SPACE))}
+    names = {name for path in missing for name in (path, path.removeprefix(SPACE))}
     return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", problem) for name in names)
 
 

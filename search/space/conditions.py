@@ -1,0 +1,64 @@
+"""Which entries of a space are searched together: those whose conditions (`when`) the values of others meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from owkd.config import SpaceEntry
+from search.space.entries import entry_of
+from search.space.entry import Entry, Space, same
+
+
+def parents_first(space: Space) -> list[str]:
+    """Names in an order in which every entry follows those that it depends on; the given order otherwise."""
+    order: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        for parent in space[name].when:
+            add(parent)
+        order[name] = None
+
+    for name in space:
+        add(name)
+    return list(order)
+
+
+def is_searched(entry: SpaceEntry | Entry, values: Mapping[str, Any]) -> bool:
+    """Whether an entry is searched, given the values of those that it depends on; one without a value is none."""
+    return all(
+        parent in values and any(same(values[parent], value) for value in wanted)
+        for parent, wanted in entry.when.items()
+    )
+
+
+def combinations(space: Space, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Everything that the named entries, and those that they depend on, propose together."""
+    needed = [name for name in parents_first(space) if name in names or leads_to(space, name, names)]
+
+    def extend(values: dict[str, Any], ahead: list[str]) -> Iterator[dict[str, Any]]:
+        if not ahead:
+            yield values
+            return
+        name, *rest = ahead
+        if not is_searched(space[name], values):
+            yield from extend(values, rest)
+            return
+        for value in entry_of(name, space[name]).proposed():
+            yield from extend({**values, name: value}, rest)
+
+    return extend({}, needed)
+
+
+def leads_to(space: Space, name: str, names: Sequence[str]) -> bool:
+    """Whether one of `names` depends on an entry."""
+    seen: set[str] = set()
+    ahead = [parent for child in names if child in space for parent in space[child].when]
+    while ahead:
+        parent = ahead.pop()
+        if parent == name:
+            return True
+        if parent in space and parent not in seen:
+            seen.add(parent)
+            ahead.extend(space[parent].when)
+    return False
