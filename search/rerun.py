@@ -1,7 +1,7 @@
 """One trial of a run once more, apart from the run: with its parameters, folds, seeds and CPU threads.
 
 On the same machine and device the numbers are the trial's bit for bit. What is compared is the run's table of epochs,
-but for what a clock or a memory gauge says; a trial that was stopped early is rerun as far as it went.
+but for what a clock or a memory gauge measures; a trial that was stopped early is rerun as far as it went.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from owkd.config import METRICS, Config, with_values
 from owkd.errors import DivergedError, UserError
 from search.execution.worker import Train, train_student
-from search.results.schema import EPOCH_FIELDS, PARAM, Row
+from search.results.schema import EPOCH_FIELDS, PARAM, EpochKey, Row
 from search.results.tables import read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
 from search.runs.integrity import compare
@@ -47,17 +47,17 @@ class Difference:
     epoch: int
     metric: str
     recorded: float
-    found: float | None
+    rerun: float | None
     """None where the rerun has no such number"""
 
     def __str__(self) -> str:
         where = f"{self.fold}, seed {self.seed}, epoch {self.epoch}"
-        return f"{where}: {self.metric} was {self.recorded!r} and is {self.found!r}"
+        return f"{where}: {self.metric} was {self.recorded!r} and is {self.rerun!r}"
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """What became of it."""
+    """The result of a rerun."""
 
     epochs: int
     """that were compared"""
@@ -75,7 +75,7 @@ class _EnoughError(Exception):
 
 
 def rerun(run: Address | Path | str, number: int, out: Path, *, report: Report, train: Train = train_student) -> Rerun:
-    """Trains trial `number` of a run once more, below `out`; goes on where an earlier rerun there was stopped.
+    """Trains trial `number` of a run once more, below `out`; resumes where an earlier rerun there was stopped.
 
     Raises `UserError` when there is no such trial, when it has no epoch, or when data or teacher changed since.
     """
@@ -92,39 +92,39 @@ def rerun(run: Address | Path | str, number: int, out: Path, *, report: Report, 
     config = single(config, values)
     if not any(row.get("gpu_memory_peak_bytes") for row in rows):
         config = with_values(config, {"train.device": "cpu"})  # where its trial ran, whatever this machine has
-    told: dict[tuple[str, int, int], Epoch] = {}
-    for part, wanted in groupby(rows, lambda row: Part(row["fold"], row["seed"])):
-        last = max(row["epoch"] for row in wanted)
+    epochs: dict[EpochKey, Epoch] = {}
+    for part, recorded in groupby(rows, lambda row: Part(row["fold"], row["seed"])):
+        last = max(row["epoch"] for row in recorded)
         try:
-            hear = partial(_hear, told, report, last)
-            train(config, hear, fold=part.fold, directory=part.folder(out), seed=part.seed)
+            record = partial(_record, epochs, report, last)
+            train(config, record, fold=part.fold, directory=part.folder(out), seed=part.seed)
         except (_EnoughError, DivergedError):  # an epoch that diverged is in no table
             continue
     before = manifest.get("versions", {})
     return Rerun(
         epochs=len(rows),
-        replayed=sum(epoch.replayed for epoch in told.values()),
+        replayed=sum(epoch.replayed for epoch in epochs.values()),
         values=sum(1 for row in rows for _ in _compared(row)),
-        difference=_first_difference(rows, told),
+        difference=_first_difference(rows, epochs),
         other_versions=tuple(map(str, compare(before, {**before, **versions()}))),
     )
 
 
-def _hear(told: dict[tuple[str, int, int], Epoch], report: Report, last: int, epoch: Epoch) -> None:
-    told[epoch.fold, epoch.seed, epoch.epoch] = epoch
+def _record(epochs: dict[EpochKey, Epoch], report: Report, last: int, epoch: Epoch) -> None:
+    epochs[epoch.fold, epoch.seed, epoch.epoch] = epoch
     report(epoch)
     if epoch.epoch == last:
         raise _EnoughError
 
 
-def _first_difference(rows: Sequence[Row], told: Mapping[tuple[str, int, int], Epoch]) -> Difference | None:
+def _first_difference(rows: Sequence[Row], epochs: Mapping[EpochKey, Epoch]) -> Difference | None:
     for row in rows:
         key = row["fold"], row["seed"], row["epoch"]
-        metrics = told[key].metrics if key in told else {}
+        metrics = epochs[key].metrics if key in epochs else {}
         for name, recorded in _compared(row):
-            found = metrics.get(name)
-            if found is None or not (found == recorded or (math.isnan(found) and math.isnan(recorded))):
-                return Difference(*key, name, recorded, found)
+            rerun = metrics.get(name)
+            if rerun is None or not (rerun == recorded or (math.isnan(rerun) and math.isnan(recorded))):
+                return Difference(*key, name, recorded, rerun)
     return None
 
 
@@ -149,7 +149,7 @@ def _trial(results: Path, number: int, run: Address | Path | str) -> Row:
 
 
 def _values(config: Config, row: Row) -> dict[str, Any]:
-    """The values by path that a trial's row in the tables tells, floats bit for bit; others are as configured."""
+    """The values by path in a trial's row of the tables, floats bit for bit; others are as configured."""
     if row["published"]:
         return published_point(config).values
     return from_columns(config, {column: row[f"{PARAM}{column}"] for column in columns(config)})

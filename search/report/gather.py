@@ -57,7 +57,7 @@ class RunData:
     tests: Sequence[Row]
     """the champion against each baseline"""
     comparison: Mapping[str, Any] | None
-    """what retrain/champion/metrics.json says of it; None before the end of the final stage"""
+    """from retrain/champion/metrics.json; None before the end of the final stage"""
     panels: Sequence[TrialPanel]
     """best ranking first"""
 

@@ -19,7 +19,7 @@ from search.results.schema import Row
 from search.space import Space, entry_of_column
 
 FEWEST = 10
-"""complete trials below which a tenth of them says nothing"""
+"""complete trials below which a tenth of them is too few"""
 
 
 def importances(data: RunData) -> dict[str, float]:

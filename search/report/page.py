@@ -12,6 +12,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from owkd.files import written_whole
+from owkd.formatting import format_metric, format_value
 from search.report import text
 from search.report.gather import RunData, gather, param
 from search.report.sections import sections
@@ -78,8 +79,8 @@ def _top(data: RunData) -> list[dict[str, Any]]:
         {
             "trial": row["trial"],
             "state": text.state_in_words(row["state"]) + (", published" if row["published"] else ""),
-            "objective": f"{row['objective']:.4f}",
-            "values": [_cell(row, names) for names in _groups(data).values()],
+            "objective": format_metric(row["objective"]),
+            "values": [_format_cell(row, names) for names in _groups(data).values()],
         }
         for row in rows
     ]
@@ -95,10 +96,8 @@ def _groups(data: RunData) -> dict[str, list[str]]:
     return groups
 
 
-def _cell(row: Row, names: list[str]) -> str:
-    values = [param(row, name) for name in names]
-    if all(value is None for value in values):
+def _format_cell(row: Row, names: list[str]) -> str:
+    values = {name: param(row, name) for name in names}
+    if None in values.values():
         return "-"
-    if len(values) > 1:  # weights of a simplex
-        return "/".join("-" if value is None else f"{value:.2f}" for value in values)
-    return f"{values[0]:.3g}" if isinstance(values[0], float) else str(values[0])
+    return format_value(values if len(values) > 1 else values[names[0]])

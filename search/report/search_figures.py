@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from owkd.formatting import format_value
 from search.report.gather import STAGE_WEIGHTS, RunData, grouped, param, short
 from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANSPARENT, state_color, with_axes
 from search.report.text import state_in_words
@@ -184,13 +185,8 @@ def _best_so_far(data: RunData) -> list[Row]:
 
 def _parameters(data: RunData, row: Row) -> str:
     """The values of a trial for people, one a line."""
-    parts = []
-    for name in data.params:
-        value = param(row, name)
-        if value is not None:
-            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-            parts.append(f"{short(name)} {shown}")
-    return "<br>".join(parts)
+    values = {name: param(row, name) for name in data.params}
+    return "<br>".join(f"{short(name)} {format_value(value)}" for name, value in values.items() if value is not None)
 
 
 def _dimension(data: RunData, name: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -1,27 +1,29 @@
-"""What a run comes to, in sentences and small tables."""
+"""A run in sentences and small tables."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from owkd.formatting import format_duration, format_metric
 from search.report.gather import RunData, grouped
 from search.results.schema import Row
+from search.retrain.comparison import Spread
 from search.trials.budget import Budget
 from search.trials.states import FAILED
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Time that a search took, in hours of one trial's slot."""
+    """Time that a search took, in seconds of one trial's slot."""
 
-    hours: float
-    gpu_hours: float | None
-    """None where no trial used a GPU"""
-    saved_hours: float
+    spent_s: float
+    gpu_s: float | None
+    """of whole GPUs; None where no trial used one"""
+    saved_s: float
     """what the pruned trials would have taken on top, at their own pace"""
 
 
@@ -32,19 +34,21 @@ def headline(data: RunData) -> list[str]:
     best, published = data.best, next((row for row in data.trials if row["published"]), None)
     if best is None:
         return ["No trial is complete yet: there is nothing to say."]
-    words = [f"The best complete trial so far is trial {best['trial']} with {data.metric} {best['objective']:.4f}."]
+    value = format_metric(best["objective"])
+    sentences = [f"The best complete trial so far is trial {best['trial']} with {data.metric} {value}."]
     if best["published"]:
-        words.append("That is the published setting: no other trial is better.")
+        sentences.append("That is the published setting: no other trial is better.")
     elif published is not None and published["objective"] is not None:
         lead = 100 * abs(best["objective"] - published["objective"])
-        words.append(
+        sentences.append(
             f"The published setting (trial 0, {state_in_words(published['state'])}) reached "
-            f"{published['objective']:.4f}: {lead:.1f} points apart, on the validation split that the search optimised."
+            f"{format_metric(published['objective'])}: {lead:.1f} points apart, on the validation split that the "
+            "search optimised."
         )
-    words.append(
-        f"The final stage has not run; the test split is closed. Go on with: owkd retrain {data.folder.address}"
+    sentences.append(
+        f"The final stage has not run; the test split is closed. The next step: owkd retrain {data.folder.address}"
     )
-    return words
+    return sentences
 
 
 def status(data: RunData) -> str:
@@ -64,15 +68,15 @@ def state_in_words(state: str) -> str:
 
 def cost(data: RunData) -> Cost:
     """What the search took, and what pruning saved."""
-    hours = sum(row["duration_s"] or 0.0 for row in data.trials) / 3600
+    spent = sum(row["duration_s"] or 0.0 for row in data.trials)
     shares = [(row.get("gpu_share") or 0.0, row["duration_s"] or 0.0) for row in data.trials]
-    gpu = sum(share * seconds for share, seconds in shares) / 3600
+    gpu = sum(share * seconds for share, seconds in shares)
     saved = 0.0
     for row in data.trials:
         done = data.epochs.get(row["trial"], ())
         if row["state"] == "pruned" and done:
             saved += (full_length(data, row) - len(done)) * fmean(epoch["duration_s"] or 0.0 for epoch in done)
-    return Cost(hours, gpu or None, saved / 3600)
+    return Cost(spent, gpu or None, saved)
 
 
 def full_length(data: RunData, row: Row) -> int:
@@ -84,22 +88,14 @@ def full_length(data: RunData, row: Row) -> int:
 
 def cost_in_words(data: RunData) -> str:
     """One sentence on time."""
-    spent = cost(data)
-    whole = spent.hours + spent.saved_hours
-    share = f" ({100 * spent.saved_hours / whole:.0f} % of what every trial in full would have taken)" if whole else ""
-    gpu = f", {hours_in_words(spent.gpu_hours)} of them on a GPU" if spent.gpu_hours is not None else ""
+    search = cost(data)
+    whole = search.spent_s + search.saved_s
+    share = f" ({100 * search.saved_s / whole:.0f} % of what every trial in full would have taken)" if whole else ""
+    gpu = f", {format_duration(search.gpu_s)} of them on a GPU" if search.gpu_s is not None else ""
     return (
-        f"The trials took {hours_in_words(spent.hours)}{gpu}. Stopping poor trials early saved about "
-        f"{hours_in_words(spent.saved_hours)}{share}."
+        f"The trials took {format_duration(search.spent_s)}{gpu}. Stopping poor trials early saved about "
+        f"{format_duration(search.saved_s)}{share}."
     )
-
-
-def hours_in_words(hours: float | None) -> str:
-    """`12.3 hours`, `4.5 minutes`, `38 seconds`."""
-    hours = hours or 0.0
-    if hours >= 1:
-        return f"{hours:.1f} hours"
-    return f"{hours * 60:.1f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} seconds"
 
 
 def failures(data: RunData) -> list[dict[str, Any]]:
@@ -144,9 +140,7 @@ def configuration_label(row: Row) -> str:
 
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    return f"{fmean(known):.4f} ± {stdev(known):.4f}" if len(known) > 1 else f"{known[0]:.4f}"
+    return str(Spread.of(known)) if known else "-"
 
 
 def _last_line(text: str | None) -> str:

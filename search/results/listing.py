@@ -25,7 +25,7 @@ def list_trials(run: Address | Path | str) -> pa.Table:
     """One row a trial, best first: with several objectives the Pareto front before the rest, then what keeps every
     constraint before what does not, then by the first objective; those without a value last, by number.
 
-    A trial that is `running` while nobody drives the run is `interrupted`: `owkd resume` goes on with it. Columns
+    A trial that is `running` while nobody drives the run is `interrupted`: `owkd resume` continues it. Columns
     are those of the trials table, and `pareto` with several objectives. Raises `UserError` when `run` is no run.
     """
     folder, config, _ = open_run(run, only=("results",))
@@ -51,10 +51,10 @@ def list_trials(run: Address | Path | str) -> pa.Table:
 
 def _front(search: SearchConfig, table: pa.Table) -> set[int]:
     rows = [row for row in table.to_pylist() if row["state"] == "complete" and row["feasible"]]
-    return front_of(search, [_judged(row) for row in rows])
+    return front_of(search, [_ordered_by(row) for row in rows])
 
 
-def _judged(row: dict[str, Any]) -> Any:
-    """As much of a trial as its order hangs on."""
+def _ordered_by(row: dict[str, Any]) -> Any:
+    """As much of a trial as its order depends on."""
     values = {name.removeprefix(METRIC): value for name, value in row.items() if name.startswith(METRIC)}
     return SimpleNamespace(number=row["trial"], objective=row["objective"], objectives=values)

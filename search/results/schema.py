@@ -19,7 +19,7 @@ EpochKey = tuple[str, int, int]
 
 PARAM = "param."
 METRIC = "metric."
-"""before what a trial is judged by: objectives, and what constraints name"""
+"""before what a trial is scored by: objectives, and what constraints name"""
 
 TIME = pa.timestamp("us", tz="UTC")
 PARAM_TYPES: dict[ColumnType, pa.DataType] = {
@@ -47,7 +47,7 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
-"""`objective` is the value of the first objective. All that a trial is judged by has a column `metric.<name>` besides;
+"""`objective` is the value of the first objective. All that a trial is scored by has a column `metric.<name>` besides;
 `feasible` is false where a constraint is broken. `duration_s` sums the epochs, so that waiting between attempts does
 not count"""
 
@@ -66,7 +66,7 @@ EPOCH_FIELDS: dict[str, pa.DataType] = {
 
 
 def trial_schema(params: Mapping[str, ColumnType], judged_metrics: Iterable[str]) -> pa.Schema:
-    """Of a trials table: the fixed columns, then what trials are judged by, then their parameters."""
+    """Of a trials table: the fixed columns, then what trials are scored by, then their parameters."""
     metrics = ((f"{METRIC}{name}", pa.float64()) for name in judged_metrics)
     values = ((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items())
     return pa.schema([*TRIAL_FIELDS.items(), *metrics, *values])

@@ -26,7 +26,7 @@ class CheckpointRef:
     """One checkpoint to evaluate, as a Ray task can fetch it."""
 
     checkpoint: str
-    """path, or URI where the run lies in a store"""
+    """path, or URI where the run is in a store"""
     fold: str
 
 

@@ -3,7 +3,7 @@
 layout.py       what is where in a run's folder
 manifest.py     how a run is made and opened; its run.yaml
 lock.py         one driver at a time
-inputs.py       what a search stands on, looked at before anything is written
+inputs.py       what a search depends on, checked before anything is written
 integrity.py    what must stay as it was between drivers
 durable.py      what a queue records, in the store before anybody relies on it
 sync.py         a part of a run kept fresh for a reader

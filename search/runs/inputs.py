@@ -1,4 +1,4 @@
-"""What a search stands on: the folds and the teachers, looked at before anything is written."""
+"""What a search depends on: the folds and the teachers, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def check_inputs(config: Config) -> dict[str, Any]:
     """
     prints, problems = look_at_inputs(config)
     if problems:
-        raise ConfigError(problems, "what the search stands on")
+        raise ConfigError(problems, "what the search depends on")
     return prints
 
 
 def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[str, Any], list[str]]:
-    """What a search stands on -> fingerprints, and all that is wrong with it.
+    """What a search depends on -> fingerprints, and all that is wrong with it.
 
     The student's start is tried, which fetches ImageNet weights where they are asked for and absent. Images are decoded
     here, once for all trials, so that a damaged one is found before the first. The test split stays closed. Sections
-    in `unknown` have mistakes of their own, and what hangs on them is passed over.
+    in `unknown` have mistakes of their own, and what depends on them is skipped.
     """
     from owkd.models.checkpoint import read_info
 
@@ -88,8 +88,8 @@ def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ..
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
     for split in (train, validation):
         load_images(split, data.image_size, data.cache)
-    found = {"train": train.fingerprint, "validation": validation.fingerprint}
-    return found, tuple(int(identity) for identity in np.unique(train.identities))
+    prints = {"train": train.fingerprint, "validation": validation.fingerprint}
+    return prints, tuple(int(identity) for identity in np.unique(train.identities))
 
 
 def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None) -> str:

@@ -1,6 +1,6 @@
 """What a run must not change between its drivers: code, data, teachers, and what its trials are made of.
 
-run.yaml says what the run began with. A copy of its configuration lies in the study, where no editor reaches it, so
+run.yaml holds what the run began with. A copy of its configuration is in the study, where no editor reaches it, so
 that an edited run.yaml is noticed.
 """
 
@@ -27,7 +27,7 @@ FREE = (
     "train.threads",
     "train.validation_batch_size",
 )
-"""fields that may be edited in run.yaml: where things lie and run, not what comes out; data have a fingerprint"""
+"""fields that may be edited in run.yaml: where things are and run, not what comes out; data have a fingerprint"""
 
 ABSENT = object()
 SHOWN = 120
@@ -49,15 +49,15 @@ class Change:
 
 def compare(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[Change]:
     """Where two trees of plain values differ, sections opened, in alphabetical order."""
-    found = []
+    changes = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key, ABSENT), now.get(key, ABSENT)
         where = f"{path}{key}"
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found.extend(compare(old, new, f"{where}."))
+            changes.extend(compare(old, new, f"{where}."))
         elif old != new:
-            found.append(Change(where, old, new))
-    return found
+            changes.append(Change(where, old, new))
+    return changes
 
 
 def changes_since(
@@ -73,16 +73,16 @@ def changes_since(
     the one in run.yaml; `versions` and `fingerprints` are of now.
     """
     recorded = _section(manifest, "versions")
-    found = compare(
+    changes = compare(
         {name: _public(recorded[name]) for name in DECIDING if name in recorded},
         {name: _public(versions[name]) for name in DECIDING},
         "versions.",
     )
-    found += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
+    changes += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
     if began_with is not None:
         edited = compare(began_with, config.to_dict(), "config.")
-        found += [change for change in edited if not _is_free(change.where.removeprefix("config."))]
-    return found
+        changes += [change for change in edited if not _is_free(change.where.removeprefix("config."))]
+    return changes
 
 
 def refuse(changes: Sequence[Change]) -> None:
@@ -90,15 +90,15 @@ def refuse(changes: Sequence[Change]) -> None:
     if changes:
         lines = "\n".join(f"  - {change}" for change in changes)
         raise UserError(
-            "a run must go on with the code, the data, the teachers and the configuration that it began with, but "
+            "a run must be resumed with the code, the data, the teachers and the configuration that it began with, but "
             f"these are not what they were (then -> now):\n{lines}\n"
             "restore them, start a new run, or insist with --force"
         )
 
 
 def _section(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = manifest.get(name)
-    return found if isinstance(found, Mapping) else {}
+    section = manifest.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _is_free(where: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs: how one is made, found and opened, and what its run.yaml says."""
+"""Runs: how one is made and opened, and what is in its run.yaml."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def create(
 def amend(
     folder: RunFolder, manifest: Mapping[str, Any], fingerprints: Mapping[str, Any], changes: Sequence[str]
 ) -> None:
-    """Writes into run.yaml that a run goes on although it was changed: what it stands on now, and since when."""
+    """Writes into run.yaml that a run is resumed although it was changed: what it depends on now, and since when."""
     entry = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "changes": list(changes)}
     current = {"versions": {"python": platform.python_version(), **versions()}, "fingerprints": dict(fingerprints)}
     _write_manifest(folder, {**manifest, **current, "forced": [*manifest.get("forced", []), entry]})
@@ -92,7 +92,7 @@ def refuse_existing(run: Address | Path | str) -> None:
             taken = bool(ObjectStore.at(address).files())
     if taken:
         raise UserError(
-            f"a new run must have a name of its own, but {address} exists; give another --name, or go on with it: "
+            f"a new run must have a name of its own, but {address} exists; give another --name, or resume it: "
             f"owkd resume {address}"
         )
 
@@ -150,12 +150,12 @@ def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
         made_by = _made_by(manifest)
         if made_by == version("owkd"):
             raise
-        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; go on with the former"
+        hint = f"the run was made by owkd {made_by}, and this is owkd {version('owkd')}; resume it with the former"
         raise ConfigError([*error.problems, hint], error.source) from error
 
 
 def _made_by(manifest: Mapping[str, Any]) -> Any:
-    """The version of owkd, as far as the manifest says."""
+    """The version of owkd, as far as the manifest has it."""
     recorded = manifest.get("versions")
     return recorded.get("owkd") if isinstance(recorded, Mapping) else None
 
@@ -199,7 +199,7 @@ def _for_reading(driver: RunFolder, address: Address, only: Sequence[str]) -> Ru
 
 
 def _cleared(copy: Path) -> Path:
-    """Makes room for a new working copy where one of a run that is gone from its store may lie."""
+    """Makes room for a new working copy where one of a run that is gone from its store may be."""
     if is_locked_here(RunFolder(copy)):
         raise UserError(f"a run must have one driver, but another process drives {copy}; wait for it or stop it")
     shutil.rmtree(copy, ignore_errors=True)

@@ -76,7 +76,7 @@ def _mismatch(config: Config, theirs: Config, trials: Sequence[FrozenTrial]) -> 
     if not trials:
         return f"with a complete trial, but {run} has none"
     if not any(_has_metrics(config, trial) for trial in trials):
-        return f"whose trials were judged by {', '.join(config.search.judged_metrics)}, but got {run}"
+        return f"whose trials were scored by {', '.join(config.search.judged_metrics)}, but got {run}"
     return None
 
 
@@ -113,6 +113,6 @@ def _has_metrics(config: Config, trial: FrozenTrial) -> bool:
 
 
 def _metrics(trial: FrozenTrial) -> dict[str, float]:
-    """What the trial was judged by."""
+    """What the trial was scored by."""
     values: dict[str, float] = trial.user_attrs.get("judged", {}).get("values", {})
     return values

@@ -135,7 +135,7 @@ def _store(folder: RunFolder, name: str, panels: ModelPanels) -> None:
             temporary.write_bytes(png)
         events.add_image(f"pictures/{tag}", png)
     events.close()
-    with written_whole(place / CURVES) as temporary:  # last: it says that the trial is drawn
+    with written_whole(place / CURVES) as temporary:  # last: it marks the trial as drawn
         temporary.write_text(json.dumps(panels.curves), encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 Scalars carry the names of the metrics; with several folds or seeds these come first (`Fold1/val/mAP`,
 `Fold1/seed-1/val/mAP`), and the step is the epoch of that part. `objective` and `objective_best` run over all parts;
-the last value of `objective_best` is what the trial is judged by, and HParams shows last values.
+the last value of `objective_best` is what the trial is scored by, and HParams shows last values.
 
 A trial that is resumed gets a fresh file with all of its epochs, read from the results: no epoch is in it twice, and a
 record that was cut off is gone.
@@ -112,7 +112,7 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         writer.add_scalars({OBJECTIVE: epoch.objective, BEST: epoch.best}, epoch.step, epoch.sent_at)
 
     def _prefix(self, part: Part) -> str:
-        """What a metric's name begins with: only what tells parts apart."""
+        """What a metric's name begins with: only what distinguishes parts."""
         fold = f"{part.fold}/" if len({other.fold for other in self._parts}) > 1 else ""
         return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
 

@@ -153,9 +153,9 @@ def test_words_by_hand(tmp_path: Path):
     assert "10.0 points apart" in headline(data)[1]
     assert "owkd retrain" in headline(data)[2]
     spent = cost(data)
-    assert spent.hours == pytest.approx((4 + 1 + 4 + 2 + 3) / 60)
-    assert spent.saved_hours == pytest.approx((3 + 6) / 60), "3 of 4 epochs of trial 1, 6 of 8 of trial 6"
-    assert spent.gpu_hours is None
+    assert spent.spent_s == pytest.approx(60 * (4 + 1 + 4 + 2 + 3))
+    assert spent.saved_s == pytest.approx(60 * (3 + 6)), "3 of 4 epochs of trial 1, 6 of 8 of trial 6"
+    assert spent.gpu_s is None
     causes = failures(data)
     assert [(cause["state"], cause["count"], cause["trials"]) for cause in causes] == [
         ("error", 2, "4, 5"),
@@ -169,7 +169,7 @@ def test_hours_on_a_gpu_count_its_share(tmp_path: Path):
     data = gather(make_run(tmp_path / "run", rows).root)
     for row in data.trials:
         row["gpu_share"] = 0.25
-    assert cost(data).gpu_hours == pytest.approx(2 * 4 / 60 / 4)
+    assert cost(data).gpu_s == pytest.approx(2 * 4 * 60 / 4)
 
 
 def test_the_quantity_that_decides_is_the_most_important_one(tmp_path: Path):
@@ -233,7 +233,7 @@ def test_one_file_that_asks_the_network_for_nothing(tmp_path: Path):
     assert list(folder.root.glob(".*.tmp")) == []
 
 
-def test_a_run_without_a_trial_is_told_so(tmp_path: Path):
+def test_a_run_without_a_trial_has_a_report(tmp_path: Path):
     folder = make_run(tmp_path / "run", [])
     text = write_report(folder.root, tmp_path / "new" / "r.html").read_text()
     assert "No trial is complete yet" in text

@@ -1,4 +1,4 @@
-"""What a search stands on is looked at before anything is written, and everything wrong is said at once."""
+"""What a search depends on is checked before anything is written, and everything wrong is reported at once."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_a_run_of_no_use_to_us_is_refused(tmp_path: Path) -> None:
         read_earlier(warm(run, objectives=[{"metric": "val/rank-1"}]))
     with pytest.raises(ConfigError, match="same first objective"):
         read_earlier(warm(run, objectives=[{"reduction": "last"}]))
-    with pytest.raises(ConfigError, match="judged by val/mAP, latency_ms, but got"):
+    with pytest.raises(ConfigError, match="scored by val/mAP, latency_ms, but got"):
         read_earlier(warm(run, constraints=["latency_ms <= 5"]))
     with pytest.raises(ConfigError, match=r"a trial that keeps search\.constraints, but"):
         read_earlier(warm(run, constraints=["val/rank-1 >= 0.99"]))
