@@ -9,9 +9,10 @@ DEMO_OUT ?= demo
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+LOWEST := .venv-lowest
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo test test-cluster test-all chaos lint format bench
+.PHONY: help install demo test test-cluster test-all test-lowest chaos lint format docs bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +39,17 @@ test-all: $(INSTALLED) ## every test that this machine can run
 	marks=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "not gpu")'); \
 	$(BIN)/python -m pytest -m "$$marks"
 
+$(LOWEST)/.installed: pyproject.toml constraints.txt constraints-lowest.txt
+	@echo 'make test-lowest: $(LOWEST) gets these; where pip finds no CPU build of that torch, it is a CUDA build of gigabytes:'
+	@grep == constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	grep -vE '^(torch|ray|optuna)==' constraints.txt > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet -c $(LOWEST)/constraints.txt -c constraints-lowest.txt -e '.[dev]'
+	touch $@
+
+test-lowest: $(LOWEST)/.installed ## the default tests with the lowest promised torch, Ray and Optuna, in an environment of their own
+	$(LOWEST)/bin/python -m pytest
+
 chaos: $(INSTALLED) ## kill searches at random moments, go on, and check that nothing was lost: minutes
 	PYTHONPATH=tests:. $(BIN)/python -m chaos $(CHAOS)
 	PYTHONPATH=tests:. $(BIN)/python -m chaos.cuts --every 7
@@ -50,6 +62,9 @@ lint: $(INSTALLED) ## ruff and mypy --strict
 format: $(INSTALLED) ## put the code into its one format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(INSTALLED) ## the API reference, in build/docs; a warning is an error
+	$(BIN)/python docs/api_reference.py build/docs
 
 bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
