@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ class Results:
 
 
 @pytest.fixture(scope="module")
-def credentials(tmp_path_factory: pytest.TempPathFactory):
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """This process may read the store, into copies of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**KEYS, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("reader"))}.items():

@@ -139,13 +139,13 @@ def test_a_search_outlives_a_lost_host_and_uses_a_late_one(cluster: Cluster) -> 
         assert [epoch["step"] for epoch in results.epochs_of(row["trial"])] == list(range(1, EPOCHS + 1))
     assert results.hosts()["late"] > 0
     print(
-        f"last epoch heard {before[-1]['step']}, first of attempt 2 {after[0]['step']}, "
+        f"last epoch reported {before[-1]['step']}, first of attempt 2 {after[0]['step']}, "
         f"{after[0]['ended_at'].timestamp() - cut:.0f} s after the cut; "
         f"late host at work {results.first_time('late') - cut:.0f} s after the cut"
     )
 
 
-def test_a_run_is_resumed_retrained_and_read_where_it_lies(cluster: Cluster) -> None:
+def test_a_run_is_resumed_retrained_and_read_where_it_is_stored(cluster: Cluster) -> None:
     run = cluster.store.run("search")
     for command in ("resume", "retrain"):
         done = cluster.submit(f"{command} '{run}'", timeout=500)
@@ -154,9 +154,9 @@ def test_a_run_is_resumed_retrained_and_read_where_it_lies(cluster: Cluster) -> 
     assert [row["state"] for row in json.loads(listed.stdout)] == ["complete"] * TRIALS, listed.stderr
     written = cluster.owkd(f"report '{run}'")
     assert written.returncode == 0, written.stdout + written.stderr
-    found = objects(run)
-    assert {"run.yaml", "study.journal", "report.html", "retrain/champion/student.safetensors"} <= set(found)
-    assert not any(path.endswith("last.pt") for path in found)
+    stored = objects(run)
+    assert {"run.yaml", "study.journal", "report.html", "retrain/champion/student.safetensors"} <= set(stored)
+    assert not any(path.endswith("last.pt") for path in stored)
 
 
 def test_what_a_run_leaves_came_over_the_network(cluster: Cluster) -> None:

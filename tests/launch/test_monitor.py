@@ -6,6 +6,7 @@ import io
 import json
 import time
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,13 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.fixture(scope="module")
-def address(folder: RunFolder):
+def address(folder: RunFolder) -> Iterator[str]:
     """Where the command serves."""
     with monitored(str(folder.root), runs=TRIALS + 1) as served:
         yield served
 
 
-def test_it_serves_every_trial_and_the_search(address: str):
+def test_it_serves_every_trial_and_the_search(address: str) -> None:
     tags = json.loads(urllib.request.urlopen(f"{address}/data/plugin/scalars/tags").read())
     assert set(tags) == {*map(trial_name, range(TRIALS)), "search"}
     assert {"val/mAP", "loss/total", "stage_weight/1", "objective_best"} <= set(tags["trial-00000"])
@@ -74,7 +75,7 @@ def test_it_serves_every_trial_and_the_search(address: str):
 
 
 @needs_chromium
-def test_a_browser_finds_hyperparameters_scalars_and_pictures(address: str):
+def test_a_browser_finds_hyperparameters_scalars_and_pictures(address: str) -> None:
     problems: list[str] = []
     with open_page(problems) as page:
         page.goto(f"{address}/#hparams")
@@ -90,6 +91,6 @@ def test_a_browser_finds_hyperparameters_scalars_and_pictures(address: str):
     assert problems == []
 
 
-def test_a_folder_without_event_files_is_refused(tmp_path: Path, capfd):
+def test_a_folder_without_event_files_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_command(["monitor", str(tmp_path)]) == 2
     assert "tensorboard" in capfd.readouterr().err

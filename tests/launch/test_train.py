@@ -87,9 +87,9 @@ def test_a_trial_comes_out_again_bit_for_bit(
     before = files_of(run)
     monkeypatch.chdir(tmp_path)
     assert run_command(["distill", f"{run}#{number}"]) == 0
-    said = capsys.readouterr().out
-    assert f"of {epochs} epochs are those of trial {number} of {run}, bit for bit" in said
-    assert len([line for line in said.splitlines() if line.startswith(f"trial {number} Fold1 seed ")]) == epochs
+    printed = capsys.readouterr().out
+    assert f"of {epochs} epochs are those of trial {number} of {run}, bit for bit" in printed
+    assert len([line for line in printed.splitlines() if line.startswith(f"trial {number} Fold1 seed ")]) == epochs
     assert (tmp_path / "reruns" / "tiny" / f"trial-{number:05d}" / "seed-3" / "Fold1" / "last.pt").is_file()
     assert files_of(run) == before
 
@@ -106,9 +106,9 @@ def test_a_rerun_that_was_stopped_goes_on_and_says_so(
     run: Path, again: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["distill", f"{run}#1", "--out", str(again)]) == 0
-    said = capsys.readouterr().out
-    assert f"4 epochs came from checkpoints in {again}" in said
-    assert "of 4 epochs are those of trial 1" in said
+    printed = capsys.readouterr().out
+    assert f"4 epochs came from checkpoints in {again}" in printed
+    assert "of 4 epochs are those of trial 1" in printed
 
 
 def test_the_first_number_that_differs_is_named(
@@ -124,8 +124,8 @@ def test_the_first_number_that_differs_is_named(
 
     monkeypatch.setattr("search.rerun.read_epochs", altered)
     assert run_command(["distill", f"{run}#1", "--out", str(again)]) == 1
-    said = " ".join(capsys.readouterr().err.split())
-    assert "was not reproduced: Fold1, seed 4, epoch 2: val/mAP was" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "was not reproduced: Fold1, seed 4, epoch 2: val/mAP was" in printed
 
 
 def test_what_a_clock_says_is_all_that_is_left_out(run: Path) -> None:

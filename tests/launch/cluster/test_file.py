@@ -134,9 +134,9 @@ def test_ray_accepts_the_on_premises_file() -> None:
 
 def test_bash_can_parse_every_command_of_the_on_premises_file() -> None:
     config = yaml.safe_load(template("local"))
-    found = [command for name in config if name.endswith("_commands") for command in config[name]]
-    assert len(found) >= 8
-    for command in found:
+    commands = [command for name in config if name.endswith("_commands") for command in config[name]]
+    assert len(commands) >= 8
+    for command in commands:
         done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 

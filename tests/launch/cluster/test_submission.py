@@ -106,10 +106,10 @@ def test_a_missing_token_is_named_with_this_machine(
     monkeypatch.setattr(head.socket, "gethostname", lambda: "my-laptop")
     cluster, config = map(str, files)
     assert run_command(["cluster", "submit", cluster, "--", "search", config, "--runs", "/mnt/owkd/runs"]) == 2
-    said = capsys.readouterr().err
-    assert "this machine (my-laptop) must have the cluster's token" in said
-    assert f"{tmp_path}/.ray/auth_token holds none" in said
-    assert "copy ~/.ray/auth_token from" in said
+    printed = capsys.readouterr().err
+    assert "this machine (my-laptop) must have the cluster's token" in printed
+    assert f"{tmp_path}/.ray/auth_token holds none" in printed
+    assert "copy ~/.ray/auth_token from" in printed
 
 
 def test_the_job_gets_the_configuration_and_the_run_its_name(files: Files, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`owkd data prepare`, `owkd data check` and `owkd evaluate --protocol camera`: exit codes and what is said."""
+"""`owkd data prepare`, `owkd data check` and `owkd evaluate --protocol camera`: exit codes and output."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def test_prepare_writes_both_folds_and_says_whose_split_it_is(
 ) -> None:
     out = tmp_path / "out"
     assert run_command(["data", "prepare", "sysu", str(raw), str(out)]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for fold in ("Fold1", "Fold2"):
         files = list((out / "SYSU-MM01_thermal" / fold / "test" / "allcam").rglob("*.jpg"))
         assert len(files) == 8 * 2 * SHOTS
-        assert row(said, fold, "test", "8", "32")
-        assert row(said, fold, "train", "4", "16")
-        assert row(said, fold, "validation", "4", "16")
-    assert "The authors' division of SYSU-MM01 into folds is not published. This one is ours" in said
-    assert "1 listed people have no infrared image" in said
-    assert "128 images linked, 0 copied, 0 there already" in said
+        assert row(printed, fold, "test", "8", "32")
+        assert row(printed, fold, "train", "4", "16")
+        assert row(printed, fold, "validation", "4", "16")
+    assert "The authors' division of SYSU-MM01 into folds is not published. This one is ours" in printed
+    assert "1 listed people have no infrared image" in printed
+    assert "128 images linked, 0 copied, 0 there already" in printed
 
     assert run_command(["data", "prepare", "sysu", str(raw), str(out)]) == 0
     assert "0 images linked, 0 copied, 128 there already" in capsys.readouterr().out
@@ -79,8 +79,8 @@ def test_prepare_writes_both_folds_and_says_whose_split_it_is(
 
 def test_prepare_help_says_whose_split_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["data", "prepare", "--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "split is not published: this one is ours" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "split is not published: this one is ours" in printed
 
 
 @pytest.mark.parametrize("arguments", [("sysu", "{raw}/exp", "{out}"), ("other", "{raw}", "{out}"), ("sysu", "{raw}")])
@@ -92,10 +92,10 @@ def test_prepare_refuses_what_it_cannot_use(raw: Path, tmp_path: Path, arguments
 
 def test_a_sound_data_set_is_counted_and_passes(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["data", "check", str(dataset)]) == 0
-    said, error = capsys.readouterr()
-    assert row(said, "Fold1", "train", "4", "16")
-    assert row(said, "Fold2", "test", "8", "32")
-    assert "nothing found that would spoil a result" in said
+    printed, error = capsys.readouterr()
+    assert row(printed, "Fold1", "train", "4", "16")
+    assert row(printed, "Fold2", "test", "8", "32")
+    assert "nothing found that would spoil a result" in printed
     assert error == ""
 
 
@@ -104,9 +104,9 @@ def test_a_fatal_finding_is_shown_and_is_exit_code_2(copy: Path, capsys: pytest.
     person = sorted(test.iterdir())[0]
     shutil.copytree(person, copy / "Fold1" / "train" / "allcam" / person.name)
     assert run_command(["data", "check", str(copy)]) == 2
-    said, error = capsys.readouterr()
-    assert f"fatal  Fold1: people must not be in train and in test, but {int(person.name)} are" in said
-    assert f"    Fold1/test/allcam/{person.name}/cam1_0001.png" in said
+    printed, error = capsys.readouterr()
+    assert f"fatal  Fold1: people must not be in train and in test, but {int(person.name)} are" in printed
+    assert f"    Fold1/test/allcam/{person.name}/cam1_0001.png" in printed
     assert error.count("owkd:") == 1
     assert "5 findings" in error  # the person, and each of four images that are in two splits
     assert "Traceback" not in error
@@ -116,9 +116,9 @@ def test_a_warning_is_shown_and_passes(copy: Path, capsys: pytest.CaptureFixture
     person = sorted((copy / "Fold2" / "train" / "allcam").iterdir())[0]
     (person / "notes[1].txt").write_text("x")
     assert run_command(["data", "check", str(copy)]) == 0
-    said, error = capsys.readouterr()
-    assert "warning  Fold2/train: files are passed over" in said
-    assert f"    Fold2/train/allcam/{person.name}/notes[1].txt" in said
+    printed, error = capsys.readouterr()
+    assert "warning  Fold2/train: files are passed over" in printed
+    assert f"    Fold2/train/allcam/{person.name}/notes[1].txt" in printed
     assert error == ""
 
 
@@ -127,10 +127,10 @@ def test_many_paths_are_cut_short(copy: Path, capsys: pytest.CaptureFixture[str]
     for number in range(7):
         (person / f"{number}.txt").write_text("x")
     assert run_command(["data", "check", str(copy)]) == 0
-    said = capsys.readouterr().out
-    assert "4.txt" in said
-    assert "5.txt" not in said
-    assert "and 2 more" in said
+    printed = capsys.readouterr().out
+    assert "4.txt" in printed
+    assert "5.txt" not in printed
+    assert "and 2 more" in printed
 
 
 def test_every_data_set_of_a_folder_is_looked_at(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,9 +138,9 @@ def test_every_data_set_of_a_folder_is_looked_at(copy: Path, capsys: pytest.Capt
     image = next((other / "Fold1").rglob("*.png"))
     image.write_bytes(b"")
     assert run_command(["data", "check", str(copy.parent)]) == 2
-    said, error = capsys.readouterr()
-    assert said.count("nothing found") == 1
-    assert image.name in said
+    printed, error = capsys.readouterr()
+    assert printed.count("nothing found") == 1
+    assert image.name in printed
     assert "1 finding of that kind" in error
 
 
@@ -159,7 +159,7 @@ def test_camera_protocol_leaves_out_the_own_camera(
     queries = tmp_path / "queries.parquet"
     arguments = ["evaluate", str(checkpoint), str(dataset), "--protocol", "camera", "--queries", str(queries)]
     assert run_command(arguments) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
 
     files = sorted((dataset / "Fold1" / "test" / "allcam").rglob("*.png"))
     pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
@@ -172,17 +172,17 @@ def test_camera_protocol_leaves_out_the_own_camera(
     )
     expected = sum(camera.average_precision) / len(people)
     assert abs(expected - sum(standard.average_precision) / len(people)) > 0.01
-    assert "camera protocol" in " ".join(said.split())
-    assert row(said, "mAP", f"{expected:.4f}")
-    assert row(said, "rank-1", f"{camera.cmc[0]:.4f}")
-    assert row(said, "mINP", f"{camera.mean_inverse_negative_penalty:.4f}")
-    assert row(said, "queries", "32")
-    assert row(said, "queries without a match", "0")
+    assert "camera protocol" in " ".join(printed.split())
+    assert row(printed, "mAP", f"{expected:.4f}")
+    assert row(printed, "rank-1", f"{camera.cmc[0]:.4f}")
+    assert row(printed, "mINP", f"{camera.mean_inverse_negative_penalty:.4f}")
+    assert row(printed, "queries", "32")
+    assert row(printed, "queries without a match", "0")
     rows = pq.read_table(queries).to_pydict()
     assert (rows["identity"], rows["camera"]) == (people, cameras)
     assert rows["average_precision"] == pytest.approx(camera.average_precision)
-    assert row(said, "mAP", f"{np.mean(rows['average_precision']):.4f}")
-    assert row(said, "rank-1", f"{np.mean(np.array(rows['first_match']) == 1):.4f}")
+    assert row(printed, "mAP", f"{np.mean(rows['average_precision']):.4f}")
+    assert row(printed, "rank-1", f"{np.mean(np.array(rows['first_match']) == 1):.4f}")
 
 
 def person_and_camera(file: Path) -> tuple[str, str]:

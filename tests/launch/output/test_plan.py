@@ -43,9 +43,9 @@ def test_five_mistakes_are_named_in_one_go(
     tree["search"]["scheduler"]["grace_epochs"] = 10
     config_file.write_text(yaml.safe_dump(tree))
     assert run_command(["plan", str(config_file), "--runs", str(tmp_path / "runs")]) == 2
-    said = capsys.readouterr().err
-    lines = [line for line in said.splitlines() if line.startswith("  - ")]
-    assert said.startswith(f"owkd: 5 mistakes in {config_file}:")
+    printed = capsys.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("  - ")]
+    assert printed.startswith(f"owkd: 5 mistakes in {config_file}:")
     assert len(lines) == 5
     for words in (
         "train.batch_size: Input should be a valid integer",
@@ -97,10 +97,10 @@ def test_a_plan_for_scripts(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("a plan starts nothing"))
     assert run_command(["plan", str(config_file), "--no-measure", "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["run"], found["trials"], found["epochs"]["search"]) == ("runs/planned", 40, 360)
-    assert found["hours"] == {"search": None, "expected": None, "retrain": None}
-    assert 80 <= found["epochs"]["expected"] < 360
-    assert found["bytes"]["run"] == found["bytes"]["checkpoints"] + found["bytes"]["tables"]
-    assert len(found["draws"]) == 3
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["run"], plan["trials"], plan["epochs"]["search"]) == ("runs/planned", 40, 360)
+    assert plan["hours"] == {"search": None, "expected": None, "retrain": None}
+    assert 80 <= plan["epochs"]["expected"] < 360
+    assert plan["bytes"]["run"] == plan["bytes"]["checkpoints"] + plan["bytes"]["tables"]
+    assert len(plan["draws"]) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["plan.yaml"]

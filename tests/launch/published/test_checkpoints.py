@@ -146,13 +146,13 @@ def test_embed_keeps_the_old_file_when_an_image_is_damaged(
     assert list(out.parent.iterdir()) == [out]
 
 
-@pytest.mark.parametrize(("folder", "said"), [("empty", "has none"), ("absent", "must be a folder of images")])
+@pytest.mark.parametrize(("folder", "printed"), [("empty", "has none"), ("absent", "must be a folder of images")])
 def test_embed_needs_images(
-    nano: Path, tmp_path: Path, folder: str, said: str, capsys: pytest.CaptureFixture[str]
+    nano: Path, tmp_path: Path, folder: str, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     assert embed(nano, tmp_path / folder, tmp_path / "e.parquet") == 2
-    assert said in capsys.readouterr().err
+    assert printed in capsys.readouterr().err
 
 
 def test_import_says_what_it_passes_over_and_export_what_it_made_up(
@@ -164,8 +164,8 @@ def test_import_says_what_it_passes_over_and_export_what_it_made_up(
     given = [word for network in NETWORKS for word in (f"--{network}", str(tmp_path / "files" / f"{network}.pth"))]
     out = tmp_path / "teacher.safetensors"
     assert run_command(["teacher", "import", *given, "--out", str(out), "--image-size", "64"]) == 0
-    said = capsys.readouterr().out
-    assert "attention: ignored distillLayer1.bias, distillLayer1.weight" in said
-    assert "teacher of 4 identities, preset micro (depths 1, 1, 9, 1)" in said
+    printed = capsys.readouterr().out
+    assert "attention: ignored distillLayer1.bias, distillLayer1.weight" in printed
+    assert "teacher of 4 identities, preset micro (depths 1, 1, 9, 1)" in printed
     assert run_command(["teacher", "import", *given, "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err

@@ -64,14 +64,14 @@ def embedded(checkpoint: Path, split: Path) -> tuple[list[list[float]], list[int
 
 def assert_test_files_are_right(out: Path, data: Path, fold: str, protocols: tuple[str, ...]) -> None:
     folder = out / fold / "test"
-    said = json.loads((folder / "metrics.json").read_text())
-    assert said["published_protocol"] == protocols[0]
-    assert tuple(said["protocols"]) == protocols
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["published_protocol"] == protocols[0]
+    assert tuple(written["protocols"]) == protocols
     cmc, people = rows(folder / "cmc.csv"), rows(folder / "per_identity_ap.csv")
     embeddings, identities = embedded(out / fold / "train" / "best.safetensors", data / fold / "test")
     for protocol in protocols:
         expected = evaluate(embeddings, identities, protocol)
-        values = said["protocols"][protocol]
+        values = written["protocols"][protocol]
         assert values["mAP"] == pytest.approx(sum(expected.average_precision) / len(expected.average_precision))
         assert [values[f"rank-{rank}"] for rank in range(1, 21)] == pytest.approx(expected.cmc)
         assert values["mINP"] == pytest.approx(expected.mean_inverse_negative_penalty)
@@ -135,9 +135,9 @@ def test_training_validation_and_test_of_both_folds(
     out = tmp_path / "out"
     arguments = ["run", flag, str(root), "--Fold", "Fold1,Fold2", "--inputDB", dataset, "--out", str(out), *SMALL]
     assert run_command(arguments) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for fold in FOLDS:
-        assert f"{fold}: no --teacher, so its teacher is trained first" in said
+        assert f"{fold}: no --teacher, so its teacher is trained first" in printed
         assert load_model(out / fold / "teacher" / "teacher.safetensors")[1].role == "teacher"
         assert load_model(out / fold / "train" / "best.safetensors")[1].role == "student"
         assert [row["phase"] for row in rows(out / fold / "teacher" / "history.csv")] == ["backbones", "gce"]
@@ -146,7 +146,7 @@ def test_training_validation_and_test_of_both_folds(
     assert_summary_is_right(out, protocols)
     means = [row for row in rows(out / "results.csv") if row["fold"] == "mean"]
     for row in means:
-        assert any("mean" in line and f"{100 * float(row['mAP']):.2f}" in line for line in said.splitlines())
+        assert any("mean" in line and f"{100 * float(row['mAP']):.2f}" in line for line in printed.splitlines())
 
     kept = (out / "results.csv").read_bytes()
     assert run_command(arguments) == 0
