@@ -48,7 +48,7 @@ def use_threads(count: int | None) -> None:
 
 
 def send(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array as a tensor on the device, of the same shape and dtype. A GPU's queue goes on meanwhile."""
+    """An array as a tensor on the device, of the same shape and dtype. A GPU's queue continues meanwhile."""
     tensor = torch.from_numpy(np.require(array, requirements=("C", "W")))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 

@@ -36,4 +36,4 @@ class CheckpointError(UserError):
 
 
 class DivergedError(OwkdError):
-    """A loss stopped being finite; training cannot go on."""
+    """A loss stopped being finite; training cannot continue."""

@@ -102,7 +102,7 @@ def _write(embedder: Embedder, image_size: int, description: str, file: Path) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what torch's exporter says of packages that are absent and of its own parts: none of it is ours."""
+    """Suppresses what torch's exporter reports of packages that are absent and of its own parts: none of it is ours."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -124,9 +124,9 @@ def _compare(embedder: Embedder, image_size: int, file: Path) -> tuple[float, fl
         images = _images(count, image_size)
         with torch.inference_mode():
             expected = embedder(images).numpy()
-        (found,) = session.run([OUTPUT], {INPUT: images.numpy()})
-        assert found.shape == expected.shape
-        differences.append(float(np.abs(found - expected).max()))
+        (exported,) = session.run([OUTPUT], {INPUT: images.numpy()})
+        assert exported.shape == expected.shape
+        differences.append(float(np.abs(exported - expected).max()))
         entries.append(float(np.abs(expected).max()))
         size = int(expected.shape[1])
     return max(differences), max(entries), size

@@ -30,8 +30,8 @@ ABANDONED_AFTER = 24 * 3600  # seconds after which a temporary file belongs to a
 def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDArray[np.uint8]:
     """Memory-mapped, read-only uint8 (n, S, S, 3) in the order of `split.paths`, decoded unless that was done before.
 
-    The file lies in `cache`, or in `.owkd-cache` in the data set's folder, or, when the data cannot be written to, in
-    the user's cache folder. A changed file of the data set gives it another name; the outdated one is removed.
+    The file is stored in `cache`, or in `.owkd-cache` in the data set's folder, or, when the data cannot be written to,
+    in the user's cache folder. A changed file of the data set gives it another name; the outdated one is removed.
 
     Raises `DataError` when images are damaged (naming them) or there is no place to write to.
     """
@@ -41,9 +41,9 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
     stem = "-".join((*split.folder.relative_to(home).parts, str(image_size)))
     shape = (len(split.paths), image_size, image_size, 3)
     for place in places:
-        found = _open(place / f"{stem}-{key}.npy", shape)
-        if found is not None:
-            return found
+        cached = _open(place / f"{stem}-{key}.npy", shape)
+        if cached is not None:
+            return cached
     files = [split.folder / path for path in split.paths]
     refusals = []
     for place in places:
@@ -97,7 +97,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _shared(folder: Path, home: Path) -> Path:
-    """Where a data set's arrays lie in a folder that several data sets share."""
+    """Where a data set's arrays are stored in a folder that several data sets share."""
     place = home.resolve()
     return folder / f"{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 

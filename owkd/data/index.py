@@ -125,10 +125,10 @@ def identity_number(name: str) -> int | None:
 def camera_number(path: str) -> int | None:
     """Camera of an image by its name (`cam3_0001.png`, `0007_c3s1_000151.jpg`) or its camera folder, or None."""
     parts = PurePosixPath(path)
-    found = _CAMERA_IN_NAME.search(parts.stem) or next(
+    match = _CAMERA_IN_NAME.search(parts.stem) or next(
         filter(None, map(_CAMERA_FOLDER.fullmatch, parts.parts[:-1])), None
     )
-    return int(found.group(1)) if found else None
+    return int(match.group(1)) if match else None
 
 
 def _cameras(paths: Iterable[str]) -> NDArray[np.int64] | None:

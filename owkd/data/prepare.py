@@ -48,7 +48,7 @@ def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATAS
 
     `raw` holds `cam3`, `cam6` and `exp/{train,val,test}_id.txt`. All listed people whom an infrared camera saw are
     divided by `seed` as in `owkd.data.folds`; the lists' own division, made for another task, is not used. Files are
-    hard links where the file system allows it, else copies. A preparation that was stopped goes on when called again.
+    hard links where the file system allows it, else copies. A preparation that was stopped resumes when called again.
 
     Raises `DataError` when something of `raw` is missing or unreadable, when too few people are found, or when the
     target holds files of anything else.
@@ -115,7 +115,7 @@ def _infrared_images(raw: Path, identity: int) -> Iterator[tuple[str, Path]]:
 
 
 def _claim(target: Path, plan: dict[str, Any]) -> None:
-    """Writes the division into the target first, so that a later call can tell whether it goes on with the same one."""
+    """Writes the division into the target first, so that a later call can check that it resumes the same one."""
     path = target / PLAN_FILE
     text = json.dumps(plan, indent=1, sort_keys=True) + "\n"
     if path.is_file():

@@ -18,7 +18,7 @@ def identity_batches(
     but for those fillings and for the groups that do not make a whole batch. No identity is in a batch twice, unless
     there are fewer than P identities. K = 1 is a plain shuffle. The only batch of a small data set may be short.
 
-    The number of batches hangs on the labels alone, not on the generator.
+    The number of batches depends on the labels alone, not on the generator.
 
     Raises `ConfigError` when `batch_size` is not a positive multiple of K.
     """

@@ -31,7 +31,7 @@ def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
     One row an image, in the order of the paths. Needs pyarrow, as `query_table.py` does.
 
     Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
-    by, or null; `embedding`. The file appears whole. Decoded images lie beside it meanwhile, (n, S, S, 3) bytes.
+    by, or null; `embedding`. The file appears whole. Decoded images are stored beside it meanwhile, (n, S, S, 3) bytes.
     Raises `DataError` for a folder without images or with damaged ones, and `CheckpointError`.
     """
     paths = find_images(folder)

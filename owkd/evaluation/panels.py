@@ -1,4 +1,4 @@
-"""What a person looks at to judge a model: queries beside the images that it ranks first, right and wrong ones marked.
+"""What a person looks at to assess a model: queries beside the images that it ranks first, right and wrong ones marked.
 
 Shapes: n images of a split, S image size, D embedding size, R rows of the panel, T images shown in a row.
 """

@@ -18,7 +18,7 @@ CMC_RANKS = 20
 
 @dataclass(frozen=True)
 class Result:
-    """What one protocol says about one set of images. A query is an image or, in merged and center, an identity."""
+    """What one protocol measures on one set of images. A query is an image or, in merged and center, an identity."""
 
     protocol: Protocol
     identities: NDArray[np.int64]
@@ -94,8 +94,8 @@ def center_validation_accuracy(
     """
     images = _images(embeddings, identities, device)
     ranks = rank_queries(images, _centers(images))
-    found = _found(ranks)
-    wrong = (ranks.last - ranks.matches)[found].double()
+    answerable = _has_match(ranks)
+    wrong = (ranks.last - ranks.matches)[answerable].double()
     return float((1 - wrong / (len(embeddings) - 1)).mean())
 
 
@@ -166,30 +166,30 @@ def _centers(images: Images) -> torch.Tensor:
     return torch.stack(centers)
 
 
-def _found(ranks: MatchRanks) -> torch.Tensor:
-    found = ranks.matches > 0
-    if not bool(found.any()):
+def _has_match(ranks: MatchRanks) -> torch.Tensor:
+    answerable = ranks.matches > 0
+    if not bool(answerable.any()):
         raise DataError(
-            f"at least one query must have a match in its gallery, but none of {len(found)} has; give several "
+            f"at least one query must have a match in its gallery, but none of {len(answerable)} has; give several "
             "images of an identity (protocol 'camera': of several cameras)"
         )
-    return found
+    return answerable
 
 
 def _result(protocol: Protocol, identities: torch.Tensor, cameras: torch.Tensor | None, ranks: MatchRanks) -> Result:
-    found = _found(ranks)
-    average_precision = ranks.average_precision[found]
-    first = ranks.first[found]
+    answerable = _has_match(ranks)
+    average_precision = ranks.average_precision[answerable]
+    first = ranks.first[answerable]
     cmc = (first[:, None] <= torch.arange(1, CMC_RANKS + 1)).double().mean(0)
     return Result(
         protocol=protocol,
-        identities=identities.cpu()[found].numpy(),
+        identities=identities.cpu()[answerable].numpy(),
         average_precision=average_precision.numpy(),
         first_match=first.numpy(),
-        cameras=cameras.cpu()[found].numpy() if cameras is not None else None,
+        cameras=cameras.cpu()[answerable].numpy() if cameras is not None else None,
         mean_average_precision=float(average_precision.mean()),
         cmc=cmc.numpy(),
-        mean_inverse_negative_penalty=float((ranks.matches[found] / ranks.last[found].double()).mean()),
-        precision=(ranks.precision_sum / found.sum()).numpy(),
-        skipped=int((~found).sum()),
+        mean_inverse_negative_penalty=float((ranks.matches[answerable] / ranks.last[answerable].double()).mean()),
+        precision=(ranks.precision_sum / answerable.sum()).numpy(),
+        skipped=int((~answerable).sum()),
     )

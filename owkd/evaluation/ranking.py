@@ -36,7 +36,7 @@ class Images:
 
 @dataclass(frozen=True)
 class MatchRanks:
-    """What the ranked list of each query says about its matches; 0 where a query has none. On the CPU."""
+    """What the ranked list of each query contains of its matches; 0 where a query has none. On the CPU."""
 
     matches: Tensor
     """(Q,) int64: number of matches in the list"""
@@ -141,7 +141,7 @@ def _distances(queries: Tensor, entries: Tensor) -> Tensor:
 
 
 def _visible(images: Images, queries: Tensor, columns: Tensor) -> Tensor:
-    """Whether the images `columns` (C, M) may be in the lists of `queries` (C,), judged by their cameras."""
+    """Whether the images `columns` (C, M) may be in the lists of `queries` (C,), by their cameras."""
     if images.cameras is None:
         return torch.ones_like(columns, dtype=torch.bool)
     return images.cameras[columns] != images.cameras[queries][:, None]
@@ -188,7 +188,7 @@ def _summary(ahead: Tensor, matches: Tensor) -> MatchRanks:
     """From the other images before each match (C, M) and the number of matches (C,)."""
     place = torch.arange(1, ahead.shape[1] + 1, device=ahead.device)
     ranks = ahead + place
-    found = matches > 0
+    has_match = matches > 0
     precision = (place.double() / ranks).masked_fill_(place > matches[:, None], 0)
     highest = precision.flip(1).cummax(1).values.flip(1)
     recall = torch.arange(RECALL_POINTS, device=ahead.device)
@@ -197,8 +197,8 @@ def _summary(ahead: Tensor, matches: Tensor) -> MatchRanks:
     return MatchRanks(
         matches=matches.cpu(),
         average_precision=(precision.sum(1) / matches.clamp(min=1)).cpu(),
-        first=(ranks[:, 0] * found).cpu(),
-        last=(ranks.gather(1, (matches - 1).clamp(min=0)[:, None]).squeeze(1) * found).cpu(),
+        first=(ranks[:, 0] * has_match).cpu(),
+        last=(ranks.gather(1, (matches - 1).clamp(min=0)[:, None]).squeeze(1) * has_match).cpu(),
         precision_sum=highest.gather(1, needed).sum(0).cpu(),
     )
 

@@ -1,4 +1,4 @@
-"""Model files: one safetensors file that says what it holds, written whole, and nothing in it can run code."""
+"""Model files: one safetensors file that describes what it holds, written whole, and nothing in it can run code."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -22,14 +22,14 @@ STAGE_WEIGHTS = "stage_weights."
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of itself."""
+    """The description in a model file."""
 
     role: Role
     shape: Architecture
     image_size: int
     num_classes: int
     identities: tuple[int, ...] = ()
-    """identity number behind each class; empty where an imported file does not tell"""
+    """identity number behind each class; empty where an imported file does not name them"""
     origin: str = ""
     """data set and fold that it was trained on"""
 

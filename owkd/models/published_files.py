@@ -130,14 +130,14 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
     return Exported(tuple(targets.values()), initialised)
 
 
-def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
     """A line for each name that is missing, unexpected, or of another shape."""
-    lines = [f"{name} {_size(expected[name])} is missing" for name in expected if name not in found]
-    lines += [f"{name} {_size(found[name])} is unexpected" for name in found if name not in expected]
+    lines = [f"{name} {_size(expected[name])} is missing" for name in expected if name not in given]
+    lines += [f"{name} {_size(given[name])} is unexpected" for name in given if name not in expected]
     lines += [
-        f"{name} must be {_size(tensor)}, but is {_size(found[name])}"
+        f"{name} must be {_size(tensor)}, but is {_size(given[name])}"
         for name, tensor in expected.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in given and given[name].shape != tensor.shape
     ]
     return lines
 
@@ -201,7 +201,7 @@ def _read(path: Path) -> object:
 
 
 def _unwrapped(held: object) -> object:
-    """What lies under `model` or `state_dict`: some trainers wrap twice."""
+    """What is stored under `model` or `state_dict`: some trainers wrap twice."""
     for _ in range(2):
         if isinstance(held, dict):
             held = next((inner for key in WRAPPERS if isinstance(inner := held.get(key), dict)), held)

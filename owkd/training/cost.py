@@ -17,13 +17,13 @@ from owkd.models.wse import WseNet
 
 WARM_UP = 3
 REPEATS = 20
-"""timed passes; the median of them is told, which a busy machine moves least"""
+"""timed passes; the median of them is reported, which a busy machine moves least"""
 
 
 def student_costs(
     model: WseNet, image_size: int, device: torch.device, names: Sequence[MetricName], autocast: bool = False
 ) -> dict[str, float]:
-    """The named costs of one image's embedding, measured on the model as it lies on the device.
+    """The named costs of one image's embedding, measured on the model as it is on the device.
 
     latency_ms: median wall-clock milliseconds of a batch of one, the device's queue included; parameters: scalars that
     an embedding needs; flops: two for each multiply-add. Draws no random number, and leaves the model in evaluation
@@ -31,14 +31,14 @@ def student_costs(
     """
     model.eval()
     image = torch.full((1, 3, image_size, image_size), 0.5, device=device).to(memory_format=torch.channels_last)
-    found: dict[str, float] = {}
+    costs: dict[str, float] = {}
     if "parameters" in names:
-        found["parameters"] = float(model.parameter_count())
+        costs["parameters"] = float(model.parameter_count())
     if "flops" in names:
-        found["flops"] = float(_operations(model, image))
+        costs["flops"] = float(_operations(model, image))
     if "latency_ms" in names:
-        found["latency_ms"] = _latency(model, image, autocast)
-    return found
+        costs["latency_ms"] = _latency(model, image, autocast)
+    return costs
 
 
 def _operations(model: WseNet, image: Tensor) -> int:

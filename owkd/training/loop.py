@@ -64,7 +64,7 @@ class TrainingSet:
     labels: np.ndarray
     """(n,) int64, contiguous from 0"""
     targets: StoredTargets | None = None
-    """what the teacher says of each image"""
+    """the teacher's outputs for each image"""
     resident: Tensor | None = None
     """the images on the GPU"""
 
@@ -104,7 +104,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` needs to know besides the task."""
+    """What `fit` needs besides the task."""
 
     fold: str
     seed: int
@@ -112,7 +112,7 @@ class FitPlan:
     batches: Callable[[np.random.Generator], list[np.ndarray]]
     state_file: Path
     signature: str
-    """digest of everything that the numbers hang on; another one refuses to resume"""
+    """digest of everything that the numbers depend on; with another one, `fit` refuses to resume"""
     data: TrainingSet
     device: torch.device
     learning_rate: float
@@ -122,9 +122,9 @@ class FitPlan:
 
 
 def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
-    """Trains up to `plan.epochs`, going on from `plan.state_file` where it exists: bit-equal to never having stopped.
+    """Trains up to `plan.epochs`, resuming from `plan.state_file` where it exists: bit-equal to never having stopped.
 
-    The whole state is on disk before an epoch is reported, so whoever is told of an epoch can rely on it.
+    The whole state is on disk before an epoch is reported, so that a reported epoch is never lost.
     Raises `DivergedError` when a loss is not finite, `CheckpointError` when the file belongs to another configuration.
     """
     history = _resume(task, plan)

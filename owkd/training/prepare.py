@@ -47,7 +47,7 @@ def open_fold(config: Config, fold: str) -> FoldData:
 
 
 def build_network(shape: Architecture, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:
-    """A network whose first weights hang on the seed alone; the global generators stay as they were."""
+    """A network whose first weights depend on the seed alone; the global generators stay as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return WseNet(shape, num_classes, image_size, role)
@@ -84,5 +84,5 @@ def signature(**parts: Any) -> str:
 
 
 def module_dict(**modules: nn.Module) -> nn.ModuleDict:
-    """Networks under one roof, so that one state dict holds them all."""
+    """Networks as one module, so that one state dict holds them all."""
     return nn.ModuleDict(modules)

@@ -39,7 +39,7 @@ __all__ = ["Epoch", "Run", "run"]
 NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size")
 
 
-def _quiet(news: object) -> None:
+def _ignore(event: object) -> None:
     return None
 
 
@@ -166,15 +166,15 @@ def run(
     seed: int | None = None,
     keep: EpochRule = BEST_MAP,
     costs: Sequence[MetricName] = (),
-    say: Callable[[str], None] = _quiet,
+    say: Callable[[str], None] = _ignore,
 ) -> Run:
     """Trains one student on one fold.
 
     Writes `last.pt` (the whole state, every epoch) and `best.safetensors` to `directory`. Where `last.pt` exists,
-    `report` first gets every epoch in it (`replayed`), then training goes on, bit-equal to a run that was never
+    `report` first gets every epoch in it (`replayed`), then training resumes, bit-equal to a run that was never
     stopped. `seed` overrides `train.seed`; `keep` says which epoch's model is kept; `costs` are measured and added to
-    the metrics of every epoch; `say` gets a line on what becomes of the teacher's targets. An exception from `report`
-    ends the training there.
+    the metrics of every epoch; `say` gets a line on the teacher's targets. An exception from `report` ends
+    the training there.
 
     Raises `DataError`, `CheckpointError`, `ConfigError` for input that does not fit, and `DivergedError` when a loss
     is not finite.
@@ -192,7 +192,7 @@ def run(
         data=data.training_set,
         device=task.device,
         learning_rate=config.train.learning_rate,
-        report=_quiet if report is None else report,
+        report=_ignore if report is None else report,
         constants=task.costs,
     )
     history = fit(task, plan)
@@ -207,7 +207,7 @@ def best_epoch(keep: EpochRule, history: Sequence[Epoch]) -> Epoch:
 
 
 def attach_teacher(
-    config: Config, data: FoldData, fold: str, say: Callable[[str], None] = _quiet
+    config: Config, data: FoldData, fold: str, say: Callable[[str], None] = _ignore
 ) -> tuple[FoldData, WseNet | None]:
     """The fold with the teacher's targets, or beside it the teacher that has to run live; or neither."""
     if not config.distill.enabled:
@@ -221,7 +221,7 @@ def attach_teacher(
 
 
 def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
-    """Everything that the numbers hang on, but the number of epochs: training further is going on."""
+    """Everything that the numbers depend on, but the number of epochs: training further is resuming."""
     tree = config.to_dict()
     stored = data.training_set.targets
     return signature(

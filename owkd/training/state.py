@@ -1,4 +1,4 @@
-"""State of a training in progress: everything that it needs to go on, written whole."""
+"""State of a training in progress: everything that it needs to resume, written whole."""
 
 from pathlib import Path
 from typing import Any

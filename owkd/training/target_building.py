@@ -35,7 +35,7 @@ from owkd.models.outputs import BACKBONES, TeacherTargets
 from owkd.models.wse import WseNet
 from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, manifest
 
-BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers hang on nothing else
+BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers depend on nothing else
 CHUNK_BYTES = 64e6
 LARGEST_SHARE = 0.95  # of a disk's free room that targets may take
 
@@ -52,7 +52,7 @@ class TargetBuild:
     tensors: tuple[TargetTensor, ...]
     """those that the folder lacks"""
     token: str
-    """lies in the folder: by it a process on another machine sees whether it looks at the same disk"""
+    """stored in the folder: a process on another machine compares it, to see whether it is on the same disk"""
     chunk: int
     """images of a chunk"""
 
@@ -63,7 +63,7 @@ class TargetBuild:
 
     @property
     def is_visible_here(self) -> bool:
-        """Whether this machine sees the folder that the site was opened in."""
+        """Whether this machine sees the folder that the build was opened in."""
         try:
             return (self.building / "token").read_text(encoding="utf-8") == self.token
         except OSError:
@@ -133,36 +133,38 @@ def targets_for(
     images (n, S, S, 3) uint8: the whole split. Raises `DataError` where `use` is stored and there is no room,
     `OwkdError` where the teacher's numbers do not fit the precision.
     """
-    found = plan.find() if use != "live" else None
-    if found is not None or use == "live":
-        return found
-    with opened(plan, use, say) as site:
-        if site is None or isinstance(site, StoredTargets):
-            return site
+    if use == "live":
+        return None
+    if (stored := plan.find()) is not None:
+        return stored
+    with opened(plan, use, say) as build:
+        if build is None or isinstance(build, StoredTargets):
+            return build
         begun = time.perf_counter()
-        site.build(site.remaining_chunks(), images, device)
-        built = site.finish()
+        build.build(build.remaining_chunks(), images, device)
+        built = build.finish()
     say(f"teacher targets: built in {time.perf_counter() - begun:.1f} s")
     return built
 
 
 @contextmanager
 def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | StoredTargets | None]:
-    """A site with its lock held; the targets, where another process built them meanwhile; None where there is no room.
+    """A build with its lock held; the targets, where another process built them meanwhile; None where there is no room.
 
-    `say` hears the size, or why the teacher has to run live. Raises `DataError` instead where `use` is stored.
+    `say` gets a line with the size, or why the teacher has to run live. Raises `DataError`
+    instead where `use` is stored.
     """
     refusals = []
     with ExitStack() as stack:
         for place in plan.places:
             try:
-                found = stack.enter_context(_locked_site(plan, place / plan.name))
+                build = stack.enter_context(_locked_build(plan, place / plan.name))
             except OSError as error:
                 refusals.append(f"{place}: {error.strerror or error}")
                 continue
-            if isinstance(found, TargetBuild):
-                say(f"teacher targets: {plan.describe()}, in {found.folder}")
-            yield found
+            if isinstance(build, TargetBuild):
+                say(f"teacher targets: {plan.describe()}, in {build.folder}")
+            yield build
             return
     reasons = "; ".join(refusals)
     if use == "stored":
@@ -175,8 +177,8 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | Stor
 
 
 @contextmanager
-def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | StoredTargets]:
-    """Raises `OSError` where the targets cannot lie in this folder."""
+def _locked_build(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | StoredTargets]:
+    """Raises `OSError` where the targets cannot be stored in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
@@ -184,23 +186,23 @@ def _locked_site(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | Stor
         missing = plan.missing(folder)
         if missing:
             chunk = max(1, int(CHUNK_BYTES / sum(tensor.bytes_per_image for tensor in missing) / BATCH)) * BATCH
-            site = TargetBuild(plan, folder, missing, uuid4().hex, chunk)
+            build = TargetBuild(plan, folder, missing, uuid4().hex, chunk)
             try:
-                _require_room(site)
-                site.prepare()
+                _require_room(build)
+                build.prepare()
             except OSError:
-                shutil.rmtree(site.building, ignore_errors=True)
+                shutil.rmtree(build.building, ignore_errors=True)
                 raise
-        yield site if missing else StoredTargets(plan, folder)
+        yield build if missing else StoredTargets(plan, folder)
     finally:
         os.close(handle)
 
 
-def _require_room(site: TargetBuild) -> None:
+def _require_room(build: TargetBuild) -> None:
     """Raises `OSError` where the files would fill the disk; what a killed process has taken already counts as there."""
-    wanted = sum(site.plan.images * tensor.bytes_per_image for tensor in site.tensors)
-    taken = sum(file.stat().st_blocks * 512 for file in site.folder.glob("building-*/*.bin"))
-    free = shutil.disk_usage(site.folder).free + taken
+    wanted = sum(build.plan.images * tensor.bytes_per_image for tensor in build.tensors)
+    taken = sum(file.stat().st_blocks * 512 for file in build.folder.glob("building-*/*.bin"))
+    free = shutil.disk_usage(build.folder).free + taken
     if wanted > LARGEST_SHARE * free:
         raise OSError(f"{format_bytes(free)} are free")
 

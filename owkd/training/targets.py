@@ -9,7 +9,7 @@ the flow matrix or the two maps are kept, whichever is smaller. One file a tenso
       building-<tensors>/      files under construction, and a mark for every chunk that is done
 
 Shapes: n training images, B batch, C_i channels and H_i x W_i map size of stage i (1..4), G channels of GCE-Net, K
-identities. Maps lie as (H, W, C), the networks' own memory order.
+identities. Maps are stored as (H, W, C), the networks' own memory order.
 """
 
 from __future__ import annotations
@@ -136,20 +136,20 @@ def tensors_of(
 ) -> tuple[TargetTensor, ...]:
     """What the terms of a configuration need, by name. Logits and means are small, and always kept in fp32."""
     wanted = {name.split("_")[0] for name, coefficient in coefficients(distill).items() if coefficient}
-    found = [TargetTensor(f"logits-{member}", (num_classes,), "fp32") for member in MEMBERS]
-    found.append(TargetTensor("pooled", (2 * shape.dims[3],), "fp32"))
+    tensors = [TargetTensor(f"logits-{member}", (num_classes,), "fp32") for member in MEMBERS]
+    tensors.append(TargetTensor("pooled", (2 * shape.dims[3],), "fp32"))
     if "backbone" in wanted:
         for stage, channels in zip(STAGES, shape.dims, strict=True):
             side = image_size // (shape.patch * 2 ** (stage - 1))
             if channels <= 2 * side**2:
-                found.append(TargetTensor(f"flow-{stage}", (channels, channels), precision))
+                tensors.append(TargetTensor(f"flow-{stage}", (channels, channels), precision))
             else:
                 map_ = (side, side, channels)
-                found.extend(TargetTensor(f"map-{stage}-{member}", map_, precision) for member in BACKBONES)
+                tensors.extend(TargetTensor(f"map-{stage}-{member}", map_, precision) for member in BACKBONES)
     if "gce" in wanted:
         side = image_size // shape.stride
-        found.extend(TargetTensor(f"layer-{i}", (side, side, shape.gce_channels), precision) for i in (1, 2, 3))
-    return tuple(found)
+        tensors.extend(TargetTensor(f"layer-{i}", (side, side, shape.gce_channels), precision) for i in (1, 2, 3))
+    return tuple(tensors)
 
 
 def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
@@ -204,7 +204,7 @@ def _digest(path: Path, size: int, changed: int) -> str:
 
 
 def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:
-    """What the folder says of itself: the tensors that it listed before and those of the plan."""
+    """The description in the folder: the tensors that it listed before and those of the plan."""
     tensors = {tensor.name: {"shape": tensor.shape, "precision": tensor.precision} for tensor in plan.tensors}
     return json.dumps({**plan.description, "images": plan.images, "tensors": {**listed, **tensors}}, indent=2)
 

@@ -135,8 +135,8 @@ class TeacherPhase:
 def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Path:
     """Trains the teacher of one fold and writes it to `out` (safetensors).
 
-    The training state lies in `<out without suffix>.training/` until the teacher is written, so that a stopped
-    training goes on where it stood. Epochs of all phases are counted on in one sequence.
+    The training state is stored in `<out without suffix>.training/` until the teacher is written, so that a stopped
+    training resumes where it was. Epochs of all phases are counted on in one sequence.
 
     Raises `DataError`, `ConfigError`, `CheckpointError`, `DivergedError`.
     """

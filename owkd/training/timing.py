@@ -124,5 +124,5 @@ def _timed(seconds: list[float]) -> Iterator[None]:
 
 
 def _wait_for(values: Tensor) -> None:
-    """Until a GPU has computed them: its queue goes on behind the program's back."""
+    """Until a GPU has computed them: its queue runs on after a call returns."""
     float(values.detach().sum())
