@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from small_training import small_config
+from torch import Tensor
 
 from owkd.config import NO_DISTILLATION, Config
 from owkd.errors import CheckpointError, ConfigError, DataError, DivergedError
 from owkd.evaluation.evaluate import evaluate
+from owkd.losses import distillation_terms
 from owkd.models.checkpoint import load_model, load_teacher, read_info, read_state
 from owkd.training.loop import Epoch
 from owkd.training.prepare import open_fold
@@ -124,9 +127,15 @@ def test_no_distillation_needs_no_teacher(root: Path, tmp_path: Path) -> None:
     assert result.best.metrics["stage_weight/1"] == 0
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(root: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflowing(*given: Any) -> dict[str, Tensor]:
+        return distillation_terms(*given) | {"backbone_gram": torch.tensor(torch.inf)}
+
+    monkeypatch.setattr("owkd.training.run.distillation_terms", overflowing)
     with pytest.raises(DivergedError, match=r"not finite in epoch 1: .*backbone_gram"):
-        run(small_config(root, distill={"gram": 1e38}), fold="Fold1", directory=tmp_path)
+        run(small_config(root), fold="Fold1", directory=tmp_path)
     assert not (tmp_path / "best.safetensors").exists()
 
 
