@@ -104,19 +104,27 @@ class GaussianProcessSampler(BaseSampler):
 def expected_outcomes(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[_Known]:
     """What the trials that are over count as; empty as long as none of them has a value."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    stopped = [trial for trial in trials if trial.state == TrialState.PRUNED]
-    diverged = [trial for trial in stopped if has_diverged(trial)]
-    found = [_Known(trial.params, tuple(trial.values), _told(search, trial)) for trial in complete]
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    outcomes = [_Known(trial.params, tuple(trial.values), _known_constraints(search, trial)) for trial in complete]
     if len(search.objectives) == 1 and search.deciding_metric == search.leading_metric:
-        sound = [trial for trial in stopped if trial.intermediate_values and trial not in diverged]
-        for trial, end in zip(sound, expected_ends(search, sound, complete), strict=True):
-            constraints = _told(search, trial)
-            if len(constraints) == len(search.constraints):
-                found.append(_Known(trial.params, (end,), constraints))
-    if found:
-        worst = _worst(search, found)
-        found += [_Known(trial.params, *worst) for trial in diverged]
-    return found
+        outcomes += _of_stopped(search, pruned, complete)
+    return outcomes + _of_diverged(search, pruned, outcomes)
+
+
+def _of_stopped(
+    search: SearchConfig, pruned: Sequence[FrozenTrial], complete: Sequence[FrozenTrial]
+) -> Iterator[_Known]:
+    """Where they would have ended; without those of which a constraint is not known yet."""
+    stopped = [trial for trial in pruned if trial.intermediate_values and not has_diverged(trial)]
+    for trial, end in zip(stopped, expected_ends(search, stopped, complete), strict=True):
+        constraints = _known_constraints(search, trial)
+        if len(constraints) == len(search.constraints):
+            yield _Known(trial.params, (end,), constraints)
+
+
+def _of_diverged(search: SearchConfig, pruned: Sequence[FrozenTrial], others: Sequence[_Known]) -> list[_Known]:
+    """The worst that any other trial counts as; nothing while there is no other."""
+    return [_Known(trial.params, *_worst(search, others)) for trial in pruned if others and has_diverged(trial)]
 
 
 def expected_ends(
@@ -172,7 +180,7 @@ def _curve(trial: FrozenTrial) -> list[float]:
     return [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
 
 
-def _told(search: SearchConfig, trial: FrozenTrial) -> dict[str, float]:
+def _known_constraints(search: SearchConfig, trial: FrozenTrial) -> dict[str, float]:
     """Of the configured constraints, those that the study knows of a trial."""
     return {name: missed for name, missed in trial.constraints.items() if name in search.constraints}
 

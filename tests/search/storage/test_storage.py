@@ -76,32 +76,6 @@ def test_working_copies_of_two_addresses_lie_apart(monkeypatch: pytest.MonkeyPat
     assert len({*copies, Address.of("s3://bucket/runs/a").copy("reader")}) == 4
 
 
-@pytest.mark.parametrize("kind", ["local", "s3"])
-def test_a_place_is_the_same_in_every_store(s3: str, tmp_path: Path, kind: str) -> None:
-    place = ObjectStore.at(Address.of(f"{s3}/place" if kind == "s3" else tmp_path / "place"))
-    assert type(place.filesystem).__name__ == {"local": "LocalFileSystem", "s3": "S3FileSystem"}[kind]
-    assert (place.files(), place.folders(""), place.read("a/b"), place.has("a/b")) == ({}, [], None, False)
-    source = tmp_path / "source"
-    source.write_bytes(b"x" * 1000)
-    for path in ("a/b", "a/c/d", "e"):
-        if kind == "local":
-            (tmp_path / "place" / path).parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as file:
-            place.upload(file, path, 900)
-    assert {path: stat.size for path, stat in place.files().items()} == {"a/b": 900, "a/c/d": 900, "e": 900}
-    assert set(place.files("a")) == {"a/b", "a/c/d"}
-    assert (place.folders(""), place.folders("a")) == (["a"], ["a/c"])
-    place.download("a/c/d", tmp_path / "to" / "d")
-    assert (tmp_path / "to" / "d").read_bytes() == b"x" * 900
-    with pytest.raises(FileNotFoundError):
-        place.download("a/x", tmp_path / "to" / "x")
-    assert [path.name for path in (tmp_path / "to").iterdir()] == ["d"]
-    place.remove("e")
-    place.remove("a/c")
-    place.remove("nowhere")
-    assert set(place.files()) == {"a/b"}
-
-
 @pytest.mark.parametrize("shorter", [b"2" * 900, b"2" * 1100])
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(s3: str, tmp_path: Path, shorter: bytes) -> None:
     place = ObjectStore.at(Address.of(f"{s3}/replaced"))
