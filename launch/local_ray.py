@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 OBJECT_STORE_BYTES = 128 * 2**20
 """jobs and messages are small; Ray's default is a third of the memory"""
 TEMPORARY = Path("/tmp")
+OURS = re.compile(r"owkd-\d+-[a-z0-9_]{8}")
+"""names of the folders that we make there: owkd, the process, what `mkdtemp` adds"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def local_ray(
 def remove_leftovers() -> None:
     """Removes the folders of killed drivers: their Ray died with them, and so did their lock on its folder."""
     for folder in TEMPORARY.glob("owkd-*-*"):
+        if not OURS.fullmatch(folder.name):
+            continue
         try:
             handle = _lock(folder)
         except OSError:  # its driver lives, or it is another user's

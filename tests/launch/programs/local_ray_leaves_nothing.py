@@ -12,7 +12,7 @@ import ray
 
 from launch.local_ray import _descendants, _lock, local_ray
 
-killed, alive = Path("/tmp/owkd-1-killed"), Path("/tmp/owkd-2-alive")
+killed, alive = Path("/tmp/owkd-1-killed_1"), Path("/tmp/owkd-2-alive__2")
 for path in (killed, alive):
     path.mkdir(exist_ok=True)
 handle = _lock(alive)
