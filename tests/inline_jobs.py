@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from fake_training import fake_run
 
+from owkd.config import DataConfig
 from search.execution.worker import Train, work
+from search.retrain.test_evaluation import CheckpointRef, Evaluate
 from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
 
@@ -29,3 +33,11 @@ def do_job(queue: JobQueue, job: Job, train: Train = fake_run) -> list[Message]:
     work(asdict(job), train=train, send=send)
     queue.job_stopped(job.key, sent[-1])
     return sent
+
+
+def evaluate_here(
+    checkpoints: Mapping[str, CheckpointRef], data: DataConfig, *, evaluate: Evaluate, **_: object
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Stands in for `search.retrain.test_evaluation.evaluate_on_test`."""
+    for key, ref in checkpoints.items():
+        yield key, evaluate(Path(ref.checkpoint), data, fold=ref.fold, split="test")

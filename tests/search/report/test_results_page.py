@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from fake_training import fake_config, fake_evaluate, fake_run
-from inline_jobs import work_off
+from inline_jobs import evaluate_here, work_off
 from rich.console import Console
 
 from owkd.config import parse_config
@@ -30,11 +30,6 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
-def inline_examination(papers, data, *, evaluate, **_: object):
-    for key, paper in papers.items():
-        yield key, evaluate(Path(paper.checkpoint), data, fold=paper.fold, split="test")
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds runs/sysu-search: a search and its final stage, done in this process."""
@@ -48,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recorder.event_files.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.retrain.stage.run_jobs", work_off)
-        patch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
+        patch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
         final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     return home

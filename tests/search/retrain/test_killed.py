@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fake_training import curve, fake_config, fake_evaluate, fake_run
-from inline_jobs import work_off
+from inline_jobs import evaluate_here, work_off
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -100,11 +100,6 @@ def _session(stat: Path) -> int | None:
     return None if fields[0] == "Z" else int(fields[3])
 
 
-def inline_examination(papers, data, *, evaluate, **_: object):
-    for key, paper in papers.items():
-        yield key, evaluate(Path(paper.checkpoint), data, fold=paper.fold, split="test")
-
-
 def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kill_in_the_middle(run)
     done = {
@@ -119,7 +114,7 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         path.write_text(json.dumps(history))
 
     monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
-    monkeypatch.setattr("search.retrain.stage.evaluate_on_test", inline_examination)
+    monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
     final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     _, config, _ = open_run(run)
