@@ -12,7 +12,8 @@ from launch.output.console import console
 from owkd.config import Reading
 from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
-from search.planning.plan import Plan, make_plan, mistakes
+from search.planning.mistakes import find_mistakes
+from search.planning.plan import Plan, make_plan
 from search.planning.wording import objectives_in_words, sampler_in_words
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
@@ -21,7 +22,7 @@ from search.trials.job import parts_of
 
 def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
     """Prints the plan as a page or as JSON. Raises `ConfigError` naming every mistake at once."""
-    problems = mistakes(reading, runs)
+    problems = find_mistakes(reading, runs)
     if problems:
         raise ConfigError(problems, reading.source)
     plan = make_plan(reading.whole(), runs, measure=measure)
@@ -67,7 +68,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield (
         "search",
         f"{budget.trials} trials x {format_count(budget.parts, 'part')} ({which}) x {budget.epochs_per_part} epochs = "
-        f"{plan.epochs.search:,} epochs; trial 0 is the published setting",
+        f"{plan.costs.epochs.search:,} epochs; trial 0 is the published setting",
     )
     yield "objective", objectives_in_words(config)
     yield "sampler", sampler_in_words(search)
@@ -82,13 +83,14 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
         each += f" (of a baseline {budget.baseline_epochs})"
     return (
         f"{retrain.top_k} best + {BASELINES} baselines, x {format_count(folds, 'fold')} x "
-        f"{format_count(retrain.seeds, 'seed')} x {each} = {plan.epochs.retrain:,} epochs"
+        f"{format_count(retrain.seeds, 'seed')} x {each} = {plan.costs.epochs.retrain:,} epochs"
     )
 
 
 def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "here", plan.share.describe() if plan.share else f"no trial fits: {plan.no_share}"
-    epoch = plan.epoch
+    costs = plan.costs
+    yield "here", costs.resources.describe() if costs.resources else f"no trial fits: {costs.why_no_trial_fits}"
+    epoch = costs.epoch_time
     if epoch is None:
         yield "an epoch", "not measured (--no-measure)"
     else:
@@ -100,29 +102,29 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
             "measured with nothing beside it",
         )
     name = plan.config.search.scheduler.name
-    yield "time", f"search, at most: {_cost(plan, plan.epochs.search)}"
-    expected = plan.epochs.expected
+    yield "time", f"search, at most: {_cost(plan, plan.costs.epochs.search)}"
+    expected = plan.costs.epochs.expected
     if expected is None:
         yield "", f"what {name} saves of it is not estimated"
-    elif expected < plan.epochs.search:
+    elif expected < plan.costs.epochs.search:
         yield (
             "",
             f"search, with {name} about: {_cost(plan, expected)}; an estimate, for trials in random order that keep "
             "their ranks",
         )
-    yield "", f"final stage: {_cost(plan, plan.epochs.retrain)}"
+    yield "", f"final stage: {_cost(plan, plan.costs.epochs.retrain)}"
     if plan.targets_s:
         yield "", f"before the first trial, the teacher's targets once: {format_duration(plan.targets_s)}"
-    room = plan.room
+    disk = plan.disk
     yield (
         "disk",
-        f"at most {format_bytes(room.run)} for the run: checkpoints {format_bytes(room.checkpoints.search)} in the "
-        f"search and {format_bytes(room.checkpoints.retrain)} in the final stage, tables, events and pictures "
-        f"{format_bytes(room.tables)}; "
-        + ("the store does not say how much is free" if room.free is None else f"{format_bytes(room.free)} are free"),
+        f"at most {format_bytes(disk.run)} for the run: checkpoints {format_bytes(disk.checkpoints.search)} in the "
+        f"search and {format_bytes(disk.checkpoints.retrain)} in the final stage, tables, events and pictures "
+        f"{format_bytes(disk.tables)}; "
+        + ("the store does not say how much is free" if disk.free is None else f"{format_bytes(disk.free)} are free"),
     )
-    targets = f", teacher's targets {format_bytes(room.targets)}" if room.targets else ""
-    yield "", f"shared by all searches on the data: decoded images {format_bytes(room.images)}{targets}"
+    targets = f", teacher's targets {format_bytes(disk.targets)}" if disk.targets else ""
+    yield "", f"shared by all searches on the data: decoded images {format_bytes(disk.images)}{targets}"
 
 
 def _space_table(plan: Plan) -> Table:
@@ -135,7 +137,7 @@ def _space_table(plan: Plan) -> Table:
 
 
 def _cost(plan: Plan, epochs: float) -> str:
-    hours, spent = plan.hours(epochs), plan.device_hours(epochs)
+    hours, spent = plan.costs.hours(epochs), plan.costs.device_hours(epochs)
     if hours is None or spent is None:
         return f"{epochs:,.0f} epochs"
     return f"{format_duration(3600 * hours)}, {spent[0]:.3g} {spent[1]} ({epochs:,.0f} epochs)"

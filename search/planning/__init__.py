@@ -1,11 +1,17 @@
 """A search before it starts.
 
-plan.py       every mistake at once; or what it will do, how long, and how much room it takes
-disk.py       the most room that checkpoints take
-wording.py    what a configuration asks for, in words
+mistakes.py           every mistake at once
+plan.py               what it will do, how long, and how much room it takes
+costs.py              its epochs, and their time on this machine
+disk_use.py           all that it writes, and whether there is room for it
+checkpoint_bound.py   the most room that checkpoints take
+wording.py            what a configuration asks for, in words
 """
 
-from search.planning.disk import DiskBound, disk_bound
-from search.planning.plan import Plan, make_plan, mistakes
+from search.planning.checkpoint_bound import CheckpointBound, checkpoint_bound
+from search.planning.costs import Costs
+from search.planning.disk_use import DiskUse
+from search.planning.mistakes import find_mistakes
+from search.planning.plan import Plan, make_plan
 
-__all__ = ["DiskBound", "Plan", "disk_bound", "make_plan", "mistakes"]
+__all__ = ["CheckpointBound", "Costs", "DiskUse", "Plan", "checkpoint_bound", "find_mistakes", "make_plan"]

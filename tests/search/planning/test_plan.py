@@ -14,8 +14,10 @@ from owkd.config import Partial, Reading, SamplerConfig, SchedulerConfig, Search
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
+from search.planning import costs, disk_use
 from search.planning import plan as planning
-from search.planning.plan import make_plan, mistakes
+from search.planning.mistakes import find_mistakes
+from search.planning.plan import make_plan
 from search.planning.wording import objectives_in_words, sampler_in_words
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
@@ -69,13 +71,13 @@ def test_expected_steps_of_two_trials_are_exact_in_the_mean() -> None:
 def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None:
     plan = make_plan(plan_config(root), tmp_path / "runs", measure=False)
     assert plan.run.path == tmp_path / "runs" / "search"
-    assert (plan.epochs.trial, plan.epochs.search, plan.epochs.expected) == (9, 90, 90)
-    assert plan.epochs.retrain == (2 + 2) * 1 * 3 * 4
+    assert (plan.costs.epochs.trial, plan.costs.epochs.search, plan.costs.epochs.expected) == (9, 90, 90)
+    assert plan.costs.epochs.retrain == (2 + 2) * 1 * 3 * 4
     (fold,) = plan.folds
     people = len(list((root / "Synthetic_thermal" / "Fold1" / "train" / "allcam").iterdir()))
     assert (fold.people, fold.images, fold.validation_images) == (people, 4 * people, 16)
-    assert plan.room.images == (fold.images + 16) * 3 * 32 * 32
-    assert plan.room.run == plan.room.checkpoints.total + plan.room.tables
+    assert plan.disk.images == (fold.images + 16) * 3 * 32 * 32
+    assert plan.disk.run == plan.disk.checkpoints.total + plan.disk.tables
     assert [line.published for line in plan.space] == ["1.00/1.00/1.00", "0.0001"]
     assert [line.range for line in plan.space] == ["3 weights, sum 3", "1e-06 to 0.01"]
     assert len(plan.draws) == 3
@@ -83,53 +85,60 @@ def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None
         assert sum(values["distill.teacher_weights"].values()) == pytest.approx(3)
         assert single(plan.config, values).distill.gram == values["distill.gram"]
     assert plan.notes == ()
-    assert plan.hours(100) is None
+    assert plan.costs.hours(100) is None
 
 
 def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
     config = plan_config(root, seeds=[0, 1], scheduler={"name": "asha", "grace_epochs": 2})
     plan = make_plan(config, tmp_path, measure=False)
-    assert (plan.epochs.trial, plan.epochs.search) == (18, 180)
-    assert plan.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3)
-    assert plan.epochs.expected < 180
-    assert make_plan(plan_config(root, scheduler={"name": "median"}), tmp_path, measure=False).epochs.expected is None
+    assert (plan.costs.epochs.trial, plan.costs.epochs.search) == (18, 180)
+    assert plan.costs.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3)
+    assert plan.costs.epochs.expected < 180
+    assert (
+        make_plan(plan_config(root, scheduler={"name": "median"}), tmp_path, measure=False).costs.epochs.expected
+        is None
+    )
 
 
 @pytest.mark.parametrize("entry", [{"type": "fixed", "value": 20}, {"type": "categorical", "choices": [3, 20]}])
 def test_a_plan_counts_the_longest_trials_of_the_space(root: Path, tmp_path: Path, entry: dict) -> None:
     config = plan_config(root, space={**SPACE, "train.epochs": entry}, scheduler={"name": "none"})
     plan = make_plan(config, tmp_path, measure=False)
-    assert (plan.epochs.trial, plan.epochs.search, plan.epochs.expected) == (20, 200, 200)
+    assert (plan.costs.epochs.trial, plan.costs.epochs.search, plan.costs.epochs.expected) == (20, 200, 200)
 
 
 def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = EpochTime("cpu", 10, 5, step_s=3.0, validation_images=12, image_s=0.5, stored=True, target_image_s=0.25)
     assert timed.seconds == 36.0
-    monkeypatch.setattr(planning, "_time_epoch", lambda config: timed)
-    monkeypatch.setattr(planning.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(costs, "_time_epoch", lambda config: timed)
+    monkeypatch.setattr(costs.os, "cpu_count", lambda: 6)
     plan = make_plan(plan_config(root, resources={"cpu": 1.5, "gpu": 0}), tmp_path)
-    assert plan.share is not None
-    assert plan.share.at_a_time == 4
-    assert plan.hours(200) == 0.5
-    assert plan.device_hours(200) == (3.0, "CPU-hours")
+    assert plan.costs.resources is not None
+    assert plan.costs.resources.at_a_time == 4
+    assert plan.costs.hours(200) == 0.5
+    assert plan.costs.device_hours(200) == (3.0, "CPU-hours")
     assert plan.targets_s == plan.folds[0].images * 0.25
     assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.12}
     small = make_plan(plan_config(root, resources={"cpu": 7, "gpu": 0}), tmp_path, measure=False)
-    assert small.share is None
-    assert "asks for cpu=7, gpu=0 and this machine has cpu=6, gpu=0" in small.no_share
+    assert small.costs.resources is None
+    assert "asks for cpu=7, gpu=0 and this machine has cpu=6, gpu=0" in small.costs.why_no_trial_fits
 
 
 def test_an_epoch_is_timed_on_real_steps_and_leaves_nothing(root: Path, tmp_path: Path) -> None:
     before = {path for path in root.rglob("*") if ".owkd-cache" not in path.parts}
     plan = make_plan(plan_config(root), tmp_path / "runs")
-    assert plan.epoch is not None
-    assert plan.epoch.steps == plan.folds[0].images // 8
-    assert (plan.epoch.device, plan.epoch.measured, plan.epoch.validation_images) == ("cpu", 5, 16)
-    assert 0 < plan.epoch.step_s < 60
-    assert plan.hours(100) is not None
-    assert plan.epoch.stored
+    assert plan.costs.epoch_time is not None
+    assert plan.costs.epoch_time.steps == plan.folds[0].images // 8
+    assert (plan.costs.epoch_time.device, plan.costs.epoch_time.measured, plan.costs.epoch_time.validation_images) == (
+        "cpu",
+        5,
+        16,
+    )
+    assert 0 < plan.costs.epoch_time.step_s < 60
+    assert plan.costs.hours(100) is not None
+    assert plan.costs.epoch_time.stored
     assert plan.targets_s > 0
-    assert plan.room.targets == targets_bytes(plan.config, "Fold1") > 0
+    assert plan.disk.targets == targets_bytes(plan.config, "Fold1") > 0
     assert {path for path in root.rglob("*") if ".owkd-cache" not in path.parts} == before
     assert list(tmp_path.iterdir()) == []
 
@@ -137,13 +146,13 @@ def test_an_epoch_is_timed_on_real_steps_and_leaves_nothing(root: Path, tmp_path
 def test_a_teacher_that_runs_in_every_step_is_timed_with_it(root: Path, tmp_path: Path) -> None:
     config = with_values(plan_config(root), {"teacher.targets.use": "live"})
     plan = make_plan(config, tmp_path)
-    assert plan.epoch is not None
-    assert not plan.epoch.stored
-    assert (plan.targets_s, plan.room.targets) == (0, 0)
+    assert plan.costs.epoch_time is not None
+    assert not plan.costs.epoch_time.stored
+    assert (plan.targets_s, plan.disk.targets) == (0, 0)
 
 
 def test_a_full_disk_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(disk_use.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     with pytest.raises(ConfigError, match=r"--runs must lie where a run has room, but .* has 0\.0 GB free"):
         make_plan(plan_config(root), tmp_path, measure=False)
 
@@ -154,30 +163,32 @@ def reading(config, problems=(), missing=()) -> Reading:
 
 def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Path, tmp_path: Path) -> None:
     config = plan_config(root)
-    assert mistakes(reading(config), tmp_path) == []
+    assert find_mistakes(reading(config), tmp_path) == []
     (tmp_path / "search").mkdir()
-    assert "must have a name of its own" in mistakes(reading(config), tmp_path)[0]
-    assert mistakes(Reading("c.yaml", None, ("no such file",), None), tmp_path) == ["no such file"]
+    assert "must have a name of its own" in find_mistakes(reading(config), tmp_path)[0]
+    assert find_mistakes(Reading("c.yaml", None, ("no such file",), None), tmp_path) == ["no such file"]
     nowhere = parse_config({**config.to_dict(), "data": {"root": "nowhere", "dataset": "x"}})
-    found = mistakes(reading(nowhere), tmp_path / "runs")
+    found = find_mistakes(reading(nowhere), tmp_path / "runs")
     assert len(found) == 1
     assert "data.root must be a folder" in found[0]
     # a section with a mistake of its own is not looked into: what it would name is a default
-    assert mistakes(reading(nowhere, ["data: wrong"], ["data.folds"]), tmp_path / "runs") == ["data: wrong"]
+    assert find_mistakes(reading(nowhere, ["data: wrong"], ["data.folds"]), tmp_path / "runs") == ["data: wrong"]
     lost = parse_config({**config.to_dict(), "teacher": {"checkpoint": "lost.safetensors"}})
-    assert len(mistakes(reading(lost), tmp_path / "runs")) == 1
-    assert mistakes(reading(lost, ["teacher: wrong"], ["teacher.checkpoint"]), tmp_path / "runs") == ["teacher: wrong"]
-    assert len(mistakes(reading(lost, ["teacher: wrong"], ["teacher.gce"]), tmp_path / "runs")) == 2
+    assert len(find_mistakes(reading(lost), tmp_path / "runs")) == 1
+    assert find_mistakes(reading(lost, ["teacher: wrong"], ["teacher.checkpoint"]), tmp_path / "runs") == [
+        "teacher: wrong"
+    ]
+    assert len(find_mistakes(reading(lost, ["teacher: wrong"], ["teacher.gce"]), tmp_path / "runs")) == 2
     # which student it must teach is unknown, but whether it is there can be said
-    found = mistakes(reading(lost, ["student: wrong"], ["student.preset"]), tmp_path / "runs")
+    found = find_mistakes(reading(lost, ["student: wrong"], ["student.preset"]), tmp_path / "runs")
     assert [problem.partition(";")[0] for problem in found] == [
         "student: wrong",
         "no such checkpoint: lost.safetensors",
     ]
     empty = parse_config({**config.to_dict(), "search": {}})
-    assert mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; add one"]
+    assert find_mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; add one"]
     left_out = reading(empty, ["search.space.distill.gram: wrong"], ["search.space.distill.gram"])
-    assert mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
+    assert find_mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
 
 
 def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from rich.console import Console
 from small_training import small_config
 from split_watch import unwatch, watch, watched_evaluate, watched_train
 
-from owkd.config import Config, Reading
+from owkd.config import Config, Partial, Reading
 from owkd.data.synthetic import DATASET, write_dataset
 from owkd.training.teacher import train_teacher
-from search.planning.plan import make_plan, mistakes
+from search.planning.mistakes import find_mistakes
+from search.planning.plan import make_plan
 from search.rerun import rerun
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
@@ -60,7 +61,7 @@ def test_only_the_test_evaluation_opens_the_test_split(config: Config, tmp_path:
     watch(log, "teacher training")
     train_teacher(config, lambda epoch: None, fold="Fold1", out=config.teacher.checkpoint_for("Fold1"))
     watch(log, "the plan")
-    assert mistakes(Reading("c.yaml", config, (), config), tmp_path / "runs") == []
+    assert find_mistakes(Reading("c.yaml", config, (), Partial(config)), tmp_path / "runs") == []
     make_plan(config, tmp_path / "runs")
     watch(log, "the search")
     run = tmp_path / "runs" / "search"

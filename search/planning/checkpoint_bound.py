@@ -29,7 +29,7 @@ FILE_BYTES = 8192
 
 
 @dataclass(frozen=True)
-class DiskBound:
+class CheckpointBound:
     """Most bytes that a run's checkpoints take at any moment, on all disks or in the object store together."""
 
     weights: int
@@ -47,7 +47,7 @@ class DiskBound:
         return self.search + self.retrain
 
 
-def disk_bound(config: Config, *, identities: int, at_a_time: int) -> DiskBound:
+def checkpoint_bound(config: Config, *, identities: int, at_a_time: int) -> CheckpointBound:
     """The bound for a run whose largest fold trains on `identities` people, `at_a_time` trainings side by side.
 
     Networks are sized, not built: a moment, and no memory. Raises `ConfigError` for a student of no possible size.
@@ -57,7 +57,7 @@ def disk_bound(config: Config, *, identities: int, at_a_time: int) -> DiskBound:
     weights, state = max(size[0] for size in sizes), max(size[1] for size in sizes)
     replaced = max(weights, state)
     running = at_a_time * (budget.parts * (weights + state) + replaced)
-    return DiskBound(
+    return CheckpointBound(
         weights,
         state,
         search=running + config.retrain.top_k * budget.parts * weights,

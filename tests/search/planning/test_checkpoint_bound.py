@@ -12,7 +12,7 @@ from owkd.config import Fixed, with_values
 from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
-from search.planning.disk import EPOCH_BYTES, disk_bound
+from search.planning.checkpoint_bound import EPOCH_BYTES, checkpoint_bound
 
 SEARCH = {"scheduler": {"name": "none"}}
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}
@@ -21,7 +21,7 @@ SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}
 def test_a_real_training_takes_what_is_stated(root: Path, tmp_path: Path) -> None:
     config = small_config(root, search={**SEARCH, "space": SPACE}, train={"epochs": 2})
     people = len(open_fold(config, "Fold1").identities)
-    bound = disk_bound(config, identities=people, at_a_time=1)
+    bound = checkpoint_bound(config, identities=people, at_a_time=1)
     run(config, fold="Fold1", directory=tmp_path)
     weights = (tmp_path / "best.safetensors").stat().st_size
     state = (tmp_path / "last.pt").stat().st_size
@@ -33,7 +33,7 @@ def test_a_real_training_takes_what_is_stated(root: Path, tmp_path: Path) -> Non
 
 def test_the_published_student_is_counted_in_parameters(tmp_path: Path) -> None:
     config = small_config(tmp_path, student={"preset": "micro"}, data={"image_size": 224})
-    bound = disk_bound(config, identities=247, at_a_time=1)
+    bound = checkpoint_bound(config, identities=247, at_a_time=1)
     # 45.5 million parameters embed; projections, saliency and the head train only. Four bytes each.
     assert 45_500_000 * 4 < bound.weights < 60_000_000 * 4
     assert bound.state == pytest.approx(3 * bound.weights, rel=0.02)
@@ -46,7 +46,7 @@ def test_parts_are_added_up(tmp_path: Path) -> None:
         search={**SEARCH, "space": SPACE, "seeds": [0, 1, 2]},
         retrain={"top_k": 4, "seeds": 5, "folds": ["Fold1"]},
     )
-    bound = disk_bound(config, identities=8, at_a_time=3)
+    bound = checkpoint_bound(config, identities=8, at_a_time=3)
     w, s = bound.weights, bound.state
     assert bound.search == 3 * (6 * (w + s) + s) + 4 * 6 * w
     assert bound.retrain == (4 + 2) * 1 * 5 * w + 3 * (s + s) + w
@@ -58,7 +58,7 @@ def test_the_largest_student_of_the_space_counts(tmp_path: Path) -> None:
     sizes = {"student.preset": {"type": "categorical", "choices": ["nano", "micro"]}}
     searched = with_values(config, {"search.space": {**SPACE, **sizes}})
     micro = with_values(config, {"student.preset": "micro"})
-    bounds = [disk_bound(each, identities=8, at_a_time=2) for each in (config, micro, searched)]
+    bounds = [checkpoint_bound(each, identities=8, at_a_time=2) for each in (config, micro, searched)]
     assert bounds[0].total < bounds[1].total == bounds[2].total
 
 
@@ -66,7 +66,7 @@ def test_longer_histories_count(tmp_path: Path) -> None:
     epochs = {"train.epochs": {"type": "int", "low": 3, "high": 500}}
     config = small_config(tmp_path, train={"epochs": 3}, search={**SEARCH, "space": epochs})
     short = with_values(config, {"search.space": SPACE})
-    wide, narrow = (disk_bound(each, identities=8, at_a_time=1) for each in (config, short))
+    wide, narrow = (checkpoint_bound(each, identities=8, at_a_time=1) for each in (config, short))
     assert wide.state - narrow.state == (500 - 3) * 1024
 
 
@@ -79,7 +79,7 @@ def test_choices_that_exclude_each_other_are_said(tmp_path: Path) -> None:
     }
     config = config.model_copy(update={"search": config.search.model_copy(update={"space": space})})
     with pytest.raises(ConfigError, match="exclude each other"):
-        disk_bound(config, identities=8, at_a_time=1)
+        checkpoint_bound(config, identities=8, at_a_time=1)
 
 
 @pytest.mark.parametrize("entry", [{"type": "fixed", "value": 900}, {"type": "categorical", "choices": [1, 900]}])
@@ -87,5 +87,5 @@ def test_the_longest_training_of_the_space_counts(tmp_path: Path, entry: dict) -
     """The state file holds every epoch's metrics."""
     config = small_config(tmp_path, train={"epochs": 1}, search={**SEARCH, "space": SPACE})
     longer = with_values(config, {"search.space": {**SPACE, "train.epochs": entry}})
-    bounds = [disk_bound(each, identities=8, at_a_time=1) for each in (config, longer)]
+    bounds = [checkpoint_bound(each, identities=8, at_a_time=1) for each in (config, longer)]
     assert bounds[1].state - bounds[0].state == 899 * EPOCH_BYTES

@@ -1,0 +1,101 @@
+"""The time that a search takes: its epochs, what one of them takes here, and how many trainings fit side by side."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from owkd.config import Config
+from owkd.errors import ConfigError
+from search.execution.resources import TrialResources, resources_on_nodes
+from search.schedulers.asha_savings import expected_steps
+from search.trials.budget import Budget
+
+if TYPE_CHECKING:
+    from owkd.training.timing import EpochTime
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Epochs of training, all trials and parts together."""
+
+    trial: int
+    """of one whole trial"""
+    search: int
+    """when no trial is stopped"""
+    expected: float | None
+    """with the scheduler, an estimate; None where there is none"""
+    retrain: int
+
+    @classmethod
+    def of(cls, config: Config) -> Epochs:
+        """The most that the configuration asks for, and what its scheduler leaves of it."""
+        budget, scheduler = Budget.of(config), config.search.scheduler
+        expected: float | None = None
+        if scheduler.name == "none":
+            expected = budget.search_steps
+        elif scheduler.name == "asha":
+            grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
+            expected = expected_steps(budget.trials, longest=budget.trial_steps, grace=grace, factor=factor)
+        return cls(budget.trial_steps, budget.search_steps, expected, budget.final_epochs)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Time on this machine."""
+
+    epochs: Epochs
+    resources: TrialResources | None
+    """of a trial; None where not one fits on this machine"""
+    why_no_trial_fits: str
+    epoch_time: EpochTime | None
+    """None when it was not measured"""
+
+    @classmethod
+    def of(cls, config: Config) -> Costs:
+        """What a search would cost here, as far as is known without a training."""
+        resources, why = _resources_here(config)
+        return cls(Epochs.of(config), resources, why, None)
+
+    def timed(self, config: Config) -> Costs:
+        """The same with an epoch's time, for which a few steps of a training are made, and forgotten."""
+        return replace(self, epoch_time=_time_epoch(config))
+
+    @property
+    def at_a_time(self) -> int:
+        """Trainings side by side."""
+        return self.resources.at_a_time if self.resources else 0
+
+    def hours(self, epochs: float) -> float | None:
+        """Of so many epochs, with as many trainings at a time as fit here."""
+        if self.epoch_time is None or self.resources is None:
+            return None
+        return epochs * self.epoch_time.seconds / self.resources.at_a_time / 3600
+
+    def device_hours(self, epochs: float) -> tuple[float, str] | None:
+        """GPU-hours where trials have a share of a GPU, CPU-hours elsewhere."""
+        if self.epoch_time is None or self.resources is None:
+            return None
+        of_a_gpu = self.resources.gpu > 0
+        devices, unit = (self.resources.gpu, "GPU-hours") if of_a_gpu else (self.resources.cpu, "CPU-hours")
+        return epochs * self.epoch_time.seconds * devices / 3600, unit
+
+
+def _resources_here(config: Config) -> tuple[TrialResources | None, str]:
+    import torch
+
+    node = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    try:
+        return resources_on_nodes(config, [node]), ""
+    except ConfigError as error:
+        return None, "; ".join(error.problems).replace("the cluster has 1 node, the largest with", "this machine has")
+
+
+def _time_epoch(config: Config) -> EpochTime:
+    import torch
+
+    from owkd.training.timing import time_epoch
+
+    torch.set_num_threads(max(1, int(config.search.resources.cpu)))  # as a trial
+    return time_epoch(config, config.data.folds[0])
