@@ -6,10 +6,14 @@ points at 2.5 % and of 0.24 points at 95 %.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 from numpy.random import Generator
@@ -91,22 +95,15 @@ def power(lead: float, sd: float, repeats: int, row: int) -> tuple[int, float, f
     return seeds, power_of(lead, seeds, sd), kept["split"]
 
 
-def report(repeats: int) -> str:
-    """The section: three tables."""
+def report(repeats: int, workers: int = 1) -> str:
+    """The section: three tables. Lines are computed by so many processes."""
     start = time.monotonic()
-    alarms = [
-        [f"{design.trials}", f"{design.top_k}", *map(percent, false_alarms(design, repeats, row).values())]
-        for row, design in enumerate(SEARCHES)
-    ]
-    intervals = [
-        [described(design), *map(percent, coverage(design, repeats, 100 + row).values())]
-        for row, design in enumerate(SAMPLES)
-    ]
-    promised = []
-    for row, (sd, lead) in enumerate((sd, lead) for sd in SPREADS for lead in LEADS):
-        seeds, said, kept = power(lead, sd, repeats, 200 + row)
-        detectable = f"{100 * detectable_lead(seeds, sd):.2f}"
-        promised.append([f"{100 * sd:g}", f"{seeds}", detectable, f"{100 * lead:g}", percent(said), percent(kept)])
+    plans = [(lead, sd) for sd in SPREADS for lead in LEADS]
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        every = pool.map if pool else map
+        alarms = list(every(partial(alarm_line, repeats), SEARCHES, count()))
+        intervals = list(every(partial(coverage_line, repeats), SAMPLES, count(100)))
+        promised = list(every(partial(power_line, repeats), plans, count(200)))
     columns = ["trials", "top k", "(a) split", "(b) people", "(b), interaction 0.5 sd"]
     columns += ["(a) read as (b), interaction 0.5 sd", "final stage before"]
     seeds, identities = SEARCHES[0].seeds, SEARCHES[0].identities
@@ -122,6 +119,24 @@ def report(repeats: int) -> str:
             measure.table(["sd of a training", "seeds", "detectable", "true lead", "promised", "shown"], promised),
         ]
     )
+
+
+def alarm_line(repeats: int, design: Design, row: int) -> list[str]:
+    """Of the first table."""
+    return [f"{design.trials}", f"{design.top_k}", *map(percent, false_alarms(design, repeats, row).values())]
+
+
+def coverage_line(repeats: int, design: Design, row: int) -> list[str]:
+    """Of the second table."""
+    return [described(design), *map(percent, coverage(design, repeats, row).values())]
+
+
+def power_line(repeats: int, plan: tuple[float, float], row: int) -> list[str]:
+    """Of the third table."""
+    lead, sd = plan
+    seeds, said, kept = power(lead, sd, repeats, row)
+    detectable = f"{100 * detectable_lead(seeds, sd):.2f}"
+    return [f"{100 * sd:g}", f"{seeds}", detectable, f"{100 * lead:g}", percent(said), percent(kept)]
 
 
 def described(design: Design) -> str:
@@ -143,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     repeats = arguments.repeats or (QUICK if arguments.quick else REPEATS)
     command = measure.command(COMMAND, arguments) + (f" --repeats {arguments.repeats}" if arguments.repeats else "")
-    measure.publish("bench_claim", report(repeats), command, None, arguments.record)
+    measure.publish("bench_claim", report(repeats, os.cpu_count() or 1), command, None, arguments.record)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,16 @@ class World:
         """Of mean 0 and standard deviation 1."""
         return self.rng.standard_exponential(shape) - 1 if self.design.skewed else self.rng.standard_normal(shape)
 
+    def best(self, seed: int) -> list[str]:
+        """The search: every trial is trained with one seed; the best `top_k` by validation, best first."""
+        names = [f"trial {number}" for number in range(self.design.trials)]
+        luck = self.draws(len(names))
+        splits = self.design.interaction * self.rng.standard_normal(len(names))
+        self.on_validation |= zip(names, splits.tolist(), strict=True)
+        self.luck |= zip([(name, seed, 0) for name in names], luck.tolist(), strict=True)
+        order = np.argsort(-(luck + splits), kind="stable")
+        return [names[place] for place in order[: self.design.top_k]]
+
     def validation(self, setting: str, seed: int) -> float:
         """A validation figure; every setting has an interaction with the validation split, too."""
         if setting not in self.on_validation:
@@ -100,12 +110,11 @@ def simulated(design: Design, rng: Generator) -> Found:
     world = World(design, rng)
     seeds = Seeds(int(rng.integers(2**31)), given=(0,))
     (search_seed,) = seeds.search(1)
-    names = [f"trial {number}" for number in range(design.trials)]
-    names.sort(key=lambda name: -world.validation(name, search_seed))
-    champion = chosen(names[: design.top_k], world, seeds)
+    champion = chosen(world.best(search_seed), world, seeds)
     people = [_people(design, fold, rng) for fold in range(design.folds)]
-    ours, added = world.test(champion, seeds.test(design.seeds), people, design.lead)
-    theirs, added_there = world.test(OTHER, seeds.test(design.seeds), people, 0.0)
+    trained = seeds.test(design.seeds)
+    ours, added = world.test(champion, trained, people, design.lead)
+    theirs, added_there = world.test(OTHER, trained, people, 0.0)
     true = design.lead + added - added_there
     return Found(lead_on_split(ours, theirs), lead_for_people(ours, theirs), true)
 
@@ -133,10 +142,9 @@ def before(design: Design, rng: Generator) -> bool:
     paired t-tests against two baselines, adjusted by Holm's rule, at two-sided 5 %.
     """
     world = World(design, rng)
-    names = [f"trial {number}" for number in range(design.trials)]
-    names.sort(key=lambda name: -world.validation(name, 0))
+    candidates = world.best(0)
     seeds, people = range(3), [_people(design, 0, rng)]
-    champion = max(names[: design.top_k], key=lambda name: sum(world.validation(name, seed) for seed in seeds))
+    champion = max(candidates, key=lambda name: sum(world.validation(name, seed) for seed in seeds))
     ours, *others = (world.test(name, seeds, people, 0.0)[0].per_seed for name in (champion, OTHER, "none"))
     tests = sorted((_paired(ours - theirs), bool(ours.mean() > theirs.mean())) for theirs in others)
     (first, above), (second, also_above) = tests

@@ -16,6 +16,8 @@ from numpy.random import SeedSequence
 SETS = ("search", "choice", "test")
 LARGEST = 2**31 - 1
 """seeds fit into 31 bits, as every library takes them"""
+BLOCK = 32
+"""seeds that are derived together"""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,13 @@ class Seeds:
         return list(islice(self._stream(2), number))
 
     def _stream(self, remainder: int) -> Iterator[int]:
-        """All of one set, without repeats: each by its own position, so that none depends on how many are asked for."""
+        """All of one set, without repeats: in blocks, so that none depends on how many are asked for."""
         size = len(SETS)
         passed = set(self.given)
         root: Sequence[int] = (abs(self.root), int(self.root < 0))
-        for position in count():
-            sequence = SeedSequence(root, spawn_key=(remainder, position))
-            draw = int(sequence.generate_state(1)[0])
-            seed = draw % (LARGEST // size) * size + remainder
-            if seed not in passed:
-                passed.add(seed)
-                yield seed
+        for block in count():
+            for draw in SeedSequence(root, spawn_key=(remainder, block)).generate_state(BLOCK).tolist():
+                seed = draw % (LARGEST // size) * size + remainder
+                if seed not in passed:
+                    passed.add(seed)
+                    yield seed

@@ -7,7 +7,7 @@ from search.retrain.claims.order import Claim, Kind
 
 WHERE: dict[Kind, str] = {
     "split": "On this test split",
-    "people": "For people of this kind, looked up in a gallery like this one",
+    "people": "For people of this kind, looked up in this gallery",
 }
 
 

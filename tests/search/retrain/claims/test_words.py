@@ -81,7 +81,7 @@ def test_both_kinds_of_claim_have_an_order_of_their_own() -> None:
         ),
         (
             Claim("people", PRIMARY, True, replace(ABOVE, identities=96, folds=2), "shown"),
-            "For people of this kind, looked up in a gallery like this one, the champion is above the published "
+            "For people of this kind, looked up in this gallery, the champion is above the published "
             "weights: test mAP 32.2 against 30.0, +2.2 points (95 % interval +0.4 to +4.0 over 96 people and the luck "
             "of training, 10 against 10 seeds on 2 folds).",
         ),
@@ -115,7 +115,7 @@ def test_both_kinds_of_claim_have_an_order_of_their_own() -> None:
         ),
         (
             Claim("people", PRIMARY, True, replace(UNTESTED, identities=1), "not shown"),
-            "For people of this kind, looked up in a gallery like this one, nothing can be claimed about the champion "
+            "For people of this kind, looked up in this gallery, nothing can be claimed about the champion "
             "and the published weights: test mAP 30.0 against 30.0, but a test takes two people.",
         ),
         (

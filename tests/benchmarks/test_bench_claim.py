@@ -1,0 +1,89 @@
+"""Simulated runs are reproducible and notice a leak; the final stage's claims keep what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from benchmarks import bench_claim, claim_world
+from benchmarks.claim_world import Design, World
+from search.retrain.seeds import Seeds
+
+ALARMS = 0.025
+SURE = 3
+"""standard errors of a share; the random numbers are the same each time"""
+
+
+def standard_error(share: float, repeats: int) -> float:
+    return (share * (1 - share) / repeats) ** 0.5
+
+
+def test_the_report_has_its_tables() -> None:
+    text = bench_claim.report(repeats=2)
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(lines) == 3 * 2 + len(bench_claim.SEARCHES) + len(bench_claim.SAMPLES) + 9
+    assert {line.count("|") for line in lines} == {8, 4, 7}
+    assert "| 300 | 10 |" in text
+
+
+def test_a_run_repeats_itself() -> None:
+    design = Design(trials=20, folds=2, skewed=True, interaction=0.5)
+    once, again = (claim_world.simulated(design, bench_claim.streams(1, 3)[0]) for _ in range(2))
+    assert once == again
+    assert once.on_split.seeds == (10, 10)
+    assert once.for_people.identities == 120
+    assert once != claim_world.simulated(design, bench_claim.streams(1, 4)[0])
+
+
+def test_a_training_of_equal_seed_has_equal_luck_and_the_unit_is_one(rng) -> None:
+    world = World(Design(identities=4000), rng)
+    seeds = range(3000)
+    luck = [world.validation("trial 1", seed) for seed in seeds]
+    scores, _ = world.test("trial 1", seeds, [np.arange(30)], 0.0)
+    assert [world.validation("trial 1", seed) for seed in seeds] == luck
+    assert np.corrcoef(luck, scores.per_seed)[0, 1] == pytest.approx(0.8, abs=0.05)
+    assert scores.per_seed.std() == pytest.approx(1, abs=0.05)
+    assert claim_world._paired(scores.per_seed[:5]) == pytest.approx(ttest_rel(scores.per_seed[:5], np.zeros(5)).pvalue)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_seed_in_two_sets_would_show(monkeypatch) -> None:
+    """The simulation can fail: with the search's own seed among the test seeds, false alarms are above the bound."""
+
+    def leaking(self: Seeds, number: int) -> list[int]:
+        return [*self.given, *honest(self, number)][:number]
+
+    honest = Seeds.test
+    monkeypatch.setattr(Seeds, "test", leaking)
+    found = bench_claim.shares(Design(300, 1, seeds=3), 2000, 7, {"split": lambda found: found.on_split.is_above})
+    assert found["split"] > ALARMS + SURE * standard_error(ALARMS, 2000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("design", bench_claim.SEARCHES[::4], ids=str)
+def test_false_alarms_are_as_promised(design: Design) -> None:
+    repeats = 4000
+    found = bench_claim.false_alarms(design, repeats, 300)
+    bound = ALARMS + SURE * standard_error(ALARMS, repeats)
+    assert max(found["split"], found["people"], found["people, interaction"]) <= bound
+    assert found["split for people"] > 0.08
+    assert found["before"] > 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("design", bench_claim.SAMPLES, ids=bench_claim.described)
+def test_intervals_cover(design: Design) -> None:
+    for share in bench_claim.coverage(design, 3000, 400).values():
+        assert 0.93 <= share <= 0.975  # three seeds of skewed luck are a little too careful
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("lead", bench_claim.LEADS)
+def test_power_is_as_planned(lead: float) -> None:
+    _, promised, kept = bench_claim.power(lead, 0.015, 2000, 500)
+    assert kept == pytest.approx(promised, abs=0.05)
