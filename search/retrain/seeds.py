@@ -13,7 +13,8 @@ from itertools import count, islice
 
 from numpy.random import SeedSequence
 
-SETS = ("search", "choice", "test")
+SETS = 3
+"""how many sets of seeds there are; each has a remainder of its own"""
 LARGEST = 2**31 - 1
 """seeds fit into 31 bits, as every library takes them"""
 BLOCK = 32
@@ -44,7 +45,7 @@ class Seeds:
 
     def _stream(self, remainder: int) -> Iterator[int]:
         """All of one set, without repeats: in blocks, so that none depends on how many are asked for."""
-        size = len(SETS)
+        size = SETS
         passed = set(self.given)
         root: Sequence[int] = (abs(self.root), int(self.root < 0))
         for block in count():
