@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from owkd.config import Config
+from launch.output.console import errors
+from owkd.config import Config, Reading
 
 
 def load_checked(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file with `--set` overrides. Raises `ConfigError` naming every mistake at once."""
-    from search.space import load_search_config  # Optuna, which a command without a configuration does not wait for
+    from search.space import read_search_config  # Optuna, which a command without a configuration does not wait for
 
-    return load_search_config(path, overrides)
+    reading = read_search_config(path, overrides)
+    print_notes(reading)
+    return reading.whole()
+
+
+def print_notes(reading: Reading) -> None:
+    """Prints what is no mistake, but should be known to whoever wrote the file."""
+    for note in reading.notes:
+        errors.print(f"{reading.source}: {note}", soft_wrap=True, markup=False)

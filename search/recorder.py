@@ -125,7 +125,7 @@ class SearchRecorder:
         state = final_state(last.state)
         by: StoppedBy | None = None
         if state == "pruned":
-            by = "give_up" if self._active[key].stop_reason else "scheduler"
+            by = "first_fold" if self._active[key].stop_reason else "scheduler"
         self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
     def job_failed(self, key: str, error_text: str) -> None:
@@ -146,12 +146,12 @@ class SearchRecorder:
 
     def stops_after_first_fold(self, key: str, step: int, objective: float) -> bool:
         """Whether a trial shall stop at this epoch because, at the end of its first part, it is clearly worse than
-        the best complete trial was on that same part (`search.give_up_margin`).
+        the best complete trial was on that same part (`search.first_fold_margin`).
 
         An epoch that was recorded before is not compared again.
         """
         trial = self._active[key]
-        margin, leader = self.config.search.give_up_margin, self.best()
+        margin, leader = self.config.search.first_fold_margin, self.best()
         if margin is None or leader is None or len(trial.parts) == 1:
             return False
         if step != trial.part_epochs or step in trial.curve:

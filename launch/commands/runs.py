@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
-from launch.configuration import load_checked
+from launch.configuration import load_checked, print_notes
 
 
 def search(
@@ -35,7 +35,9 @@ def plan(
     from launch.output.plan import print_plan
     from search.space import read_search_config
 
-    print_plan(read_search_config(config, set_ or ()), runs, measure=measure, form=format)
+    reading = read_search_config(config, set_ or ())
+    print_notes(reading)
+    print_plan(reading, runs, measure=measure, form=format)
 
 
 def resume(

@@ -14,7 +14,8 @@ from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
-from search.planning.wording import objectives_in_words, sampler_in_words
+from search.planning.wording import objectives_in_words
+from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
 from search.trials.job import parts_of
@@ -71,7 +72,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{plan.costs.epochs.search:,} epochs; trial 0 is the published setting",
     )
     yield "objective", objectives_in_words(config)
-    yield "sampler", sampler_in_words(search)
+    yield "sampler", describe_sampler(search)
     yield "scheduler", describe_scheduler(search.scheduler)
     yield "final stage", _final_stage(plan, budget)
 

@@ -6,7 +6,8 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     paths     fields by dotted path                checks    what must hold between the fields of a training
     reading   files and plain values -> a tree     partial   what is right of a tree that has mistakes
     messages  the messages of mistakes             reference the whole tree as a file to start from
-    metrics   what a student is measured by
+    metrics   what a student is measured by        strategies the kinds of samplers and schedulers
+    kinds     which kind takes which field         upgrade   what earlier versions wrote otherwise
 
 What a search must hold beyond types and names is checked by `search.space`, which hands its rules to `reading`.
 """
@@ -35,12 +36,28 @@ from owkd.config.search import (
     ObjectiveConfig,
     ResourcesConfig,
     RetrainConfig,
-    SamplerConfig,
-    SchedulerConfig,
     SearchConfig,
     Simplex,
     SpaceEntry,
     parse_constraint,
+)
+from owkd.config.strategies import (
+    AshaSettings,
+    AutoSettings,
+    CmaesSettings,
+    GpSettings,
+    HalvingSettings,
+    HyperbandSettings,
+    LearningSettings,
+    MedianSettings,
+    NoneSettings,
+    Nsga2Settings,
+    ParzenSettings,
+    RandomSettings,
+    SamplerConfig,
+    SchedulerConfig,
+    StoppingSettings,
+    TpeSettings,
 )
 from owkd.config.tree import (
     FOLD_PLACEHOLDER,
@@ -61,6 +78,7 @@ from owkd.config.tree import (
     TeacherWeights,
     TrainConfig,
 )
+from owkd.config.upgrade import upgraded
 
 __all__ = [
     "COST_METRICS",
@@ -73,21 +91,33 @@ __all__ = [
     "REDUCTION",
     "TEST_METRICS",
     "VALIDATION",
+    "AshaSettings",
+    "AutoSettings",
     "Check",
     "Choice",
+    "CmaesSettings",
     "Config",
     "DataConfig",
     "DistillConfig",
     "Fixed",
     "FloatRange",
     "GceStageConfig",
+    "GpSettings",
+    "HalvingSettings",
+    "HyperbandSettings",
     "IntRange",
+    "LearningSettings",
+    "MedianSettings",
     "Metric",
     "MetricName",
+    "NoneSettings",
+    "Nsga2Settings",
     "ObjectiveConfig",
     "Partial",
+    "ParzenSettings",
     "Precision",
     "Preset",
+    "RandomSettings",
     "Reading",
     "ResourcesConfig",
     "RetrainConfig",
@@ -99,11 +129,13 @@ __all__ = [
     "StageConfig",
     "StageWeights",
     "Start",
+    "StoppingSettings",
     "StudentConfig",
     "TargetPrecision",
     "TargetsConfig",
     "TeacherConfig",
     "TeacherWeights",
+    "TpeSettings",
     "TrainConfig",
     "describe_errors",
     "field_paths",
@@ -114,6 +146,7 @@ __all__ = [
     "path_fields",
     "read_config",
     "set_dotted",
+    "upgraded",
     "value_at",
     "with_values",
 ]

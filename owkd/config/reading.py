@@ -15,6 +15,7 @@ from owkd.config.messages import describe_errors
 from owkd.config.partial import Partial, concerns, partial_parse
 from owkd.config.paths import set_dotted
 from owkd.config.tree import Config
+from owkd.config.upgrade import with_new_names
 from owkd.errors import ConfigError
 
 Check = Callable[[Config], Sequence[str]]
@@ -31,6 +32,8 @@ class Reading:
     problems: tuple[str, ...]
     partial: Partial | None
     """what is right of it; None where there is no tree at all"""
+    notes: tuple[str, ...] = ()
+    """what is no mistake, but should be known to whoever wrote it"""
 
     def whole(self) -> Config:
         """The configuration. Raises `ConfigError` naming every mistake at once."""
@@ -82,14 +85,15 @@ def parse_config(raw: Mapping[str, Any], source: str = "the configuration", chec
 
 
 def _read(raw: Mapping[str, Any], source: str, problems: list[str], checks: Sequence[Check]) -> Reading:
+    raw, notes = with_new_names(raw)
     try:
-        partial, problems = Partial(Config.model_validate(dict(raw))), [*problems, *name_checks(raw)]
+        partial, problems = Partial(Config.model_validate(raw)), [*problems, *name_checks(raw)]
     except ValidationError as error:
         partial, problems = partial_parse(raw), [*problems, *describe_errors(error), *name_checks(raw)]
     lines = [line for check in (*checks, own_checks) for line in check(partial.config)]
     problems += [line for line in lines if not concerns(line, partial.missing)]
     config = None if problems else partial.config
-    return Reading(source, config, tuple(dict.fromkeys(problems)), partial)
+    return Reading(source, config, tuple(dict.fromkeys(problems)), partial, tuple(notes))
 
 
 def _no_tree(path: Path, problem: str) -> Reading:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from owkd.config.metrics import (
     COST_METRICS,
-    LEADING_METRICS,
     METRICS,
     PUBLISHED_METRIC,
     Direction,
     MetricName,
 )
 from owkd.config.node import AddressText, Node
+from owkd.config.strategies import AshaSettings, AutoSettings, SamplerConfig, SchedulerConfig
 
 REDUCTION = re.compile(r"best|last|mean of last ([1-9]\d*)")
 CONSTRAINT = re.compile(rf"\s*({'|'.join(map(re.escape, METRICS))})\s*(<=|>=)\s*(\S+)\s*")
 
 
-class Entry(Node):
+class EntryData(Node):
     """What every entry of a search space may say."""
 
     when: dict[str, tuple[Any, ...]] = Field(
@@ -38,7 +47,7 @@ class Entry(Node):
         return {name: value if isinstance(value, list | tuple) else [value] for name, value in conditions.items()}
 
 
-class FloatRange(Entry):
+class FloatRange(EntryData):
     """A real number in [low, high]."""
 
     type: Literal["float"]
@@ -53,7 +62,7 @@ class FloatRange(Entry):
         return self
 
 
-class IntRange(Entry):
+class IntRange(EntryData):
     """A whole number in [low, high]."""
 
     type: Literal["int"]
@@ -68,59 +77,27 @@ class IntRange(Entry):
         return self
 
 
-class Choice(Entry):
+class Choice(EntryData):
     """One of some values."""
 
     type: Literal["categorical"]
     choices: tuple[Any, ...] = Field(min_length=1)
 
 
-class Fixed(Entry):
+class Fixed(EntryData):
     """One value for every trial: takes a field out of a search without leaving it out of the tables."""
 
     type: Literal["fixed"]
     value: Any
 
 
-class Simplex(Entry):
+class Simplex(EntryData):
     """Non-negative weights with a fixed sum, drawn uniformly: distill.teacher_weights or distill.stage_weights."""
 
     type: Literal["simplex"]
 
 
 SpaceEntry = Annotated[FloatRange | IntRange | Choice | Fixed | Simplex, Field(discriminator="type")]
-
-
-class SamplerConfig(Node):
-    """What proposes the parameters of the next trial. What Optuna could change by default is pinned here."""
-
-    name: Literal["auto", "gp", "tpe", "cmaes", "nsga2", "random"] = Field(
-        default="auto",
-        description="auto: gp for the first 300 trials; tpe after them, for several objectives and for entries with "
-        "conditions",
-    )
-    seed: int = 0
-    startup_trials: PositiveInt | None = Field(
-        default=None, description="random trials before gp, tpe or cmaes model anything; 3 for gp and 10 else, unset"
-    )
-    candidates: PositiveInt = Field(default=24, description="tpe: draws of which the most promising one is proposed")
-    multivariate: bool = Field(default=True, description="tpe: model parameters jointly")
-    constant_liar: bool = Field(default=True, description="tpe: count running trials as poor, so that workers spread")
-    population: Annotated[int, Field(ge=2)] = Field(default=50, description="nsga2: trials of a generation")
-
-
-class SchedulerConfig(Node):
-    """What stops a trial early."""
-
-    name: Literal["asha", "hyperband", "median", "none"] = "asha"
-    metric: MetricName | None = Field(
-        default=None, description=f"what decides: {', '.join(LEADING_METRICS)}; the first objective's, unset"
-    )
-    grace_epochs: PositiveInt = Field(default=3, description="epochs before a trial may be stopped")
-    reduction_factor: Annotated[int, Field(ge=2)] = Field(
-        default=3, description="asha, hyperband: one in so many goes on"
-    )
-    min_trials: PositiveInt = Field(default=5, description="median: trials to compare with before any is stopped")
 
 
 class ObjectiveConfig(Node):
@@ -166,7 +143,7 @@ class SearchConfig(Node):
     seeds: tuple[int, ...] | None = Field(
         default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
     )
-    give_up_margin: PositiveFloat | None = Field(
+    first_fold_margin: PositiveFloat | None = Field(
         default=0.05,
         description="over several folds or seeds: a trial stops after its first when it is this much worse there than "
         "the best trial was; null: never",
@@ -176,8 +153,11 @@ class SearchConfig(Node):
     warm_start: AddressText | None = Field(
         default=None, description="an earlier run, a folder or an address, whose finished trials teach the sampler"
     )
-    sampler: SamplerConfig = SamplerConfig()
-    scheduler: SchedulerConfig = SchedulerConfig()
+    sampler: SamplerConfig = Field(
+        default=AutoSettings(),
+        description="What proposes the parameters of the next trial. What Optuna could change is pinned here.",
+    )
+    scheduler: SchedulerConfig = Field(default=AshaSettings(), description="What stops a trial early.")
     objectives: tuple[ObjectiveConfig, ...] = Field(
         default=(ObjectiveConfig(),),
         min_length=1,
@@ -189,6 +169,14 @@ class SearchConfig(Node):
         default_factory=dict,
         description="what is searched, by dotted field, such as distill.logit: {type: float, low: 0.001, high: 1}",
     )
+
+    @field_validator("sampler", "scheduler", mode="before")
+    @classmethod
+    def _named(cls, section: Any, info: ValidationInfo) -> Any:
+        """A section that names no kind is of the default one."""
+        if not isinstance(section, Mapping) or "name" in section or info.field_name is None:
+            return section
+        return {"name": cls.model_fields[info.field_name].default.name, **section}
 
     @field_validator("constraints")
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from owkd.config import Config
+from owkd.config import Config, upgraded
 from owkd.errors import UserError
 
 DECIDING = ("owkd", "torch", "optuna", "numpy")
@@ -80,7 +80,7 @@ def changes_since(
     )
     changes += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
     if began_with is not None:
-        edited = compare(began_with, config.to_dict(), "config.")
+        edited = compare(upgraded(began_with), config.to_dict(), "config.")
         changes += [change for change in edited if not _is_free(change.where.removeprefix("config."))]
     return changes
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from owkd.config import Config
+from owkd.config import Config, upgraded
 from owkd.errors import ConfigError, UserError
 from owkd.files import written_whole
 from search.runs.layout import RunFolder
@@ -145,7 +145,7 @@ def _refuse_newer(manifest: Mapping[str, Any], path: Path) -> None:
 
 def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
     try:
-        return parse_search_config(manifest["config"], source=str(path))
+        return parse_search_config(upgraded(manifest["config"]), source=str(path))
     except ConfigError as error:
         made_by = _made_by(manifest)
         if made_by == version("owkd"):

@@ -2,6 +2,8 @@
 
 selection.py  which sampler a trial gets, and why; a new one is a file here and a line there
 gp.py         a Gaussian process that learns from stopped trials too
+tpe.py        a tree-structured Parzen estimator
+nsga2.py      a genetic algorithm
 cmaes.py      CMA-ES over the numbers that every trial has
 history.py    trials of an earlier run, which any of them may learn from
 """
@@ -9,13 +11,22 @@ history.py    trials of an earlier run, which any of them may learn from
 from search.samplers.cmaes import WARM_CMAES
 from search.samplers.gp import GaussianProcessSampler
 from search.samplers.history import WithHistory, earlier_trials
-from search.samplers.selection import STARTUP_TRIALS, make_sampler, sampler_name, startup_trials
+from search.samplers.selection import (
+    SAMPLERS,
+    SamplerKind,
+    describe_sampler,
+    make_sampler,
+    sampler_name,
+    startup_trials,
+)
 
 __all__ = [
-    "STARTUP_TRIALS",
+    "SAMPLERS",
     "WARM_CMAES",
     "GaussianProcessSampler",
+    "SamplerKind",
     "WithHistory",
+    "describe_sampler",
     "earlier_trials",
     "make_sampler",
     "sampler_name",

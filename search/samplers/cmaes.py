@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import CmaEsSampler
+from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from owkd.config import LearningSettings, SearchConfig
 from search.space.entry import Space
 from search.space.parameters import distributions
 
@@ -41,6 +42,16 @@ class FixedCmaEsSampler(CmaEsSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._numbers
+
+
+def cmaes_sampler(search: SearchConfig, startup: int, seed: int, earlier: Sequence[FrozenTrial]) -> BaseSampler:
+    """CMA-ES as configured, which starts from the best of the earlier trials."""
+    return FixedCmaEsSampler(always_numbers(search.space), startup, seed, earlier)
+
+
+def describe_cmaes(settings: LearningSettings) -> str:
+    """What it does after its random trials, for people."""
+    return "an evolution strategy that adapts its covariance"
 
 
 def always_numbers(space: Space) -> dict[str, BaseDistribution]:

@@ -33,7 +33,8 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from owkd.config import SearchConfig
+from owkd.config import LearningSettings, SearchConfig
+from search.samplers.history import with_history
 from search.space.coordinates import Coordinates
 from search.trials.objective import score_curve
 
@@ -99,6 +100,16 @@ class GaussianProcessSampler(BaseSampler):
             )
         with _one_thread():
             return model.ask(space).params
+
+
+def gp_sampler(search: SearchConfig, startup: int, seed: int, earlier: Sequence[FrozenTrial]) -> BaseSampler:
+    """The Gaussian process as configured."""
+    return with_history(GaussianProcessSampler(search, startup, seed), earlier)
+
+
+def describe_gp(settings: LearningSettings) -> str:
+    """What it does after its random trials, for people."""
+    return f"what a Gaussian process expects most of, and one in {ONE_IN} at random"
 
 
 def expected_outcomes(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[_Known]:

@@ -46,6 +46,11 @@ class WithHistory(BaseSampler):
         return _StudyWithHistory(study, self._earlier)
 
 
+def with_history(sampler: BaseSampler, earlier: Sequence[FrozenTrial]) -> BaseSampler:
+    """The sampler, with the trials of an earlier run where there are any."""
+    return WithHistory(sampler, earlier) if earlier else sampler
+
+
 class _StudyWithHistory(Study):
     """The same study, with earlier trials before its own."""
 

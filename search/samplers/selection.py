@@ -18,23 +18,46 @@ draw at random, leave stopped trials out, or think for longer than a short trial
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
-from owkd.config import SearchConfig
-from search.samplers.cmaes import FixedCmaEsSampler, always_numbers
-from search.samplers.gp import GaussianProcessSampler
-from search.samplers.history import WithHistory
+from owkd.config import LearningSettings, SearchConfig
+from search.samplers.cmaes import cmaes_sampler, describe_cmaes
+from search.samplers.gp import describe_gp, gp_sampler
+from search.samplers.nsga2 import describe_nsga2, nsga2_sampler
+from search.samplers.tpe import describe_tpe, tpe_sampler
 
 GP_TRIALS = 300
 """for how many trials `auto` is gp"""
 
-STARTUP_TRIALS = {"gp": 3, "tpe": 10, "cmaes": 10}
-"""where `search.sampler.startup_trials` is unset"""
+
+@dataclass(frozen=True)
+class SamplerKind:
+    """What must be known of a kind of sampler."""
+
+    build: Callable[[SearchConfig, int, int, Sequence[FrozenTrial]], BaseSampler]
+    """the section `search`, random trials at the start, a seed, and trials of an earlier run -> a sampler"""
+    describe: Callable[[Any], str]
+    """what it does after them, for people, given its section"""
+    startup: int = 0
+    """random trials before it models anything, where the configuration says nothing"""
+
+
+SAMPLERS: dict[str, SamplerKind] = {
+    "gp": SamplerKind(gp_sampler, describe_gp, startup=3),
+    "tpe": SamplerKind(tpe_sampler, describe_tpe, startup=10),
+    "cmaes": SamplerKind(cmaes_sampler, describe_cmaes, startup=10),
+    "nsga2": SamplerKind(nsga2_sampler, describe_nsga2),
+    "random": SamplerKind(
+        lambda search, startup, seed, earlier: RandomSampler(seed=seed), lambda sampler: "independent random draws"
+    ),
+}
 
 
 def sampler_name(search: SearchConfig, number: int) -> str:
@@ -47,32 +70,22 @@ def sampler_name(search: SearchConfig, number: int) -> str:
 
 def startup_trials(search: SearchConfig, name: str) -> int:
     """Random trials before that sampler models anything."""
-    return search.sampler.startup_trials or STARTUP_TRIALS[name]
+    own = search.sampler.startup_trials if isinstance(search.sampler, LearningSettings) else None
+    return own or SAMPLERS[name].startup
 
 
 def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """The sampler of the trial of that number, which also knows complete trials of an `earlier` run."""
-    chosen, space, name = search.sampler, search.space, sampler_name(search, number)
-    seed = int(np.random.SeedSequence([chosen.seed, number]).generate_state(1)[0])
+    name = sampler_name(search, number)
+    seed = int(np.random.SeedSequence([search.sampler.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # groups of TPE, and the start of CMA-ES
-        match name:
-            case "random":
-                return RandomSampler(seed=seed)
-            case "tpe":
-                conditional = any(entry.when for entry in space.values())
-                found: BaseSampler = TPESampler(
-                    n_startup_trials=startup_trials(search, name),
-                    n_ei_candidates=chosen.candidates,
-                    multivariate=chosen.multivariate,
-                    group=chosen.multivariate and conditional,
-                    constant_liar=chosen.constant_liar,
-                    seed=seed,
-                )
-            case "gp":
-                found = GaussianProcessSampler(search, startup_trials(search, name), seed)
-            case "cmaes":
-                return FixedCmaEsSampler(always_numbers(space), startup_trials(search, name), seed, earlier)
-            case "nsga2":
-                found = NSGAIISampler(population_size=chosen.population, seed=seed)
-    return WithHistory(found, earlier) if earlier else found
+        return SAMPLERS[name].build(search, startup_trials(search, name), seed, earlier)
+
+
+def describe_sampler(search: SearchConfig) -> str:
+    """What proposes trials, for people."""
+    name = sampler_name(search, 0)
+    startup = startup_trials(search, name)
+    first = f"{startup} random trials first, then " if startup else ""
+    return f"{name}: {first}{SAMPLERS[name].describe(search.sampler)}; seed {search.sampler.seed}"

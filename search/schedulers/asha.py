@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ray.tune.schedulers import ASHAScheduler
 
-from owkd.config import SchedulerConfig
+from owkd.config import HalvingSettings
 from search.schedulers.reports import REPORT_FIELDS
 
 
-def asha_rule(scheduler: SchedulerConfig, longest: int, rungs_later: int = 0) -> ASHAScheduler:
+def asha_rule(scheduler: HalvingSettings, longest: int, rungs_later: int = 0) -> ASHAScheduler:
     """Ray's rule for trials of at most `longest` steps; its first rung `rungs_later` rungs after the configured one."""
     return ASHAScheduler(
         **REPORT_FIELDS,
@@ -18,7 +18,7 @@ def asha_rule(scheduler: SchedulerConfig, longest: int, rungs_later: int = 0) ->
     )
 
 
-def describe_asha(scheduler: SchedulerConfig) -> str:
+def describe_asha(scheduler: HalvingSettings) -> str:
     """What the rule does, for people."""
     grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
     return f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far goes on"

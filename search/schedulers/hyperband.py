@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from owkd.config import SchedulerConfig
+from owkd.config import HalvingSettings
 from search.schedulers.asha import asha_rule
 
 
@@ -19,7 +19,7 @@ class Brackets:
     of the trials. Which bracket a job is in hangs on its key alone, so that it stays there after an interruption.
     """
 
-    def __init__(self, scheduler: SchedulerConfig, longest: int) -> None:
+    def __init__(self, scheduler: HalvingSettings, longest: int) -> None:
         factor = scheduler.reduction_factor
         starts = [0]
         while scheduler.grace_epochs * factor ** (starts[-1] + 1) < longest:
@@ -46,6 +46,6 @@ class Brackets:
         return "\n".join(str(bracket.debug_string()) for bracket in self.brackets)
 
 
-def describe_hyperband(scheduler: SchedulerConfig) -> str:
+def describe_hyperband(scheduler: HalvingSettings) -> str:
     """What the rule does, for people."""
     return f"as asha, in several brackets whose first look comes after {scheduler.grace_epochs} epochs or later"

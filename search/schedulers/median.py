@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import MedianStoppingRule
 
-from owkd.config import SchedulerConfig
+from owkd.config import MedianSettings
 from search.schedulers.reports import REPORT_FIELDS
 
 
@@ -18,7 +18,7 @@ class MedianRule(MedianStoppingRule):
         self.on_trial_complete(tune_controller, trial, result)
 
 
-def median_rule(scheduler: SchedulerConfig, longest: int) -> MedianRule:
+def median_rule(scheduler: MedianSettings, longest: int) -> MedianRule:
     """Ray's rule as configured; how long a trial is at most does not matter to it."""
     never_waits: Any = math.inf  # a trial that has too few to be compared with goes on
     return MedianRule(
@@ -29,7 +29,7 @@ def median_rule(scheduler: SchedulerConfig, longest: int) -> MedianRule:
     )
 
 
-def describe_median(scheduler: SchedulerConfig) -> str:
+def describe_median(scheduler: MedianSettings) -> str:
     """What the rule does, for people."""
     grace, others = scheduler.grace_epochs, f"{scheduler.min_trials} or more others"
     return f"after {grace} epochs, a trial stops whose best one is below the median of the means of {others}"

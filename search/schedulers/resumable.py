@@ -29,7 +29,7 @@ class ResumableScheduler(FIFOScheduler):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
-        self._gives_up = stops_after_first_fold
+        self._stops_after_first_fold = stops_after_first_fold
         self._metric = "objective"
         self._heard: dict[str, int] = {}
         for key, curve in past:
@@ -50,7 +50,8 @@ class ResumableScheduler(FIFOScheduler):
         if step > self._heard[key]:
             self._heard[key] = step
             decision = str(self._inner.on_trial_result(tune_controller, _Job(key), result))
-        if decision == TrialScheduler.CONTINUE and self._gives_up and self._gives_up(key, step, result["objective"]):
+        stops = self._stops_after_first_fold
+        if decision == TrialScheduler.CONTINUE and stops and stops(key, step, result["objective"]):
             return str(TrialScheduler.STOP)
         return decision
 

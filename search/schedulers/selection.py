@@ -20,9 +20,9 @@ from search.trials.budget import Budget
 class SchedulerKind:
     """What must be known of a kind of scheduler."""
 
-    rule: Callable[[SchedulerConfig, int], Any]
+    rule: Callable[[Any, int], Any]
     """its section, and the most steps of a trial -> one of Ray's schedulers"""
-    describe: Callable[[SchedulerConfig], str]
+    describe: Callable[[Any], str]
     """what it does, for people"""
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from owkd.config import EPOCH_METRICS, LEADING_METRICS, Config, SearchConfig, describe_errors, field_paths, set_dotted
+from owkd.config import (
+    EPOCH_METRICS,
+    LEADING_METRICS,
+    Config,
+    SearchConfig,
+    StoppingSettings,
+    describe_errors,
+    field_paths,
+    set_dotted,
+)
 from search.space.conditions import combinations, leads_to
 from search.space.entries import entries, entry_of
 from search.space.entry import Space, same
@@ -182,7 +191,7 @@ def _sampler_rules(search: SearchConfig) -> list[str]:
 
 def _grace_rules(config: Config) -> list[str]:
     scheduler, longest = config.search.scheduler, most_epochs(config)
-    if config.search.space and scheduler.name != "none" and scheduler.grace_epochs > longest:
+    if config.search.space and isinstance(scheduler, StoppingSettings) and scheduler.grace_epochs > longest:
         return [
             f"search.scheduler.grace_epochs must be at most train.epochs, but got {scheduler.grace_epochs} and at "
             f"most {longest} in search.space; lower it"

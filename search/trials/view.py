@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from search.trials.states import State
 
-StoppedBy = Literal["scheduler", "give_up"]
-"""what ended a trial that was pruned; `give_up`: its first fold and seed were clearly worse than the best trial's"""
+StoppedBy = Literal["scheduler", "first_fold"]
+"""what ended a trial that was pruned; `first_fold`: its first fold and seed were clearly worse than the best trial's.
+In runs of 0.1.0 that is `give_up`."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         search={
             "trials": 3,
             "seeds": [3, 4],
-            "give_up_margin": None,
+            "first_fold_margin": None,
             "scheduler": {"name": "none"},
             "resources": {"cpu": 1, "gpu": 0},
             "sampler": {"name": "random", "seed": 5},

@@ -275,14 +275,14 @@ def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(
     tmp_path, reached, margin, stopped_because
 ) -> None:
     """It is compared with the best trial's first part (0.6), not with that trial's mean over both (0.5)."""
-    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"), give_up_margin=margin)
+    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"), first_fold_margin=margin)
     complete_first(recorder)
     key, said = first_part(recorder, [0.1, reached, 0.1, 0.2])
     assert said == [False, False, False, stopped_because]
     if stopped_because:
         recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
         row = read_trials(recorder.folder.results).to_pylist()[1]
-        assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "give_up", 4)
+        assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "first_fold", 4)
         assert row["objective"] == reached
 
 

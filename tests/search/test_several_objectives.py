@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -65,12 +66,21 @@ def test_every_objective_is_told_with_its_direction(tmp_path: Path) -> None:
     assert [trial.number for trial in study._study.best_trials] == [0]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
-def test_samplers_go_on_after_every_end_with_several_objectives(tmp_path: Path, sampler: str) -> None:
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"name": "tpe", "startup_trials": 3},
+        {"name": "gp", "startup_trials": 3},
+        {"name": "nsga2", "population": 3},
+        {"name": "random"},
+    ],
+    ids=lambda sampler: sampler["name"],
+)
+def test_samplers_go_on_after_every_end_with_several_objectives(tmp_path: Path, sampler: dict[str, Any]) -> None:
     """TPE of Optuna asks pruned trials for a single direction, and raises, unless they are infeasible."""
     study = open_study(
         tmp_path,
-        sampler={"name": sampler, "startup_trials": 3, "population": 3},
+        sampler=sampler,
         constraints=["latency_ms <= 8"],
     )
     states = ("complete", "pruned", "complete", "diverged", "error", "out_of_memory")

@@ -49,7 +49,7 @@ def connect():
     with ray.init(address="local", num_cpus=2, num_gpus=1, object_store_memory=10**8, **quiet):
         yield
 
-settings = dict(resources={"cpu": 1, "gpu": 0.5}, give_up_margin=0.5, max_failures=2)
+settings = dict(resources={"cpu": 1, "gpu": 0.5}, first_fold_margin=0.5, max_failures=2)
 go(connect, RetryTimings(undecided_s=0.5), folds=["Fold1", "Fold2"], trials=5, **settings)
 """
 
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_workers_that_die_and_trials_that_are_given_up(tmp_
         ("complete", 2, 1.0, None),
         ("out_of_memory", 2, 1.0, None),
         ("complete", 3, 0.5, None),  # it died once on each fold
-        ("pruned", 1, 0.5, "give_up"),
+        ("pruned", 1, 0.5, "first_fold"),
     ], printed
     assert "below trial" in printed
     assert [trial.state for trial in told(run)] == [

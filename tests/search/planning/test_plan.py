@@ -10,7 +10,7 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from small_training import root, small_config
 
-from owkd.config import Partial, Reading, SamplerConfig, SchedulerConfig, SearchConfig, parse_config, with_values
+from owkd.config import Partial, Reading, SearchConfig, parse_config, with_values
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
@@ -18,7 +18,8 @@ from search.planning import costs, disk_use
 from search.planning import plan as planning
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import make_plan
-from search.planning.wording import objectives_in_words, sampler_in_words
+from search.planning.wording import objectives_in_words
+from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
 from search.space import entries, single
@@ -213,14 +214,15 @@ def test_the_search_in_words(root: Path) -> None:
         "max val/mAP (mean of last 3), min latency_ms, subject to parameters <= 1000000"
     )
     assert describe_scheduler(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
-    assert sampler_in_words(config.search).endswith("; seed 0")
+    assert describe_sampler(config.search).endswith("; seed 0")
     for name in ("hyperband", "median", "none"):
-        assert describe_scheduler(SchedulerConfig(name=name)).startswith(f"{name}: ")
+        scheduler = SearchConfig.model_validate({"scheduler": {"name": name}}).scheduler
+        assert describe_scheduler(scheduler).startswith(f"{name}: ")
     for name in ("gp", "tpe", "cmaes", "nsga2", "random"):
-        search = SearchConfig(sampler=SamplerConfig(name=name, seed=7))
-        assert sampler_in_words(search).startswith(f"{name}: ")
-        assert sampler_in_words(search).endswith("; seed 7")
-    assert sampler_in_words(SearchConfig()).startswith("gp: 3 random trials first, ")
+        search = SearchConfig.model_validate({"sampler": {"name": name, "seed": 7}})
+        assert describe_sampler(search).startswith(f"{name}: ")
+        assert describe_sampler(search).endswith("; seed 7")
+    assert describe_sampler(SearchConfig()).startswith("gp: 3 random trials first, ")
     space = entries(config.search.space)
     assert space["distill.logit"].range == "0 to 1, if student.preset is nano"
     assert space["student.preset"].range == "nano | micro"

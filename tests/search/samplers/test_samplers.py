@@ -42,7 +42,8 @@ def _fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config_of(name: str, seed: int = 3, sampler=None, **search):
-    chosen = {"name": name, "seed": seed, "startup_trials": STARTUP, "population": 4, **(sampler or {})}
+    own = {"nsga2": {"population": 4}, "random": {}}.get(name, {"startup_trials": STARTUP})
+    chosen = {"name": name, "seed": seed, **own, **(sampler or {})}
     search = {"trials": 12, "scheduler": {"name": "none"}, "space": SPACE, "sampler": chosen, **search}
     return parse_config({"data": {"root": "d", "dataset": "s"}, "train": {"epochs": 3}, "search": search})
 

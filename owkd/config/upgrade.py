@@ -1,0 +1,47 @@
+"""What earlier versions wrote otherwise: keys that have another name now, and fields that a run holds in vain."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from owkd.config.kinds import SECTIONS, Kinds, kinds_at, takers
+
+RENAMED = {"search.give_up_margin": "search.first_fold_margin"}
+"""keys until 0.1.0 -> their names now"""
+
+
+def with_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Plain values with old keys under their new names -> these, and a line on each for whoever wrote them.
+
+    Where both are there the old key stays, and is refused as unknown.
+    """
+    tree, notes = copy.deepcopy(dict(raw)), []
+    for old, new in RENAMED.items():
+        *above, name = old.split(".")
+        section: Any = tree
+        for part in above:
+            section = section.get(part) if isinstance(section, dict) else None
+        new_name = new.rpartition(".")[2]
+        if isinstance(section, dict) and name in section and new_name not in section:
+            section[new_name] = section.pop(name)
+            notes.append(f"{old} is called {new} now; rename it")
+    return tree, notes
+
+
+def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that a run recorded, as this version would have: 0.1.0 wrote the fields of every kind."""
+    tree, _ = with_new_names(raw)
+    search = tree.get("search")
+    if isinstance(search, dict):
+        for name in SECTIONS:
+            if isinstance(search.get(name), dict):
+                search[name] = _taken(search[name], kinds_at(f"search.{name}"))
+    return tree
+
+
+def _taken(section: Mapping[str, Any], kinds: Kinds) -> dict[str, Any]:
+    """A section without the fields that other kinds take; what no kind knows stays, and is refused."""
+    kind = str(section.get("name"))
+    return {key: value for key, value in section.items() if kind in (names := takers(kinds, key)) or not names}
