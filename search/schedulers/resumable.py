@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +25,24 @@ class ResumableScheduler(FIFOScheduler):
     """
 
     def __init__(
-        self, inner: Any, past: Iterable[tuple[str, Curve]] = (), stops_after_first_fold: FirstFoldStop | None = None
+        self,
+        inner: Any,
+        past: Iterable[tuple[str, Curve]] = (),
+        stops_after_first_fold: FirstFoldStop | None = None,
+        never_stopped: Container[str] = (),
     ) -> None:
+        """`never_stopped`: keys of jobs that train to their end; the rule compares the others with them all the same"""
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
         self._stops_after_first_fold = stops_after_first_fold
+        self._never_stopped = never_stopped
         self._metric = "objective"
         self._heard: dict[str, int] = {}
         for key, curve in past:
             self._add(key)
             for step, objective in sorted(curve.items()):
                 self._heard[key] = step
-                recall = inner.recall if isinstance(inner, MedianRule) else inner.on_trial_result
-                recall(None, _Job(key), {"step": step, "objective": objective})
+                self._recall(key, {"step": step, "objective": objective})
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._add(trial.config["key"])
@@ -47,8 +52,12 @@ class ResumableScheduler(FIFOScheduler):
         if result.get("state") != "running":
             return str(TrialScheduler.CONTINUE)
         decision = str(TrialScheduler.CONTINUE)
-        if step > self._heard[key]:
-            self._heard[key] = step
+        is_new, self._heard[key] = step > self._heard[key], max(step, self._heard[key])
+        if key in self._never_stopped:
+            if is_new:
+                self._recall(key, result)
+            return decision
+        if is_new:
             decision = str(self._inner.on_trial_result(tune_controller, _Job(key), result))
         stops = self._stops_after_first_fold
         if decision == TrialScheduler.CONTINUE and stops and stops(key, step, result["objective"]):
@@ -60,6 +69,11 @@ class ResumableScheduler(FIFOScheduler):
 
     def __reduce__(self) -> Any:
         return (_forgotten, ())
+
+    def _recall(self, key: str, result: dict[str, Any]) -> None:
+        """Makes an epoch known to the rule, whatever it says of it."""
+        recall = self._inner.recall if isinstance(self._inner, MedianRule) else self._inner.on_trial_result
+        recall(None, _Job(key), result)
 
     def _add(self, key: str) -> None:
         if key not in self._heard:

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler
 
 from owkd.config import Config, SchedulerConfig
+from search.runs.layout import trial_name
 from search.schedulers.asha import asha_rule, describe_asha
 from search.schedulers.hyperband import Brackets, describe_hyperband
 from search.schedulers.median import describe_median, median_rule
@@ -41,11 +42,12 @@ def make_scheduler(
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
-    A job that it would let go on, `stops_after_first_fold` may stop all the same.
+    A job that it would let go on, `stops_after_first_fold` may stop all the same. Neither ever stops trial 0, the
+    published setting: what all others are compared with must be known at its end.
     """
     scheduler = config.search.scheduler
     rule = SCHEDULERS[scheduler.name].rule(scheduler, Budget.of(config).trial_steps)
-    return ResumableScheduler(rule, past, stops_after_first_fold)
+    return ResumableScheduler(rule, past, stops_after_first_fold, never_stopped={trial_name(0)})
 
 
 def describe_scheduler(scheduler: SchedulerConfig) -> str:

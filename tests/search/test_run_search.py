@@ -212,7 +212,7 @@ def test_trials_are_listed_best_first(mixed) -> None:
     ids=["median", "hyperband"],
 )
 def test_other_schedulers_stop_poor_trials_of_a_live_search(tmp_path: Path, connect, scheduler, stops_at) -> None:
-    make_plan(tmp_path, {f"trial-{number:05d}": "bad" for number in stops_at})
+    make_plan(tmp_path, {f"trial-{number:05d}": "bad" for number in (0, *stops_at)})
     search = {"trials": 10, "scheduler": scheduler, "sampler": {"name": "random", "seed": 1}}
     folder = run_search(tmp_path, connect, search=search).folder
     rows, trials = read_trials(folder.results).to_pylist(), told(folder.root)
@@ -220,6 +220,7 @@ def test_other_schedulers_stop_poor_trials_of_a_live_search(tmp_path: Path, conn
         assert (rows[number]["state"], rows[number]["stopped_by"]) == ("pruned", "scheduler"), rows[number]
         assert trials[number].state == TrialState.PRUNED
         assert list(trials[number].intermediate_values) == list(range(1, step + 1))
+    assert rows[0]["state"] == "complete"  # the published setting, however poor
     assert {trial.state for trial in trials} == {TrialState.PRUNED, TrialState.COMPLETE}
 
 

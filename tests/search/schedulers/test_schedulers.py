@@ -108,6 +108,16 @@ def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
     assert asked == [("new", 1, 0.5), ("new", 2, 0.5)]
 
 
+@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
+def test_the_published_trial_is_never_stopped_and_counts_for_the_others(name: str) -> None:
+    section = {"name": name, "grace_epochs": 1}
+    past = [(f"old-{i}", dict.fromkeys(range(1, 10), 0.8)) for i in range(20)]
+    scheduler = make_scheduler(config_of(scheduler=section), past, lambda key, step, objective: True)
+    assert play(scheduler, {"trial-00000": [0.1] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
+    alone = make_scheduler(config_of(scheduler={"name": "asha", "grace_epochs": 1}), [])
+    assert play(alone, {"trial-00000": [0.5] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
+
+
 def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
     """Tells whole curves, job after job -> the step at which each was stopped, 0 for never."""
     ends = {}
