@@ -70,18 +70,18 @@ def measured_share(config: Config, console: Console) -> float:
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": config.search.resources.cpu, "num_gpus": 1, "scheduling_strategy": here}
         pending.append(task.options(**options, max_calls=1).remote(largest, config.data.folds[0]))
-    found = ray.get(pending)
-    if None in found:
+    measured = ray.get(pending)
+    if None in measured:
         console.print("memory of a trial: more than a whole GPU for the largest student of the space", soft_wrap=True)
         return 1.0
-    share = max(share_for(peak, total) for peak, total in found)
-    peak = max(peak for peak, _ in found)
+    share = max(share_for(peak, total) for peak, total in measured)
+    peak = max(peak for peak, _ in measured)
     console.print(f"memory of a trial: {peak / 1e9:.1f} GB at most, so {share:g} of a GPU each", soft_wrap=True)
     return share
 
 
 def largest_trial(config: Config) -> Config:
-    """The trial of a space that takes most memory: every term, the largest of what memory hangs on, no space left."""
+    """The trial of a space that takes most memory: every term, the largest of what memory depends on, no space left."""
     values: dict[str, Any] = {"search.space": {}, "search.scheduler": {"name": "none"}}
     for path, entry in entries(config.search.space).items():
         if path in ("train.batch_size", "train.validation_batch_size", "data.image_size"):
@@ -94,7 +94,7 @@ def largest_trial(config: Config) -> Config:
         elif path == "train.precision":
             values[path] = "fp32" if "fp32" in entry.proposed() else "bf16"
     if "train.batch_size" in values:
-        values["train.images_per_identity"] = 1  # memory hangs on the batch alone, and any size is a multiple of 1
+        values["train.images_per_identity"] = 1  # memory depends on the batch alone, and any size is a multiple of 1
     return with_values(wanted(config), values)
 
 

@@ -100,10 +100,10 @@ def _gpu_share(config: Config, nodes: list[Node]) -> float:
     asked = config.search.resources.gpu
     device = config.train.device
     if asked == "auto":
-        found = any(node.get("GPU", 0) >= 1 for node in nodes)
-        if device == "cuda" and not found:
+        has_gpu = any(node.get("GPU", 0) >= 1 for node in nodes)
+        if device == "cuda" and not has_gpu:
             raise ConfigError([f"train.device must be auto or cpu where {_has(nodes)}, but got cuda"])
-        return float(found and device != "cpu")
+        return float(has_gpu and device != "cpu")
     if device == "cuda" and asked == 0:
         raise ConfigError(["search.resources.gpu must be above 0 where train.device is cuda, but got 0"])
     if asked > 1 and asked != int(asked):

@@ -113,7 +113,7 @@ def _in_parallel(
 def _slots(config: Config) -> list[tuple[str, float, float]]:
     """(node, CPUs, GPUs) of each task that runs at a time: a whole GPU each, or a trial's CPUs."""
     cpus = config.search.resources.cpu
-    found = []
+    slots = []
     for node in ray.nodes():
         if not node["Alive"]:
             continue
@@ -121,8 +121,8 @@ def _slots(config: Config) -> list[tuple[str, float, float]]:
         gpus = int(has.get("GPU", 0)) if config.train.device != "cpu" else 0
         by_cpu = int(has.get("CPU", 0) / cpus + 1e-9)
         count = min(gpus, by_cpu) if gpus else by_cpu
-        found += [(str(node["NodeID"]), cpus, float(bool(gpus)))] * count
-    return found
+        slots += [(str(node["NodeID"]), cpus, float(bool(gpus)))] * count
+    return slots
 
 
 def _work_on_shard(build: TargetBuild, config: dict[str, Any], train: Split, chunks: Sequence[range]) -> bool:

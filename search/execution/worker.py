@@ -1,8 +1,8 @@
-"""One job on one worker: a student trained part after part (a fold and a seed), every epoch told to the driver.
+"""One job on one worker: a student trained part after part (a fold and a seed), every epoch reported to the driver.
 
-A trial of the search and a model of the final stage are both jobs. What a job may do wrong is told apart here,
+A trial of the search and a model of the final stage are both jobs. What a job may do wrong is distinguished here,
 where it happens: a loss that is not finite, a GPU without memory and input that does not fit end the job with a
-state of their own; anything else is told too and then raised, so that Ray starts the job again from its last
+state of their own; anything else is reported too and then raised, so that Ray starts the job again from its last
 checkpoint.
 """
 
@@ -118,7 +118,7 @@ class _EpochReporter:
         self.part = part
 
     def after(self, save: Callable[[], None]) -> Callable[[Epoch], None]:
-        """Tells of an epoch once `save` has put it where any machine finds it."""
+        """Reports an epoch once `save` has put it where any machine finds it."""
 
         def report(epoch: Epoch) -> None:
             save()

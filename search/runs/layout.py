@@ -87,7 +87,7 @@ class RunFolder:
         return self.root / ".lock"
 
     def where(self, path: Path) -> str:
-        """What a worker is told instead of a path below `root`: that path, or its URI."""
+        """What a worker gets instead of a path below `root`: that path, or its URI."""
         return str(self.address / path.relative_to(self.root))
 
     def stored(self, below: Path) -> list[Path]:

@@ -35,7 +35,7 @@ class Lease:
     """Who drives a run."""
 
     driver: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """names one driver's stay: what it wrote last is told from what others wrote after it"""
+    """names one driver's stay: what it wrote last is distinguished from what others wrote after it"""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))

@@ -167,14 +167,14 @@ class Mirror:
         """Sends one file -> the version that was sent: of one that grows, what it was; of another, what it is."""
         with (self.copy / path).open("rb") as file:
             if not _grows(path):
-                found = os.fstat(file.fileno())
-                stat = Stat(found.st_size, found.st_mtime_ns)
+                opened = os.fstat(file.fileno())
+                stat = Stat(opened.st_size, opened.st_mtime_ns)
             self.place.upload(file, path, stat.size)
         return stat
 
     def _scan(self) -> dict[str, Stat]:
         """Every file of the driver's in the working copy."""
-        found = {}
+        stats = {}
         for folder, folders, names in os.walk(self.copy):
             folders[:] = [name for name in folders if name != ".ray"]
             for name in names:
@@ -182,8 +182,8 @@ class Mirror:
                 path = full.relative_to(self.copy).as_posix()
                 if mirrored(path):
                     stat = full.stat()
-                    found[path] = Stat(stat.st_size, stat.st_mtime_ns)
-        return found
+                    stats[path] = Stat(stat.st_size, stat.st_mtime_ns)
+        return stats
 
     def _push_until(self, over: threading.Event) -> None:
         while not over.wait(self.timings.push_s):

@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Stat:
-    """What tells one version of a file from the next."""
+    """What distinguishes one version of a file from the next."""
 
     size: int
     """bytes"""
@@ -68,8 +68,8 @@ class ObjectStore:
     def folders(self, below: str) -> list[str]:
         """Folders right below a folder, by their paths from this place."""
         selector = FileSelector(self._full(below), recursive=False, allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        return [self._below(info.path) for info in found if info.type == FileType.Directory]
+        entries = self.filesystem.get_file_info(selector)
+        return [self._below(info.path) for info in entries if info.type == FileType.Directory]
 
     def has(self, path: str) -> bool:
         """Whether there is a file."""

@@ -1,7 +1,7 @@
 """Where a worker trains: in the run's own folder, or, where that is in a store, in a folder that follows it.
 
-For a store: what is there is fetched at the start, and what an epoch wrote is sent before the epoch is told. So
-whoever is told of an epoch can rely on it, on any machine.
+For a store: what is there is fetched at the start, and what an epoch wrote is sent before the epoch is reported. So
+an epoch that was reported can be relied on, on any machine.
 """
 
 from __future__ import annotations

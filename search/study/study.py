@@ -79,8 +79,8 @@ class Study:
     @property
     def began_with(self) -> Mapping[str, Any] | None:
         """The configuration that the trials until now were made of; None in a study of an earlier version."""
-        found: Mapping[str, Any] | None = self._study.user_attrs.get("config")
-        return found
+        config: Mapping[str, Any] | None = self._study.user_attrs.get("config")
+        return config
 
     def remember(self, config: Config) -> None:
         """Takes a configuration as the one that trials are made of from now on."""
@@ -89,14 +89,14 @@ class Study:
     def clashes(self) -> list[str]:
         """Parameters that cannot stay in this study under the space of now, each with the reason."""
         wanted = distributions(self.config.search.space)
-        found: dict[str, str] = {}
+        clashes: dict[str, str] = {}
         for trial in self._frozen():
             for name in trial.distributions.keys() & wanted.keys():
                 try:
                     check_distribution_compatibility(trial.distributions[name], wanted[name])
                 except ValueError:
-                    found[name] = f"{name}: {trial.distributions[name]} -> {wanted[name]}"
-        return [found[name] for name in sorted(found)]
+                    clashes[name] = f"{name}: {trial.distributions[name]} -> {wanted[name]}"
+        return [clashes[name] for name in sorted(clashes)]
 
     @property
     def num_trials(self) -> int:
@@ -121,7 +121,7 @@ class Study:
             asked = self._asked()
             if asked >= self.num_trials:
                 return None
-            # A sampler of its own for each number: proposals hang on the history alone, not on how often the
+            # A sampler of its own for each number: proposals depend on the history alone, not on how often the
             # search was resumed.
             self._study.sampler = self._sampler(asked)
             trial = self._study.ask()
@@ -149,7 +149,7 @@ class Study:
     def report(
         self, number: int, step: int, objective: float, host: str | None = None, score: Score | None = None
     ) -> bool:
-        """Records one step -> whether it is news: an epoch that is told again changes nothing.
+        """Records one step -> whether it is new: an epoch that is reported again changes nothing.
 
         `objective` is what the scheduler compares. Where it is all that is known, the trial is judged by it too.
         """
@@ -166,7 +166,7 @@ class Study:
         return True
 
     def finish(self, number: int, ending: Ending) -> TrialView:
-        """Tells Optuna how a trial ended, once and for all."""
+        """Records how a trial ended, once and for all."""
         view = self.view(number)
         for key in ("error_type", "error_text", "stopped_by"):
             value = getattr(ending, key)
@@ -240,7 +240,7 @@ class Study:
                 raise AssertionError("a trial that runs has not ended")
 
     def _constrain(self, number: int, missed: Mapping[str, float]) -> None:
-        """Tells Optuna by how much each constraint is missed; once, also after a kill in between."""
+        """Records by how much each constraint is missed; once, also after a kill in between."""
         known = self._frozen_trial(number).constraints
         trial = Trial(self._study, self._trial_id(number))
         for name, value in missed.items():
