@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from chaos.driver import prepare
+from chaos.driver import prepare, run_of
 from chaos.killing import Moment, known_epochs, members, start, wait_for, wait_until_gone
 from chaos.whole import violations
 from search.results.tables import read_trials
@@ -102,12 +103,19 @@ def softer_ends(folder: Path, rng: random.Random) -> list[str]:
 
 
 def kill_worker(folder: Path) -> int:
-    """Kills the process that began a trial last -> that trial."""
-    import os
+    """Kills the process that began a trial last, of those that are under way -> that trial.
 
-    trial, pid = (folder / "data" / "workers.log").read_text().splitlines()[-1].split()
-    os.kill(int(pid), signal.SIGKILL)
-    return int(trial.removeprefix("trial-"))
+    Trials with a fate are passed over: one that diverges may be over before its worker is killed.
+    """
+    while True:
+        now = states(run_of(folder))
+        for line in reversed((folder / "data" / "workers.log").read_text().splitlines()):
+            name, pid = line.split()
+            number = int(name.removeprefix("trial-"))
+            if now.get(number) == "running" and number not in FATES:
+                os.kill(int(pid), signal.SIGKILL)
+                return number
+        time.sleep(0.05)
 
 
 def finish(folder: Path, pids: list[int], interrupted: set[int]) -> list[str]:
