@@ -121,8 +121,8 @@ def _claim(target: Path, plan: dict[str, Any]) -> None:
     if path.is_file():
         if path.read_text(encoding="utf-8") != text:
             raise DataError(
-                f"a preparation must go on as it began, but {path} describes another division (other seed or other raw "
-                "images); name another folder"
+                f"a preparation must resume as it began, but {path} describes another division (other seed or other "
+                "raw images); name another folder"
             )
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

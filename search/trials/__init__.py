@@ -13,7 +13,7 @@ view.py         a trial as the study knows it
 from search.trials.budget import Budget
 from search.trials.job import Job, Message, Part, final_state, parts_of
 from search.trials.job_queue import JobQueue
-from search.trials.objective import ObjectiveAccumulator, Score, front_of, ranked, score_curve, violations
+from search.trials.objective import ObjectiveAccumulator, Score, epoch_rule, front_of, ranked, score_curve, violations
 from search.trials.states import FAILED, STATES, State
 from search.trials.view import Ending, Proposal, TrialView
 
@@ -31,6 +31,7 @@ __all__ = [
     "Score",
     "State",
     "TrialView",
+    "epoch_rule",
     "final_state",
     "front_of",
     "parts_of",
