@@ -32,7 +32,7 @@ test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, no
 	$(BIN)/python -m pytest
 
 test-cluster: $(INSTALLED) ## searches on several hosts of this machine, through `ray up`; needs root, says what else
-	@PYTHONPATH=tests/cluster $(BIN)/python -c 'import sys, hosts; sys.exit(hosts.missing() or 0)'
+	@$(BIN)/python -c 'import sys; from tests.cluster import hosts; sys.exit(hosts.missing() or 0)'
 	$(BIN)/python -m pytest -m cluster
 
 test-all: $(INSTALLED) ## every test that this machine can run
@@ -51,8 +51,8 @@ test-lowest: $(LOWEST)/.installed ## the default tests with the lowest promised 
 	$(LOWEST)/bin/python -m pytest
 
 chaos: $(INSTALLED) ## kill searches at random moments, go on, and check that nothing was lost: minutes
-	PYTHONPATH=tests:. $(BIN)/python -m chaos $(CHAOS)
-	PYTHONPATH=tests:. $(BIN)/python -m chaos.cuts --every 7
+	$(BIN)/python -m tests.chaos $(CHAOS)
+	$(BIN)/python -m tests.chaos.cuts --every 7
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	$(BIN)/ruff check

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from documented import PAGES, RUN_BY, commands, runner
 
 from launch.cli import app, run_command
 from owkd.config import parse_config
+from tests.support.documented import PAGES, RUN_BY, commands, runner
 
 ROOT = Path(__file__).parents[1]
 NAMED = re.compile(r"`(\w+)` \(`([\w/]+\.py)`\)")

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from documented import PAGES, ROOT, WORD_FOR_WORD, commands, runner
 from PIL import Image
 
 from owkd.data.synthetic import write_dataset
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
+from tests.support.documented import PAGES, ROOT, WORD_FOR_WORD, commands, runner
 
 SMALL = "--numEpoch 1 --preset nano --image-size 32 --device cpu"
 CHAMPION = "runs/sysu-search/retrain/champion/student.safetensors"

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from chaos.driver import prepare, run_of
-from chaos.killing import Moment, known_epochs, members, start, wait_for, wait_until_gone
-from chaos.whole import violations
 from search.results.tables import read_trials
+from tests.chaos.driver import prepare, run_of
+from tests.chaos.killing import Moment, known_epochs, members, start, wait_for, wait_until_gone
+from tests.chaos.whole import violations
 
 TRIALS = 12
 EPOCH_S = 0.15

@@ -1,6 +1,6 @@
 """The bookkeeping of a search, cut off at each of its writes in turn: what random moments only sample.
 
-    python -m chaos.cuts FOLDER [--first N] [--every N]
+    python -m tests.chaos.cuts FOLDER [--first N] [--every N]
 
 A driver without Ray, one job at a time in its own process, is ended from within (no cleaning up, nothing flushed) just
 before its n-th operation on a file; an append to the study is left half done. A second driver is cut off in the same
@@ -24,9 +24,6 @@ from typing import Any
 
 import torch  # noqa: F401  # once, not in every fork
 
-from chaos.driver import load, prepare, run_of
-from chaos.training import chained_run
-from chaos.whole import violations
 from owkd.config import Config
 from search.execution.worker import work
 from search.recorder import SearchRecorder
@@ -37,6 +34,9 @@ from search.runs.manifest import create, open_run
 from search.schedulers import make_scheduler
 from search.study.study import Study
 from search.trials.job import Job, Message
+from tests.chaos.driver import load, prepare, run_of
+from tests.chaos.training import chained_run
+from tests.chaos.whole import violations
 
 TRIALS = 5
 FATES = {1: "diverge", 2: "bad", 3: "out of memory"}

@@ -1,4 +1,4 @@
-"""The process that is killed: `python -m chaos.driver FOLDER` begins the search of a prepared folder, or goes
+"""The process that is killed: `python -m tests.chaos.driver FOLDER` begins the search of a prepared folder, or goes
 on with it.
 
 It is the real command line; only what trains, and what looks at the data first, are stand-ins.
@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fake_training import fake_check, fake_config, make_plan
-
 import search.run_search
-from chaos.training import chained_run
 from launch.cli import run_command
 from owkd.config import Config, load_config
 from search.run_search import Work
+from tests.chaos.training import chained_run
+from tests.support.fake_training import fake_check, fake_config, make_plan
 
 WORK = Work(chained_run, fake_check)
 UP = "at a time"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chaos.driver import UP, run_of
 from search.results.tables import read_epochs, read_trials
 from search.runs.layout import RunFolder
 from search.runs.lock import is_locked
+from tests.chaos.driver import UP, run_of
 
-TESTS = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
 
 Moment = Literal["start-up", "opening", "mending", "training", "at once", "ending"]
@@ -58,7 +58,7 @@ def start(folder: Path, epoch_s: float) -> Driver:
     """Begins the search of a prepared folder, or goes on with it."""
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
+        "PYTHONPATH": str(ROOT),
         "FAKE_EPOCH_S": str(epoch_s),
         "OMP_NUM_THREADS": "1",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -67,7 +67,7 @@ def start(folder: Path, epoch_s: float) -> Driver:
     log = folder / "driver.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.driver", str(folder)],
+            [sys.executable, "-m", "tests.chaos.driver", str(folder)],
             env=environment,
             start_new_session=True,
             stdout=out,

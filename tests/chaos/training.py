@@ -16,12 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fake_training
-from fake_training import Epoch, curve
-
 from owkd.config import Config
 from owkd.errors import DivergedError, UserError
 from owkd.files import written_whole
+from tests.support import fake_training
+from tests.support.fake_training import Epoch, curve
 
 
 def chained_run(

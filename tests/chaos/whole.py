@@ -14,8 +14,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from chaos.driver import run_of
-from chaos.training import alone
 from owkd.config import Config
 from search.results.tables import read_epochs, read_trials
 from search.runs.layout import RunFolder, trial_name
@@ -23,6 +21,8 @@ from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.space.parameters import single
 from search.study.study import Study
+from tests.chaos.driver import run_of
+from tests.chaos.training import alone
 
 OPTUNA_STATE = {
     "complete": TrialState.COMPLETE,

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hosts import ENVIRONMENT, Network
-from small_training import small_config
-from store import CREDENTIALS, Results, Store
 
 from owkd.data.synthetic import write_dataset
 from owkd.training.teacher import train_teacher
+from tests.cluster.hosts import ENVIRONMENT, Network
+from tests.cluster.store import CREDENTIALS, Results, Store
+from tests.support.small_training import small_config
 
 ROOT = Path(__file__).parents[2]
 OWKD = f"PYTHONPATH=/mnt/code {ENVIRONMENT}/bin/python -c 'from launch.cli import main; main()'"

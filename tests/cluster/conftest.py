@@ -1,13 +1,8 @@
-"""Makes the hosts importable for the tests beside them; `make test-cluster` refuses where they would be skipped."""
-
-import sys
-from pathlib import Path
+"""Skips what this machine cannot run, and says why; `make test-cluster` refuses instead."""
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from hosts import missing
+from tests.cluster.hosts import missing
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hosts import ENVIRONMENT, Host
 from pyarrow.fs import FileSystem
 
 from owkd.errors import UserError
 from search.results.tables import read_epochs, read_trials
 from search.runs.manifest import open_run
+from tests.cluster.hosts import ENVIRONMENT, Host
 
 PORT = 5000
 BUCKET = "owkd"

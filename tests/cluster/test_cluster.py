@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Iterator
 
 import pytest
-from bringing_up import EPOCHS, ROOT, TRIALS, Cluster, prepare, until
-from hosts import ENVIRONMENT, PREFIX, Network
-from s3_server import objects
-from store import KEYS
+
+from tests.cluster.bringing_up import EPOCHS, ROOT, TRIALS, Cluster, prepare, until
+from tests.cluster.hosts import ENVIRONMENT, PREFIX, Network
+from tests.cluster.store import KEYS
+from tests.support.s3_server import objects
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 

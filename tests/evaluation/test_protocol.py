@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from evaluation import slow_evaluation as slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owkd.errors import ConfigError, DataError, UserError
 from owkd.evaluation import PROTOCOLS, Result, center_validation_accuracy, evaluate_embeddings, metrics
+from tests.support import slow_evaluation as slow
 
 # On a line: A at 0, B at 1, A at 2, B at 10
 LINE = np.array([[0.0], [1.0], [2.0], [10.0]])

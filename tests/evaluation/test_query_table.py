@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from evaluation import slow_evaluation as slow
 
 from owkd.errors import DataError
 from owkd.evaluation import PROTOCOLS, evaluate_embeddings, query_rows
 from owkd.evaluation.query_table import write_queries
+from tests.support import slow_evaluation as slow
 
 # On a line: A at 0, B at 1, A at 2, B at 10, and C at 3, who has no match
 LINE = np.array([[0.0], [1.0], [2.0], [10.0], [3.0]])

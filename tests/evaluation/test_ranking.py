@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import pytest
 import torch
-from largest_tensor import LargestTensor
 
 from owkd.evaluation.ranking import Images, condition, rank_identities, rank_queries
+from tests.support.largest_tensor import LargestTensor
 
 
 def crowd(count: int, people: int, *, cameras: bool = False, dtype: torch.dtype = torch.float32) -> Images:

@@ -1,5 +1,5 @@
 """Fixtures of the command-line tests."""
 
-from small_training import root
+from tests.support.small_training import root
 
 __all__ = ["root"]

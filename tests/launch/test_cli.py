@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from small_training import small_config
 
 from launch.cli import run_command
 from launch.output.console import errors
 from owkd.data.synthetic import write_dataset
+from tests.support.small_training import small_config
 
 Change = Callable[[dict[str, Any], Path], None]
 

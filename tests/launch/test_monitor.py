@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from browser import needs_chromium, open_page
-from monitored import monitored
 from PIL import Image
 
 from launch.cli import run_command
@@ -23,6 +21,8 @@ from search.tensorboard.event_file import EventFile
 from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.listener import EpochRecord
+from tests.support.browser import needs_chromium, open_page
+from tests.support.monitored import monitored
 
 TRIALS = 6
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from small_training import small_config
 
 from launch.cli import run_command
 from launch.train import train_students
@@ -22,6 +21,7 @@ from search.runs.inputs import check_inputs
 from search.runs.manifest import create
 from search.study.study import Study
 from search.trials.job import Message
+from tests.support.small_training import small_config
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},

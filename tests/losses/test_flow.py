@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from largest_tensor import LargestTensor
 from torch import Tensor
 
 from owkd.losses import _half_spectrum, flow, flow_matrix, gram_mse, spectrum, spectrum_mse
+from tests.support.largest_tensor import LargestTensor
 
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from golden_recipe import GOLDEN, draw, published_state
 from torch import Tensor
 
 from owkd.config import DistillConfig
 from owkd.losses import StageWeightHead, distillation_terms, flow, gram_mse, spectrum_mse, weigh
 from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
+from tests.support.golden_recipe import GOLDEN, draw, published_state
 
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))
 # float64: the order of summation only. float32: a mean over at least 9216 entries, each the difference of two numbers

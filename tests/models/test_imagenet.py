@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_training import small_config
 from torch import Tensor
 
 from owkd.config import StudentConfig, TeacherConfig, parse_config
@@ -13,6 +12,7 @@ from owkd.models.imagenet import OFFICIAL, official_file, start_from_imagenet
 from owkd.models.presets import PUBLISHED_DIMS, Architecture
 from owkd.models.wse import WseNet
 from owkd.training.prepare import initial_network
+from tests.support.small_training import small_config
 
 OFFICIAL_DEPTHS = (2, 1, 3, 1)
 SHALLOWER = Architecture(PUBLISHED_DIMS, (1, 1, 2, 1))

@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from golden_recipe import GOLDEN, ensemble, fill, images
 from torch import Tensor
 
 from owkd.models.outputs import BackboneOutput, EnsembleOutput
 from owkd.models.wse import Role
+from tests.support.golden_recipe import GOLDEN, ensemble, fill, images
 
 # float64: the issue of order of summation only. float32: 27 blocks deep, unit-variance weights and batch norm leave
 # about 1e-5 of the largest value in a tensor; ten times that is allowed.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_recipe import spec
 from torch import Tensor
 
 from owkd.errors import CheckpointError, ConfigError
@@ -17,6 +16,7 @@ from owkd.models.presets import PUBLISHED_DIMS, Architecture, architecture
 from owkd.models.published import to_published
 from owkd.models.published_files import export_published, import_teacher, load_published
 from owkd.models.wse import WseNet
+from tests.support.golden_recipe import spec
 
 SHALLOW = Architecture(PUBLISHED_DIMS, (1, 1, 2, 1))
 CLASSES = 5

@@ -83,7 +83,7 @@ def _interrupted_search(folder: Path, changes: dict[str, Any]) -> None:
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    command = [sys.executable, "-m", "chaos.driver", str(folder)]
+    command = [sys.executable, "-m", "tests.chaos.driver", str(folder)]
     with subprocess.Popen(command, cwd=CHECKOUT, env=environment, start_new_session=True) as driver:
         trained = data / "trained.log"
         while not trained.exists() or LAST_SEEN not in trained.read_text():

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from chaos.driver import WORK, prepare, run_of
-from chaos.killing import Driver, known_epochs, members, start, wait_until_gone
-from chaos.whole import violations
 from rich.console import Console
 
 from search.results.listing import list_trials
 from search.run_search import resume
 from search.runs.manifest import open_run
 from search.study.study import Study
+from tests.chaos.driver import WORK, prepare, run_of
+from tests.chaos.killing import Driver, known_epochs, members, start, wait_until_gone
+from tests.chaos.whole import violations
 
 TRIALS = 5
 FATES = {1: "diverge", 3: "bad"}
@@ -94,10 +94,10 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(tmp_path: Path, connect)
 
 def test_a_driver_may_end_before_any_of_its_writes() -> None:
     """In a process of its own, which forks: a process with Ray's threads must not."""
-    tests = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "chaos.cuts", "--first", "40", "--every", "97"],
-        env={"PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "tests.chaos.cuts", "--first", "40", "--every", "97"],
+        env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -109,7 +109,7 @@ def test_a_driver_may_end_before_any_of_its_writes() -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search without Ray."""
-    from chaos.cuts import drive
+    from tests.chaos.cuts import drive
 
     folder = tmp_path_factory.mktemp("finished")
     prepare(folder, trials=TRIALS, seed=4, fates=FATES)

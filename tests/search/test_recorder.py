@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from fake_training import fake_config, fake_run, make_plan
-from inline_jobs import do_job, work_off
 from rich.console import Console
 
 import search.recorder
@@ -22,6 +20,8 @@ from search.runs.manifest import create
 from search.study.study import Study
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.job import Job, Message, Part
+from tests.support.fake_training import fake_config, fake_run, make_plan
+from tests.support.inline_jobs import do_job, work_off
 
 
 def open_recorder(tmp_path: Path, folds: tuple[str, ...] = ("Fold1",), **changes) -> SearchRecorder:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fake_training import METRICS, fake_check, fake_config, fake_run, make_plan
 from optuna.trial import TrialState
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -25,6 +24,7 @@ from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
 from search.runs.manifest import open_run
 from search.study.study import Study
+from tests.support.fake_training import METRICS, fake_check, fake_config, fake_run, make_plan
 
 TRIALS = 14
 FATES = {

@@ -7,8 +7,6 @@ from typing import Any
 
 import optuna
 import pytest
-from fake_training import Epoch, curve, fake_config
-from inline_jobs import do_job
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
@@ -19,6 +17,8 @@ from search.runs.manifest import create
 from search.study.study import Study
 from search.trials.objective import Score
 from search.trials.view import Ending
+from tests.support.fake_training import Epoch, curve, fake_config
+from tests.support.inline_jobs import do_job
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},

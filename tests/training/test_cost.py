@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_training import small_config
 from torch import nn
 
 from owkd.config import COST_METRICS, MetricName
@@ -16,6 +15,7 @@ from owkd.models.wse import WseNet
 from owkd.training.cost import student_costs
 from owkd.training.reduction import EpochRule
 from owkd.training.run import run
+from tests.support.small_training import small_config
 
 CPU = torch.device("cpu")
 ALL = COST_METRICS

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import small_config
 
 from owkd import device
 from owkd.config import Config
@@ -13,6 +12,7 @@ from owkd.device import RESIDENT_PART, resident
 from owkd.training.loop import Batch, TrainingSet, train_step
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, attach_teacher, run
+from tests.support.small_training import small_config
 
 CUDA = torch.device("cuda")
 

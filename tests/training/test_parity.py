@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from golden_recipe import GOLDEN, NUM_CLASSES, ensemble, fill_ensemble, fill_module, images
 from torch import Tensor
 
 from owkd.config import parse_config
@@ -17,6 +16,7 @@ from owkd.losses import weigh
 from owkd.models.published import published_name
 from owkd.training.prepare import FoldData
 from owkd.training.run import Distillation
+from tests.support.golden_recipe import GOLDEN, NUM_CLASSES, ensemble, fill_ensemble, fill_module, images
 
 # float64: the order of summation only. float32: the forward pass's tolerance, which gradients keep but for one: that of
 # the last spatial gate's convolution was measured 9e-4 off. It is arithmetic, not the method: the same weights, rounded

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from small_training import small_config
 from torch import Tensor
 
 from owkd.config import NO_DISTILLATION, Config
@@ -23,6 +22,7 @@ from owkd.models.checkpoint import load_model, load_teacher, read_info, read_sta
 from owkd.training.loop import Epoch
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, run
+from tests.support.small_training import small_config
 
 AHEAD_OF_A_NORM = re.compile(r"student\.gce\.blocks\.\d\.conv\d\.bias")
 TIMES = ("duration_s", "images_per_second")

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import small_config
 from torch import Tensor
 
 from owkd import device
@@ -14,6 +13,7 @@ from owkd.device import autocast, computes_bf16
 from owkd.training.loop import Batch, Terms, train_step
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, attach_teacher
+from tests.support.small_training import small_config
 
 CPU = torch.device("cpu")
 

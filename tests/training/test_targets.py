@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_training import small_config
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig, TeacherWeights
 from owkd.errors import DataError, OwkdError
@@ -24,6 +23,7 @@ from owkd.training.prepare import FoldData, open_fold
 from owkd.training.run import Distillation, run
 from owkd.training.target_building import opened, targets_for
 from owkd.training.targets import StoredTargets, TargetsPlan, plan_targets, targets_bytes, tensors_of
+from tests.support.small_training import small_config
 
 CPU = torch.device("cpu")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_training import small_config
 
 from owkd.errors import CheckpointError
 from owkd.models.checkpoint import load_model
 from owkd.training.loop import Epoch
 from owkd.training.teacher import phases, train_teacher
+from tests.support.small_training import small_config
 
 
 def test_published_schedule_trains_backbones_then_gce(root: Path, tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from small_training import small_config
 
 from owkd.models.checkpoint import load_model
 from owkd.training.teacher import TeacherPhase, train_teacher
+from tests.support.small_training import small_config
 
 # What validation says of each epoch: the best one is never the last, and another one for each member.
 VALIDATION = {

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_training import small_config
 
 from owkd.config import NO_DISTILLATION, Config
 from owkd.training import timing
 from owkd.training.prepare import batch_maker, open_fold
 from owkd.training.timing import EpochTime, time_epoch
+from tests.support.small_training import small_config
 
 
 def configured(root: Path, kind: str) -> Config:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small_training import small_config
 
 from launch.cli import run_command
 from launch.cluster import head, submit_job
 from launch.cluster.file import template
 from launch.cluster.submission import make_submission
 from owkd.errors import ConfigError, UserError
+from tests.support.small_training import small_config
 
 Files = tuple[Path, Path]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from evaluation.slow_evaluation import evaluate
 from PIL import Image
 
 from launch.cli import run_command
@@ -17,6 +16,7 @@ from owkd.data.synthetic import write_dataset
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.training.prepare import build_network
+from tests.support.slow_evaluation import evaluate
 
 PEOPLE = 16
 SHOTS = 2

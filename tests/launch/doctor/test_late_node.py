@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from s3_server import objects
-from s3_server import s3 as s3
-from small_training import small_config
 
 from launch.doctor import examine_this_machine
 from launch.doctor.node_facts import FAILED, gather_facts
@@ -19,6 +16,9 @@ from launch.doctor.preflight import make_question, pickled_check
 from owkd.errors import UserError
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore
+from tests.support.s3_server import objects
+from tests.support.s3_server import s3 as s3
+from tests.support.small_training import small_config
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(__file__).parents[1] / "programs" / "check_as_node.py"

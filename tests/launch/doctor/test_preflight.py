@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from small_training import small_config
 
 from launch import doctor, driver
 from launch.cli import run_command
@@ -23,6 +22,7 @@ from launch.doctor.preflight import make_question
 from owkd.errors import UserError
 from search.runs.layout import RunFolder
 from search.storage.address import Address
+from tests.support.small_training import small_config
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(__file__).parents[1] / "programs" / "survey_of_one_node.py"

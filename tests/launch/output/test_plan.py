@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import ray
 import yaml
-from small_training import small_config
 
 from launch.cli import run_command
+from tests.support.small_training import small_config
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},

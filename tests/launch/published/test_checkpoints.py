@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from golden_recipe import GOLDEN, NUM_CLASSES, ensemble, images, published_state, spec
 from PIL import Image
 
 from launch.cli import run_command
 from owkd.models.checkpoint import load_model, save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
+from tests.support.golden_recipe import GOLDEN, NUM_CLASSES, ensemble, images, published_state, spec
 
 NETWORKS = {"original": "teacher_original", "attention": "teacher_attention", "gce": "gce"}
 # float32 weights, inputs and arithmetic against float64 ones: as in the parity tests of the networks.

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evaluation.slow_evaluation import evaluate
 from PIL import Image
 
 from launch.cli import run_command
@@ -18,6 +17,7 @@ from launch.published import run as published
 from launch.published.run import Request, configured
 from owkd.data.synthetic import write_dataset
 from owkd.models.checkpoint import load_model
+from tests.support.slow_evaluation import evaluate
 
 DBPERSON, SYSU = "DBPerson-Recog-DB1_thermal", "SYSU-MM01_thermal"
 FOLDS = ("Fold1", "Fold2")

@@ -6,9 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-from fake_training import fake_config, fake_run
-from inline_jobs import do_job, work_off
-from s3_server import s3 as s3
 
 from owkd.config import Config, parse_config
 from search.recorder import SearchRecorder
@@ -25,6 +22,9 @@ from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
 from search.trials.listener import ActiveJob, EpochRecord, JobListener
 from search.trials.view import Ending
+from tests.support.fake_training import fake_config, fake_run
+from tests.support.inline_jobs import do_job, work_off
+from tests.support.s3_server import s3 as s3
 
 JOBS = 2
 QUICK = StoreTimings(settle_s=0.0)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from pyarrow.fs import FileSystem, LocalFileSystem, S3FileSystem
-from s3_server import s3 as s3
 
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore
+from tests.support.s3_server import s3 as s3
 
 
 class ObjectStoreContract:

@@ -6,15 +6,15 @@ import math
 from pathlib import Path
 
 import pytest
-from chaos.training import chained_run
-from fake_training import fake_config, fake_run, make_plan
-from small_training import root as root
-from small_training import small_config
 
 from owkd.config import Config, parse_config, with_values
 from owkd.errors import DivergedError
 from owkd.training.run import run
 from search.execution.worker import Train, train_student
+from tests.chaos.training import chained_run
+from tests.support.fake_training import fake_config, fake_run, make_plan
+from tests.support.small_training import root as root
+from tests.support.small_training import small_config
 
 EPOCHS = 3
 BY_CLOCK = ("duration_s", "images_per_second", "gpu_memory_peak_bytes")

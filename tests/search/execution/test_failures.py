@@ -12,10 +12,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fake_training import make_plan
 from optuna.trial import TrialState
 
 from search.results.tables import read_epochs, read_trials
+from tests.support.fake_training import make_plan
 
 START = """
 import sys, threading, time
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import ray
 from rich.console import Console
-from fake_training import fake_check, fake_config, fake_run
+from tests.support.fake_training import fake_check, fake_config, fake_run
 from owkd.config import parse_config
 from search.execution.retries import RetryTimings
 from search.execution.stage import Timings
@@ -94,8 +94,8 @@ cluster.shutdown()
 
 def drive(tmp_path: Path, script: str, timeout: float, **environment: str) -> str:
     """Runs a search -> what it printed."""
-    tests = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", **environment}
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), **environment}
     done = subprocess.run(
         [sys.executable, "-c", START + script, str(tmp_path)],
         env=environment,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import ray
-from fake_training import fake_evaluate
 from ray import cloudpickle
 
 from owkd.config import DataConfig
@@ -19,6 +18,7 @@ from search.execution.resources import TrialResources
 from search.results.tables import read_epochs, read_trials
 from search.retrain.test_evaluation import CheckpointRef, evaluate_on_test
 from search.trials.job import Message
+from tests.support.fake_training import fake_evaluate
 
 TRIALS = 24
 """enough that some are left when both late nodes have joined, on a busy machine too"""
@@ -30,7 +30,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from rich.console import Console
-from fake_training import fake_check, fake_config, fake_run
+from tests.support.fake_training import fake_check, fake_config, fake_run
 from owkd.config import parse_config
 from search.execution.node_admission import Gate
 from search.run_search import Work, search
@@ -97,8 +97,8 @@ cluster.shutdown()
 @pytest.mark.timeout(240)
 def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_path: Path) -> None:
     """No failure is allowed (`max_failures` 0), and none is counted."""
-    tests = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.4"}
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": "0.4"}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(TRIALS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

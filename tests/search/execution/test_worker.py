@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from fake_training import fake_config
 
 from owkd.config import parse_config
 from owkd.training.reduction import EpochRule
 from search.execution.worker import train_student
+from tests.support.fake_training import fake_config
 
 
 def test_the_training_gets_the_rule_and_the_costs_of_its_search(

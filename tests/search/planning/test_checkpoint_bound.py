@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_training import root as root
-from small_training import small_config
 
 from owkd.config import Fixed, with_values
 from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
 from search.planning.checkpoint_bound import EPOCH_BYTES, checkpoint_bound
+from tests.support.small_training import root as root
+from tests.support.small_training import small_config
 
 SEARCH = {"scheduler": {"name": "none"}}
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ray.tune.schedulers import ASHAScheduler
-from small_training import root, small_config
 
 from owkd.config import Partial, Reading, SearchConfig, parse_config, with_values
 from owkd.errors import ConfigError
@@ -23,6 +22,7 @@ from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
 from search.space import entries, single
+from tests.support.small_training import root, small_config
 
 __all__ = ["root"]
 

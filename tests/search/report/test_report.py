@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from browser import needs_chromium, open_page
 from PIL import Image
 
 from launch.cli import run_command
@@ -28,6 +27,7 @@ from search.retrain.tables import COMPARISON_FIELDS, MODEL_FIELDS
 from search.runs.layout import RunFolder, trial_name
 from search.runs.manifest import create
 from search.tensorboard.panels import CURVES
+from tests.support.browser import needs_chromium, open_page
 
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},

@@ -10,8 +10,6 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from fake_training import fake_config, fake_evaluate, fake_run
-from inline_jobs import evaluate_here, work_off
 from rich.console import Console
 
 from owkd.config import parse_config
@@ -20,6 +18,8 @@ from search.recorder import SearchRecorder
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create
 from search.study.study import Study
+from tests.support.fake_training import fake_config, fake_evaluate, fake_run
+from tests.support.inline_jobs import evaluate_here, work_off
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")

@@ -13,8 +13,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from fake_training import curve, fake_config, fake_evaluate, fake_run
-from inline_jobs import evaluate_here, work_off
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -25,6 +23,8 @@ from search.retrain.candidates import select_candidates
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study
+from tests.support.fake_training import curve, fake_config, fake_evaluate, fake_run
+from tests.support.inline_jobs import evaluate_here, work_off
 
 EPOCHS = 4
 MODELS = 1 + 2
@@ -34,7 +34,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from rich.console import Console
-from fake_training import fake_evaluate, fake_run
+from tests.support.fake_training import fake_evaluate, fake_run
 from launch.local_ray import local_ray
 from search.retrain.stage import FinalWork, retrain
 
@@ -62,8 +62,8 @@ def run(tmp_path: Path) -> Path:
 
 def kill_in_the_middle(run: Path) -> None:
     """Starts the final stage, and kills its process group when a model is done and another one is under way."""
-    tests = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}", "FAKE_EPOCH_S": "0.5"}
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": "0.5"}
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(run)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
     )

@@ -13,8 +13,6 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
-from inline_jobs import work_off
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -27,6 +25,8 @@ from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.manifest import create
 from search.trials.view import TrialView
+from tests.support.fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
+from tests.support.inline_jobs import work_off
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")

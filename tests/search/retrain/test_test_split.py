@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from small_training import small_config
-from split_watch import unwatch, watch, watched_evaluate, watched_train
 
 from owkd.config import Config, Partial, Reading
 from owkd.data.synthetic import DATASET, write_dataset
@@ -23,6 +21,8 @@ from search.planning.plan import make_plan
 from search.rerun import rerun
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
+from tests.support.small_training import small_config
+from tests.support.split_watch import unwatch, watch, watched_evaluate, watched_train
 
 ROOT = Path(__file__).parents[3]
 FINAL = FinalWork(watched_train, watched_evaluate)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from fake_training import fake_check, fake_config, fake_run
 from rich.console import Console
 
 from launch.cli import run_command
@@ -21,6 +20,7 @@ from search.runs.integrity import compare
 from search.runs.manifest import create, open_run
 from search.study.study import Study
 from search.trials.view import Ending
+from tests.support.fake_training import fake_check, fake_config, fake_run
 
 WORK = Work(fake_run, fake_check)
 

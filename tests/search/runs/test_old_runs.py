@@ -14,8 +14,6 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from chaos.training import chained_run
-from fake_training import fake_check
 from rich.console import Console
 
 from owkd.errors import UserError
@@ -28,6 +26,8 @@ from search.runs.integrity import changes_since
 from search.runs.manifest import SCHEMA_VERSION, open_run
 from search.space.parameters import columns
 from search.study.study import Study
+from tests.chaos.training import chained_run
+from tests.support.fake_training import fake_check
 
 ARCHIVES = Path(__file__).parents[2] / "old_runs" / "0.1.0"
 WORK = Work(chained_run, fake_check)

@@ -14,12 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fake_training import fake_check, fake_config
-from inline_jobs import work_off
-from monitored import monitored
 from pyarrow.fs import FileSystem
-from s3_server import objects
-from s3_server import s3 as s3
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from launch.cli import run_command
@@ -33,6 +28,11 @@ from search.runs.sync import followed
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore
 from search.study.study import Study
+from tests.support.fake_training import fake_check, fake_config
+from tests.support.inline_jobs import work_off
+from tests.support.monitored import monitored
+from tests.support.s3_server import objects
+from tests.support.s3_server import s3 as s3
 
 TRIALS = 4
 DRIVER = """
@@ -41,7 +41,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from rich.console import Console
-from fake_training import fake_check, fake_config, fake_evaluate, fake_run
+from tests.support.fake_training import fake_check, fake_config, fake_evaluate, fake_run
 from launch.local_ray import local_ray
 from owkd.config import parse_config
 from search.retrain.stage import FinalWork, retrain
@@ -67,9 +67,8 @@ else:
 
 def start(tmp_path: Path, run: str, command: str, cache: str, epoch_s: float = 0.3) -> subprocess.Popen:
     """A driver in a process group of its own, on a machine that is told by its cache."""
-    tests = Path(__file__).parents[2]
-    paths = f"{tests}{os.pathsep}{tests.parent}"
-    environment = {**os.environ, "PYTHONPATH": paths, "FAKE_EPOCH_S": str(epoch_s)}
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": str(epoch_s)}
     environment["XDG_CACHE_HOME"] = str(tmp_path / cache)
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(tmp_path), run, command, str(TRIALS)],

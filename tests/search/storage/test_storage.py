@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from s3_server import objects
-from s3_server import s3 as s3
 
 from owkd.errors import OwkdError, UserError
 from search.storage import lease
@@ -20,6 +18,8 @@ from search.storage.mirror import Mirror
 from search.storage.object_store import ObjectStore, Stat
 from search.storage.timings import StoreTimings
 from search.storage.worker_scratch import local_copy, workplace
+from tests.support.s3_server import objects
+from tests.support.s3_server import s3 as s3
 
 QUICK = StoreTimings(settle_s=0.0, beat_s=0.1, push_s=0.1)
 

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-from s3_server import s3 as s3
 
 from owkd.config import Config, parse_config
 from owkd.errors import ConfigError
@@ -16,6 +15,7 @@ from search.study.study import Study
 from search.study.warm_start import read_earlier
 from search.trials.objective import Score
 from search.trials.view import Ending
+from tests.support.s3_server import s3 as s3
 
 BATCH = {"train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4}}
 ONE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = (*(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))), "README.md", "CONTRIBUTING.md")
 PROGRAMS = r"owkd|make|pip|pytest|python3?|ray|kubectl|optuna-dashboard|\.ci/run"
 BLOCK_LINE = re.compile(rf"^(?:    )?((?:{PROGRAMS})(?: [^|\n]+)?)$", re.MULTILINE)

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fake_training import fake_run
-
 from owkd.config import DataConfig
 from search.execution.worker import Train, work
 from search.retrain.test_evaluation import CheckpointRef, Evaluate
 from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
+from tests.support.fake_training import fake_run
 
 
 def work_off(queue: JobQueue, *, train: Train = fake_run, **_: object) -> None:

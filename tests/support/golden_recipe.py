@@ -13,7 +13,7 @@ from owkd.models.presets import Architecture, architecture
 from owkd.models.published import published_name
 from owkd.models.wse import Role, WseNet
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 NUM_CLASSES = 7
 SIZE = 224
 SHAPES: dict[str, Architecture] = {"student": architecture("micro"), "teacher": architecture("small")}

@@ -1,0 +1,1 @@
+"""Hosts as network namespaces of one machine, and searches over them."""

@@ -1,0 +1,1 @@
+"""Stand-ins, fixtures and helpers that several folders of tests share."""
