@@ -27,7 +27,7 @@ def own_checks(config: Config) -> list[str]:
 
 
 def _local_checks(config: Config) -> list[str]:
-    """A run may lie in an object store; what it is made of is read as files."""
+    """A run may be in an object store; what it is made of is read as files."""
     return [
         f"{name} must be a path on each machine, but got the address {path}; copy or mount it there"
         for name, path in local_paths(config).items()

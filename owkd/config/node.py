@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 PATH = "path"
 """marks a type as one that holds a path"""
 ADDRESS = "address"
-"""marks a path that may lie in an object store too"""
+"""marks a path that may be in an object store too"""
 PathText = Annotated[str, PATH]
 """a path in the form of text, which may have a placeholder in it"""
 AddressText = Annotated[str, PATH, ADDRESS]

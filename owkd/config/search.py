@@ -101,7 +101,7 @@ SpaceEntry = Annotated[FloatRange | IntRange | Choice | Fixed | Simplex, Field(d
 
 
 class ObjectiveConfig(Node):
-    """One thing that a trial is judged by. With `reduction`, the epochs of a fold become one number."""
+    """One thing that a trial is evaluated by. With `reduction`, the epochs of a fold become one number."""
 
     metric: MetricName = PUBLISHED_METRIC
     mode: Direction | None = Field(default=None, description="max for val/*, min for costs, when unset")
@@ -161,7 +161,7 @@ class SearchConfig(Node):
     objectives: tuple[ObjectiveConfig, ...] = Field(
         default=(ObjectiveConfig(),),
         min_length=1,
-        description=f"what a trial is judged by: {', '.join(METRICS)}; reduction: best, last, or mean of last N",
+        description=f"what a trial is evaluated by: {', '.join(METRICS)}; reduction: best, last, or mean of last N",
     )
     constraints: tuple[str, ...] = Field(default=(), description="such as `latency_ms <= 5`; others are infeasible")
     resources: ResourcesConfig = ResourcesConfig()
@@ -192,7 +192,7 @@ class SearchConfig(Node):
 
     @property
     def reduction(self) -> str:
-        """How epochs become one number; a trial is judged by one model, so there is one for all objectives."""
+        """How epochs become one number; a trial is evaluated by one model, so there is one for all objectives."""
         return self.objectives[0].reduction
 
     @property
@@ -223,11 +223,11 @@ class RetrainConfig(Node):
 
 def parse_constraint(text: str) -> tuple[str, Literal["<=", ">="], float]:
     """`latency_ms <= 5` -> metric, comparison and bound. Raises `ValueError`."""
-    found = CONSTRAINT.fullmatch(text)
+    match = CONSTRAINT.fullmatch(text)
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        return found[1], found[2], float(found[3])  # type: ignore[return-value]  # the pattern names no others
+        return match[1], match[2], float(match[3])  # type: ignore[return-value]  # the pattern names no others
     except ValueError:
         raise ValueError(
             f"a constraint must read METRIC <= NUMBER or METRIC >= NUMBER with METRIC one of "

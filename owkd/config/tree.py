@@ -85,7 +85,7 @@ class TargetsConfig(Node):
     precision: TargetPrecision = Field(
         default="fp32", description="on disk; fp32 gives the live teacher's numbers, fp16 and bf16 take half the room"
     )
-    folder: Path | None = Field(default=None, description="where they lie; beside the decoded images when unset")
+    folder: Path | None = Field(default=None, description="where they are stored; beside the decoded images when unset")
 
 
 class TeacherConfig(Start):

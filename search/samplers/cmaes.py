@@ -57,9 +57,9 @@ def describe_cmaes(settings: LearningSettings) -> str:
 def always_numbers(space: Space) -> dict[str, BaseDistribution]:
     unconditional = {path: entry for path, entry in space.items() if not entry.when}
     return {
-        name: found
-        for name, found in distributions(unconditional).items()
-        if isinstance(found, FloatDistribution | IntDistribution) and not found.single()
+        name: known
+        for name, known in distributions(unconditional).items()
+        if isinstance(known, FloatDistribution | IntDistribution) and not known.single()
     }
 
 
@@ -73,7 +73,7 @@ def _only(trial: FrozenTrial, names: Mapping[str, BaseDistribution]) -> FrozenTr
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
         params={name: value for name, value in trial.params.items() if name in names},
-        distributions={name: found for name, found in trial.distributions.items() if name in names},
+        distributions={name: known for name, known in trial.distributions.items() if name in names},
         user_attrs={},
         system_attrs={},
         intermediate_values={},

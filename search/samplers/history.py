@@ -69,7 +69,7 @@ class _StudyWithHistory(Study):
 def earlier_trials(points: Sequence[Mapping[str, Any]], search: SearchConfig) -> list[FrozenTrial]:
     """The points as complete trials of Optuna; a parameter that the space of now cannot express is left out."""
     known = distributions(search.space)
-    found = []
+    trials = []
     for point in points:
         params = {name: value for name, value in point["params"].items() if name in known and _fits(known[name], value)}
         trial = create_trial(
@@ -79,8 +79,8 @@ def earlier_trials(points: Sequence[Mapping[str, Any]], search: SearchConfig) ->
             # without them, a sampler would take the trial for one that misses every constraint
             constraints=violations(search, point["values"]),
         )
-        found.append(trial)
-    return found
+        trials.append(trial)
+    return trials
 
 
 def _fits(known: optuna.distributions.BaseDistribution, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What proposes trials: one fresh sampler for each, so that a proposal hangs on seed, trial number and history alone.
+"""What proposes trials: one fresh sampler for each, so that a proposal depends on seed, trial number and history alone.
 
 What a sampler must remember from trial to trial it keeps in the study (CMA-ES its distribution, NSGA-II its
 generations), so that nothing is lost with the driver. What Optuna could change by default is pinned here.

@@ -1,4 +1,4 @@
-"""What stops a trial before its last epoch: Ray's rules, told what trials of earlier drivers reported.
+"""What stops a trial before its last epoch: Ray's rules, which also know what trials of earlier drivers reported.
 
 | name      | a trial stops when                                                                   | file           |
 |-----------|--------------------------------------------------------------------------------------|----------------|

@@ -21,4 +21,4 @@ def asha_rule(scheduler: HalvingSettings, longest: int, rungs_later: int = 0) ->
 def describe_asha(scheduler: HalvingSettings) -> str:
     """What the rule does, for people."""
     grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
-    return f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far goes on"
+    return f"after {grace} epochs, and each {factor} times as many, the best 1 in {factor} so far continues"

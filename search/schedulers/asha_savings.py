@@ -13,8 +13,8 @@ import numpy as np
 def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: int) -> list[int]:
     """Steps that each trial runs when they come one after the other with these values, the same at every step.
 
-    The rule is Ray's: at steps grace, grace x factor, ... a trial goes on unless it is below the (1 - 1/factor)
-    quantile of those that were there before it; the first always goes on.
+    The rule is Ray's: at steps grace, grace x factor, ... a trial continues unless it is below the (1 - 1/factor)
+    quantile of those that were there before it; the first always continues.
     """
     rungs = []
     step = grace
@@ -22,7 +22,7 @@ def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: 
         rungs.append(step)
         step *= factor
     seen: dict[int, list[float]] = {rung: [] for rung in rungs}
-    found = []
+    steps = []
     for value in values:
         ran = longest
         for rung in rungs:
@@ -32,15 +32,15 @@ def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: 
             if stopped:
                 ran = rung
                 break
-        found.append(ran)
-    return found
+        steps.append(ran)
+    return steps
 
 
 def expected_steps(trials: int, *, longest: int, grace: int, factor: int, orders: int = 50) -> float:
     """Mean of `sum(halving_steps)` over random orders of trials that keep their ranks from step to step.
 
-    An estimate: ranks change while trainings go on, trials run side by side, and a good sampler makes later trials
-    better, each of which lets more of them go on.
+    An estimate: ranks change while trainings run, trials run side by side, and a good sampler makes later trials
+    better, each of which lets more of them continue.
     """
     rng = np.random.default_rng(0)
     rule = {"longest": longest, "grace": grace, "factor": factor}

@@ -16,7 +16,7 @@ class Brackets:
     """Hyperband's brackets: an ASHA each, bracket k with its first rung k rungs later.
 
     Hyperband gives every bracket the same budget (Li et al. 2018): one with h halvings ahead gets factor^h / (h + 1)
-    of the trials. Which bracket a job is in hangs on its key alone, so that it stays there after an interruption.
+    of the trials. Which bracket a job is in depends on its key alone, so that it stays there after an interruption.
     """
 
     def __init__(self, scheduler: HalvingSettings, longest: int) -> None:

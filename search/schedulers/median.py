@@ -12,7 +12,7 @@ from search.schedulers.reports import REPORT_FIELDS
 
 
 class MedianRule(MedianStoppingRule):
-    """Ray's rule, which can also be told of a curve without judging it."""
+    """Ray's rule, which also takes a curve without deciding on it."""
 
     def recall(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self.on_trial_complete(tune_controller, trial, result)
@@ -20,7 +20,7 @@ class MedianRule(MedianStoppingRule):
 
 def median_rule(scheduler: MedianSettings, longest: int) -> MedianRule:
     """Ray's rule as configured; how long a trial is at most does not matter to it."""
-    never_waits: Any = math.inf  # a trial that has too few to be compared with goes on
+    never_waits: Any = math.inf  # a trial that has too few to be compared with continues
     return MedianRule(
         **REPORT_FIELDS,
         grace_period=scheduler.grace_epochs,

@@ -21,7 +21,7 @@ class ResumableScheduler(FIFOScheduler):
     """A scheduler that remembers by job, not by Ray's trial: across retries, and across drivers.
 
     It is asked about epochs only: a job that ended by itself is never stopped as well, so that nobody takes a
-    complete trial for a pruned one. An epoch that is told again changes nothing.
+    complete trial for a pruned one. An epoch that is reported again changes nothing.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class ResumableScheduler(FIFOScheduler):
         self._stops_after_first_fold = stops_after_first_fold
         self._never_stopped = never_stopped
         self._metric = "objective"
-        self._heard: dict[str, int] = {}
+        self._last_step: dict[str, int] = {}
         for key, curve in past:
             self._add(key)
             for step, objective in sorted(curve.items()):
-                self._heard[key] = step
+                self._last_step[key] = step
                 self._recall(key, {"step": step, "objective": objective})
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -52,7 +52,7 @@ class ResumableScheduler(FIFOScheduler):
         if result.get("state") != "running":
             return str(TrialScheduler.CONTINUE)
         decision = str(TrialScheduler.CONTINUE)
-        is_new, self._heard[key] = step > self._heard[key], max(step, self._heard[key])
+        is_new, self._last_step[key] = step > self._last_step[key], max(step, self._last_step[key])
         if key in self._never_stopped:
             if is_new:
                 self._recall(key, result)
@@ -76,8 +76,8 @@ class ResumableScheduler(FIFOScheduler):
         recall(None, _Job(key), result)
 
     def _add(self, key: str) -> None:
-        if key not in self._heard:
-            self._heard[key] = 0
+        if key not in self._last_step:
+            self._last_step[key] = 0
             self._inner.on_trial_add(None, _Job(key))
 
 

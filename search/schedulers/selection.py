@@ -42,7 +42,7 @@ def make_scheduler(
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
-    A job that it would let go on, `stops_after_first_fold` may stop all the same. Neither ever stops trial 0, the
+    A job that it would let continue, `stops_after_first_fold` may stop all the same. Neither ever stops trial 0, the
     published setting: what all others are compared with must be known at its end.
     """
     scheduler = config.search.scheduler

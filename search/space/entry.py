@@ -50,7 +50,7 @@ class Entry(ABC):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The ends between which each of its columns lies; None where columns hold no numbers of a range."""
+        """The ends between which each of its columns stays; None where columns hold no numbers of a range."""
         return None
 
     @property
@@ -107,7 +107,7 @@ class Entry(ABC):
 
     @abstractmethod
     def importance_distribution(self, cells: Sequence[Any]) -> BaseDistribution:
-        """Where the cells of one of its columns lie, those of the published setting included."""
+        """The range of the cells of one of its columns, those of the published setting included."""
 
     def coordinates(self) -> dict[str, BaseDistribution]:
         """Coordinates for samplers that measure distances: no number too many, none for a single value."""

@@ -107,13 +107,13 @@ def students(config: Config) -> dict[str, StudentConfig]:
     """Every student that a trial may train, the configuration's own included, by what proposes it."""
     space = config.search.space
     names = [name for name in space if name.startswith("student.")]
-    found = {"student": config.student}
+    proposals = {"student": config.student}
     for values in combinations(space, names):
         student = single(config, values).student
-        if student not in found.values():
+        if student not in proposals.values():
             searched = (f"{name} {values[name]!r}" for name in names if name in values)
-            found[f"search.space would propose {', '.join(searched)}"] = student
-    return found
+            proposals[f"search.space would propose {', '.join(searched)}"] = student
+    return proposals
 
 
 def epochs_of(config: Config, values: Mapping[str, Any]) -> int:

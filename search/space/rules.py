@@ -78,7 +78,7 @@ def _condition_rules(name: str, space: Space) -> list[str]:
 
 
 def _same_or_odd(left: Any, right: Any) -> bool:
-    """As `same`; of values that are not plain, which are refused elsewhere, only equality can be told."""
+    """As `same`; of values that are not plain, which are refused elsewhere, only equality is known."""
     try:
         return same(left, right)
     except TypeError:
@@ -154,7 +154,7 @@ def _objective_rules(search: SearchConfig) -> list[str]:
     reductions = {objective.reduction for objective in search.objectives if objective.metric in EPOCH_METRICS}
     if len(reductions) > 1:
         problems.append(
-            f"search.objectives must have one reduction, because a trial is judged by one model, but got "
+            f"search.objectives must have one reduction, because a trial is evaluated by one model, but got "
             f"{', '.join(sorted(reductions))}"
         )
     if search.scheduler.name != "none" and search.scheduler.metric not in (None, *LEADING_METRICS):
