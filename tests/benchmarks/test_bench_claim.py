@@ -22,9 +22,10 @@ def standard_error(share: float, repeats: int) -> float:
 def test_the_report_has_its_tables() -> None:
     text = bench_claim.report(repeats=2)
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(lines) == 3 * 2 + len(bench_claim.SEARCHES) + len(bench_claim.SAMPLES) + 9
+    assert len(lines) == 3 * 2 + len(bench_claim.SEARCHES) + 1 + len(bench_claim.SAMPLES) + 9
     assert {line.count("|") for line in lines} == {8, 4, 7}
     assert "| 300 | 10 |" in text
+    assert "| all | all |" in text
 
 
 def test_a_run_repeats_itself() -> None:
@@ -66,7 +67,7 @@ def test_a_seed_in_two_sets_would_show(monkeypatch) -> None:
 @pytest.mark.parametrize("design", bench_claim.SEARCHES[::4], ids=str)
 def test_false_alarms_are_as_promised(design: Design) -> None:
     repeats = 4000
-    found = bench_claim.false_alarms(design, repeats, 300)
+    found = bench_claim.false_alarms(repeats, design, 300)
     bound = ALARMS + SURE * standard_error(ALARMS, repeats)
     assert max(found["split"], found["people"], found["people, interaction"]) <= bound
     assert found["split for people"] > 0.08
