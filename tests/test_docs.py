@@ -127,3 +127,26 @@ def test_the_glossary_explains_each_word_once() -> None:
     assert {"run", "trial", "part", "attempt", "driver", "working copy", "targets", "champion", "candidate"} <= set(
         words
     )
+
+
+@pytest.mark.parametrize("title", ["scheduler", "sampler", "objective", "object store", "stage"])
+def test_contributing_names_what_exists(title: str) -> None:
+    """Files, and the names that a section says are in them or anywhere in the project."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = re.search(rf"^## Adding an? {title}\n(.+?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    quoted = set(re.findall(r"`([^`\n]+)`", section[1]))
+    files = {text for text in quoted if "/" in text and "<" not in text}
+    assert len(files) >= 2
+    assert not [file for file in files if not (ROOT / file).exists()]
+    sources = [
+        path.read_text(encoding="utf-8") for top in ("owkd", "search", "launch", "tests") for path in python(top)
+    ]
+    names = {text for text in quoted if re.fullmatch(r"[A-Za-z_]\w+", text)}
+    assert names
+    assert not [name for name in names if not any(re.search(rf"\b{name}\b", source) for source in sources)]
+
+
+def python(top: str) -> list[Path]:
+    """The Python files of a folder, this one apart: it would hold any name that it asks for."""
+    return [path for path in (ROOT / top).rglob("*.py") if path != Path(__file__)]
