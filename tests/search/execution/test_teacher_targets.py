@@ -121,7 +121,7 @@ def test_a_small_data_set_is_built_in_the_driver(root: Path, tmp_path: Path) -> 
     assert build_targets(config, console).teacher.targets.use == "stored"
     assert stored(config) is not None
     size = text.getvalue()
-    assert " MB for " in size.splitlines()[0]
+    assert " kB for " in size.splitlines()[0]
     assert build_targets(config, console).teacher.targets.use == "stored"
     assert text.getvalue() == size  # the second time there is nothing to build, or to say
 
