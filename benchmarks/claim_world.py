@@ -18,9 +18,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from search.retrain.choice import choice_rounds, least_budget, survivors
 from search.retrain.claims import Lead, Scores, lead_for_people, lead_on_split
 from search.retrain.seeds import Seeds
+from search.trials.choice import choice_rounds, least_budget, survivors
 
 OWN = 0.64
 OTHER = "published"

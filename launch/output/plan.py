@@ -14,7 +14,7 @@ from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
-from search.planning.wording import objectives_in_words
+from search.planning.wording import detectable_in_words, objectives_in_words
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
@@ -75,6 +75,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "sampler", describe_sampler(search)
     yield "scheduler", describe_scheduler(search.scheduler)
     yield "final stage", _final_stage(plan, budget)
+    yield "", detectable_in_words(config)
 
 
 def _final_stage(plan: Plan, budget: Budget) -> str:
@@ -82,9 +83,13 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
     each = f"{budget.candidate_epochs} epochs"
     if budget.candidate_epochs != budget.baseline_epochs:
         each += f" (of a baseline {budget.baseline_epochs})"
+    rounds = ", then ".join(
+        f"{each.candidates} with {format_count(each.seeds, 'fresh seed')}" for each in budget.rounds
+    )
+    choice = f"choice among the {retrain.top_k} best trials: {rounds}; " if rounds else ""
     return (
-        f"{retrain.top_k} best + {BASELINES} baselines, x {format_count(folds, 'fold')} x "
-        f"{format_count(retrain.seeds, 'seed')} x {each} = {plan.costs.epochs.retrain:,} epochs"
+        f"{choice}champion + {BASELINES} baselines with {format_count(retrain.seeds, 'test seed')}; "
+        f"{budget.final_models} models on {format_count(folds, 'fold')} x {each} = {plan.costs.epochs.retrain:,} epochs"
     )
 
 

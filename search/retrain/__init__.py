@@ -2,12 +2,11 @@
 
 stage.py             its steps, in their order
 candidates.py        who takes part
-models/              their queue, and what became of each
+models/              who is chosen, their queue, and what became of each
 test_evaluation.py   the test split, opened here and nowhere else
 comparison.py        the result, as a table and in words
 significance.py      whether the champion's difference could be chance
 seeds.py             three disjoint sets of seeds: search, choice, test
-choice.py            successive halving over the choice seeds
 claims/              what may be claimed: leads with intervals, their power, their order, their words
 tables.py            the same as Parquet
 """

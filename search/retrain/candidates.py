@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
 from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
+from search.retrain.seeds import SeedSet
 from search.runs.layout import trial_name
 from search.space.parameters import single
 from search.trials.budget import Budget
@@ -23,7 +24,7 @@ Role = Literal["candidate", "baseline"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration that is trained in full, on every fold, with every seed."""
+    """A configuration that is trained in full, on every fold."""
 
     name: str
     slug: str
@@ -41,6 +42,7 @@ class Model:
     candidate: Candidate
     fold: str
     seed: int
+    seed_set: SeedSet
 
     @property
     def part(self) -> Part:
@@ -85,13 +87,6 @@ def select_candidates(config: Config, trials: Iterable[TrialView]) -> list[Candi
         values = {"distill": distill.model_dump(mode="json")}
         candidates.append(Candidate(name, name.replace(" ", "-"), "baseline", None, _in_full(config, values)))
     return candidates
-
-
-def models_of(config: Config, candidates: Sequence[Candidate]) -> list[Model]:
-    """Every training of the final stage: all candidates with one seed, then all with the next."""
-    folds = Budget.of(config).final_folds
-    seeds = range(config.train.seed, config.train.seed + config.retrain.seeds)
-    return [Model(candidate, fold, seed) for seed in seeds for fold in folds for candidate in candidates]
 
 
 def _in_full(config: Config, values: dict[str, Any]) -> Config:

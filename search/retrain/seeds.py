@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum, auto
 from itertools import count, islice
 
 from numpy.random import SeedSequence
 
-SETS = 3
-"""how many sets of seeds there are; each has a remainder of its own"""
+from owkd.config import Config
+
+
+class SeedSet(StrEnum):
+    """What a training with a seed is for; its name in tables."""
+
+    SEARCH = auto()
+    CHOICE = auto()
+    TEST = auto()
+
+
 LARGEST = 2**31 - 1
 """seeds fit into 31 bits, as every library takes them"""
 BLOCK = 32
@@ -29,6 +39,11 @@ class Seeds:
     """from which all others are derived, such as `train.seed`"""
     given: tuple[int, ...]
     """seeds the search trains with whatever is derived; they never change in a run"""
+
+    @classmethod
+    def of(cls, config: Config) -> Seeds:
+        """Those of a run."""
+        return cls(config.train.seed, tuple(config.search.seeds or (config.train.seed,)))
 
     def search(self, number: int) -> list[int]:
         """The given seeds, then fresh ones."""
@@ -45,7 +60,7 @@ class Seeds:
 
     def _stream(self, remainder: int) -> Iterator[int]:
         """All of one set, without repeats: in blocks, so that none depends on how many are asked for."""
-        size = SETS
+        size = len(SeedSet)
         passed = set(self.given)
         root: Sequence[int] = (abs(self.root), int(self.root < 0))
         for block in count():

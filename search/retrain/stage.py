@@ -6,10 +6,10 @@
     tensorboard/retrain-*/                      how each model learned
     results/retrain/*.parquet                   what `search.retrain.tables` says
 
-The champion is the best of the search's top k by the mean of its best validation metric over folds and seeds. The
-published weights are a baseline, not a candidate: the table shows where they stand, and says so when they are ahead.
-Only when the champion is chosen is the test split opened, for every model and for the teacher. A model with a
-metrics.json is done; any other goes on from its last.pt.
+Three sets of seeds share none (`search.retrain.seeds`). The search's top k are trained on choice seeds, where the
+champion is chosen by validation. Then the champion and the baselines, the published weights and no distillation, are
+trained on test seeds, the same for all three, and the test split is opened, for these models and for the teacher. A
+model with a metrics.json is done; any other goes on from its last.pt.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, pr
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
-from search.retrain.candidates import Candidate, Model, models_of, select_candidates
+from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
+from search.retrain.models.selection import Selection
+from search.retrain.seeds import SeedSet
 from search.retrain.significance import adjust_p_values
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
 from search.retrain.test_evaluation import (
@@ -101,8 +103,8 @@ class FinalStage(Stage[Outcome]):
     config: Config
     """of the run"""
     candidates: list[Candidate]
-    recorder: RetrainRecorder
     records: Records
+    selection: Selection
     teachers: dict[str, ModelRecord]
     """by fold"""
 
@@ -126,15 +128,15 @@ class FinalStage(Stage[Outcome]):
                 f"owkd resume {self.run_address}"
             )
         metric = self.config.search.leading_metric
-        self.recorder = RetrainRecorder(models_of(self.config, self.candidates), self.folder, metric)
-        self.records = self.recorder.records
+        self.records = Records(self.folder, metric)
+        self.selection = Selection(self.config, self.candidates, self.records)
         self.teachers = self._read_teachers()
         if self.has_work() and (missing := missing_test_splits(self.config)):
             raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; add it")
 
     def has_work(self) -> bool:
         """Whether a model or teacher is not trained or not evaluated on the test split."""
-        return not self.records.all_over() or bool(self._pending())
+        return not self.selection.is_over() or bool(self._pending())
 
     def prepare(self) -> TrialResources:
         # The published setting needs of the teacher whatever any other candidate does.
@@ -143,12 +145,12 @@ class FinalStage(Stage[Outcome]):
 
     def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         self._train(resources, admission)
-        self._choose()  # the test split stays closed where there is no champion
+        self._champion()  # the test split stays closed where there is none
         self._evaluate_on_test(resources, admission)
 
     def conclude(self) -> Outcome:
         """Writes the champion and the tables."""
-        champion = self._choose()
+        champion = self._champion()
         comparison = self._comparison(champion)
         self._write_models(champion)
         write_comparison(self.folder.results, champion, comparison.tests)
@@ -157,20 +159,21 @@ class FinalStage(Stage[Outcome]):
 
     def _train(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         """Trains every model that is not done."""
-        total, done = len(self.records.models), len(self.records.by_key)
+        if self.selection.is_over():
+            return
+        total, done = self.selection.most_models, len(self.records.by_key)
         self.console.print(
             f"final stage of {self.folder.address}: {len(self.candidates)} configurations, {total} models, "
             f"{resources.describe()}",
             soft_wrap=True,
         )
-        if done == total:
-            return
+        recorder = RetrainRecorder(self.selection, self.folder)
         title, metric = f"retrain {self.folder.name}", self.records.metric
         progress = Progress(self.console, title, total=total, unit="models", metric=metric, past={"complete": done})
-        self.recorder.listeners.append(progress)
-        with progress, closing(self.recorder):
+        recorder.listeners.append(progress)
+        with progress, closing(recorder):
             run_jobs(
-                self.folder.durable(self.recorder),
+                self.folder.durable(recorder),
                 train=self.work.train,
                 resources=resources,
                 scheduler=None,
@@ -181,16 +184,15 @@ class FinalStage(Stage[Outcome]):
             )
         self._write_models()
 
-    def _choose(self) -> Candidate:
-        """The candidate with the best mean validation metric of those whose models are all complete."""
-        candidates = [candidate for candidate in self.candidates if candidate.role == "candidate"]
-        # What a search without any other complete trial falls back to.
-        whole = [each for each in candidates or [self._baseline(PUBLISHED)] if self.records.is_whole(each)]
-        if not whole:
+    def _champion(self) -> Candidate:
+        """The one that was chosen, when the test split can say anything of it."""
+        champion = self.selection.champion()
+        if champion is None or not self.records.seeds_on_every_fold(champion, SeedSet.TEST):
             texts = (record.error_text for record in self.records.by_key.values() if record.error_text)
             failure = next((f"; the first failure: {text}" for text in texts), "")
-            raise OwkdError(f"no configuration could be trained on every fold with every seed{failure}")
-        return max(whole, key=lambda candidate: self.records.validation(candidate).mean)
+            what = "no configuration" if champion is None else f"the champion, {champion.name},"
+            raise OwkdError(f"{what} could be trained on every fold{failure}")
+        return champion
 
     def _evaluate_on_test(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         """Opens the test split for every complete model and for the teacher, except those that it was opened for."""
@@ -210,11 +212,11 @@ class FinalStage(Stage[Outcome]):
             pending[key].record.write(pending[key].folder)
 
     def _pending(self) -> dict[str, PendingEvaluation]:
-        """Complete models and teachers without test metrics, by key."""
+        """Complete models of the test seeds, and teachers, without test metrics, by key."""
         pending = {}
         for key, record in self.records.by_key.items():
             model = self.records.models[key]
-            if record.state == "complete":
+            if record.state == "complete" and model.seed_set is SeedSet.TEST:
                 checkpoint = CheckpointRef(self.folder.where(self._checkpoint(model)), model.fold)
                 pending[key] = PendingEvaluation(checkpoint, model.folder(self.folder.retrain), record)
         for fold, record in self.teachers.items():
@@ -229,8 +231,8 @@ class FinalStage(Stage[Outcome]):
             *((each.name, "", list(self.records.tests(each).values())) for each in reversed(baselines)),
             (CHAMPION, champion.name, list(self.records.tests(champion).values())),
         ]
-        whole = [candidate for candidate in self.candidates if self.records.is_whole(candidate)]
-        validation = [(candidate.name, self.records.validation(candidate)) for candidate in whole]
+        spreads = ((candidate.name, self.records.validation(candidate)) for candidate in self.candidates)
+        validation = [(name, spread) for name, spread in spreads if spread is not None]
         validation.sort(key=lambda each: (each[0] != champion.name, -each[1].mean))
         return Comparison(
             rows=tuple(ComparisonRow.of(name, detail, tests) for name, detail, tests in measured if tests),

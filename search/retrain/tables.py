@@ -25,6 +25,7 @@ MODEL_FIELDS: dict[str, pa.DataType] = {
     "trial": pa.int64(),
     "fold": pa.string(),
     "seed": pa.int64(),
+    "seed_set": pa.string(),
     "state": pa.string(),
     "best_epoch": pa.int64(),
     "duration_s": pa.float64(),
@@ -35,7 +36,8 @@ MODEL_FIELDS: dict[str, pa.DataType] = {
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
-"""`checkpoint` is relative to the run's folder; a teacher has no seed, no checkpoint of the run's and no validation"""
+"""`seed_set` is choice or test; `checkpoint` is relative to the run's folder. A teacher has no seed,
+no checkpoint of the run's and no validation"""
 
 COMPARISON_FIELDS: dict[str, pa.DataType] = {
     "champion": pa.string(),
@@ -64,6 +66,7 @@ def model_row(model: Model, record: ModelRecord, *, champion: bool, checkpoint: 
         "trial": model.candidate.trial,
         "fold": model.fold,
         "seed": model.seed,
+        "seed_set": str(model.seed_set),
         "state": record.state,
         "best_epoch": record.epoch,
         "duration_s": record.duration_s,

@@ -8,6 +8,7 @@ from typing import Any
 
 from owkd.config import Config
 from search.space import epochs_of, most_epochs
+from search.trials.choice import Round, rounds_within
 from search.trials.job import parts_of
 
 BASELINES = 2
@@ -30,8 +31,12 @@ class Budget:
     """of the longest setting that the space may propose"""
     final_folds: tuple[str, ...]
     """folds of the final stage"""
-    final_models: int
-    """trainings of the final stage: candidates and baselines, on every fold, with every seed"""
+    rounds: tuple[Round, ...]
+    """in which the final stage chooses its champion among `retrain.top_k` candidates"""
+    choice_models: int
+    """trainings of these rounds, on every fold"""
+    test_models: int
+    """trainings of the champion and the baselines, on every fold with every test seed"""
     candidate_epochs: int
     """of one model of the longest candidate"""
     baseline_epochs: int
@@ -43,13 +48,16 @@ class Budget:
         retrain = config.retrain
         longest = most_epochs(config)
         folds = retrain.folds or config.data.folds
+        rounds = rounds_within(retrain.top_k, retrain.choice_budget)
         return cls(
             config,
             trials=config.search.trials,
             parts=len(parts_of(config)),
             epochs_per_part=longest,
             final_folds=folds,
-            final_models=(retrain.top_k + BASELINES) * len(folds) * retrain.seeds,
+            rounds=rounds,
+            choice_models=sum(each.trainings for each in rounds) * len(folds),
+            test_models=(1 + BASELINES) * len(folds) * retrain.seeds,
             candidate_epochs=retrain.epochs or longest,
             baseline_epochs=retrain.epochs or config.train.epochs,
         )
@@ -65,11 +73,15 @@ class Budget:
         return self.trials * self.trial_steps
 
     @property
+    def final_models(self) -> int:
+        """Trainings of the final stage."""
+        return self.choice_models + self.test_models
+
+    @property
     def final_epochs(self) -> int:
         """Epochs of all models of the final stage together."""
-        retrain = self.config.retrain
-        once = retrain.top_k * self.candidate_epochs + BASELINES * self.baseline_epochs
-        return once * len(self.final_folds) * retrain.seeds
+        tested = (self.candidate_epochs + BASELINES * self.baseline_epochs) * len(self.final_folds)
+        return self.choice_models * self.candidate_epochs + tested * self.config.retrain.seeds
 
     @property
     def longest_training(self) -> int:

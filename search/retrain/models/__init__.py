@@ -1,10 +1,12 @@
 """The models of the final stage, from their queue to their records.
 
+selection.py   which of them there are, round by round, until one candidate is left
 recorder.py    hands them out, and records what becomes of them
 records.py     what became of each, on disk and when asked
 """
 
 from search.retrain.models.recorder import ActiveModel, RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
+from search.retrain.models.selection import Selection
 
-__all__ = ["ActiveModel", "ModelRecord", "Records", "RetrainRecorder"]
+__all__ = ["ActiveModel", "ModelRecord", "Records", "RetrainRecorder", "Selection"]

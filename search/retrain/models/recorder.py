@@ -6,11 +6,11 @@ watch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from search.retrain.candidates import Model
 from search.retrain.models.records import ModelRecord, Records
+from search.retrain.models.selection import Selection
 from search.runs.layout import RunFolder
 from search.tensorboard.retrain import RetrainEventFiles
 from search.trials.job import Job, Message, final_state
@@ -33,21 +33,21 @@ class ActiveModel(ActiveJob):
 class RetrainRecorder:
     """Hands out the models that are not done yet: a `JobQueue`."""
 
-    def __init__(self, models: Sequence[Model], run: RunFolder, metric: str) -> None:
+    def __init__(self, selection: Selection, run: RunFolder) -> None:
         self.run = run
-        self.metric = metric
-        self.records = Records(models, run, metric)
+        self.selection = selection
+        self.records = selection.records
         self.listeners: Listeners[ActiveModel] = Listeners(
             RetrainEventFiles(run.tensorboard), _RecordWriter(self.records, run)
         )
-        self._waiting = [model for model in models if model.key not in self.records.by_key]
         self._active: dict[str, ActiveModel] = {}
 
     def next_job(self) -> Job | None:
-        """The next model as a job."""
-        if not self._waiting:
+        """The next model as a job; None also while a round of the choice must end before others can be known."""
+        taken = self._active.keys() | self.records.by_key.keys()
+        model = next((model for model in self.selection.models() if model.key not in taken), None)
+        if model is None:
             return None
-        model = self._waiting.pop(0)
         config = model.candidate.config
         self._active[model.key] = ActiveModel(model.key, model.name, "", config.train.epochs, model=model)
         directory = self.run.where(self.run.retrain / model.candidate.slug)
@@ -69,7 +69,7 @@ class RetrainRecorder:
         if message.epoch == 0:
             return
         active.history[message.epoch] = dict(message.metrics)
-        best = max(metrics[self.metric] for metrics in active.history.values())
+        best = max(metrics[self.records.metric] for metrics in active.history.values())
         self.listeners.epoch_recorded(active, EpochRecord.of(message, best, is_new=not message.replayed))
 
     def job_stopped(self, key: str, last: Message) -> None:
@@ -107,7 +107,7 @@ class RetrainRecorder:
             record.error_type, record.error_text = failure.error_type, failure.error_text
         record.digest = active.model.digest
         active.record = record
-        active.objective = record.validation.get(self.metric)
+        active.objective = record.validation.get(self.records.metric)
         ending = Ending(record.state, error_type=record.error_type, error_text=record.error_text)
         self.listeners.job_ended(active, ending)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from owkd.files import written_whole
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Spread
+from search.retrain.seeds import SeedSet
 from search.retrain.significance import Pair, PairedTest, paired_test
 from search.runs.layout import RunFolder
 from search.trials.states import State
@@ -48,19 +50,26 @@ class ModelRecord:
 class Records:
     """The models of a final stage, with the records of those that are over."""
 
-    def __init__(self, models: Sequence[Model], run: RunFolder, metric: str) -> None:
-        self.models = {model.key: model for model in models}
+    def __init__(self, run: RunFolder, metric: str) -> None:
+        self.run = run
         self.metric = metric
+        self.models: dict[str, Model] = {}
+        """all that take part so far"""
         self.by_key: dict[str, ModelRecord] = {}
         """those done earlier, then in the order in which they end"""
-        for key, model in self.models.items():
-            done = ModelRecord.read(model.folder(run.retrain), model.digest)
-            if done is not None:
-                self.by_key[key] = done
 
-    def all_over(self) -> bool:
-        """Whether every model has a record."""
-        return len(self.by_key) == len(self.models)
+    def include(self, models: Iterable[Model]) -> None:
+        """These take part from now on; what is on disk of those that are new is read."""
+        for model in models:
+            if model.key not in self.models:
+                self.models[model.key] = model
+                done = ModelRecord.read(model.folder(self.run.retrain), model.digest)
+                if done is not None:
+                    self.by_key[model.key] = done
+
+    def are_over(self, models: Iterable[Model]) -> bool:
+        """Whether each of them has a record."""
+        return all(model.key in self.by_key for model in models)
 
     def over(self) -> Iterator[tuple[Model, ModelRecord]]:
         """Models that are over with their records, in the models' order."""
@@ -70,22 +79,25 @@ class Records:
         """The same of one candidate."""
         return [(model, record) for model, record in self.over() if model.candidate is candidate]
 
-    def is_whole(self, candidate: Candidate) -> bool:
-        """Whether all models of a candidate are complete."""
-        count = sum(model.candidate is candidate for model in self.models.values())
-        return sum(record.state == "complete" for _, record in self.of(candidate)) == count
+    def seeds_on_every_fold(self, candidate: Candidate, seed_set: SeedSet) -> set[int]:
+        """The seeds of a set with which a candidate was trained on all of its folds."""
+        own = [(model, record) for model, record in self.of(candidate) if model.seed_set is seed_set]
+        trained = Counter(model.seed for model, record in own if record.state == "complete")
+        return {seed for seed, folds in trained.items() if folds == len(candidate.config.data.folds)}
 
-    def validation(self, candidate: Candidate) -> Spread:
-        """The metric that chooses the champion, over a candidate's models; only where `is_whole`."""
-        return Spread.of([record.validation[self.metric] for _, record in self.of(candidate)])
+    def validation(self, candidate: Candidate) -> Spread | None:
+        """The metric that chooses the champion, over a candidate's complete models; None where there is none."""
+        values = [record.validation[self.metric] for _, record in self.of(candidate) if record.state == "complete"]
+        return Spread.of(values) if values else None
 
     def tests(self, candidate: Candidate) -> dict[Pair, Mapping[str, float]]:
         """Test metrics of a candidate's models that have them, by fold and seed."""
         return {(model.fold, model.seed): record.test for model, record in self.of(candidate) if record.test}
 
     def best_model(self, candidate: Candidate) -> tuple[Model, ModelRecord]:
-        """The model with the best validation metric; only where `is_whole`."""
-        return max(self.of(candidate), key=lambda each: each[1].validation[self.metric])
+        """Of the models that the test split was opened for, the one with the best validation metric."""
+        tested = [(model, record) for model, record in self.of(candidate) if record.test]
+        return max(tested, key=lambda each: each[1].validation[self.metric])
 
     def paired_tests(
         self, champion: Candidate, baselines: Sequence[Candidate], metrics: Sequence[str]

@@ -49,7 +49,7 @@ def test_parts_are_added_up(tmp_path: Path) -> None:
     bound = checkpoint_bound(config, identities=8, at_a_time=3)
     w, s = bound.weights, bound.state
     assert bound.search == 3 * (6 * (w + s) + s) + 4 * 6 * w
-    assert bound.retrain == (4 + 2) * 1 * 5 * w + 3 * (s + s) + w
+    assert bound.retrain == (2 * (4 + 2) + 3 * 5) * w + 3 * (s + s) + w
     assert bound.total == bound.search + bound.retrain
 
 

@@ -73,7 +73,7 @@ def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None
     plan = make_plan(plan_config(root), tmp_path / "runs", measure=False)
     assert plan.run.path == tmp_path / "runs" / "search"
     assert (plan.costs.epochs.trial, plan.costs.epochs.search, plan.costs.epochs.expected) == (9, 90, 90)
-    assert plan.costs.epochs.retrain == (2 + 2) * 1 * 3 * 4
+    assert plan.costs.epochs.retrain == (2 * 2 + 3 * 3) * 4
     (fold,) = plan.folds
     people = len(list((root / "Synthetic_thermal" / "Fold1" / "train" / "allcam").iterdir()))
     assert (fold.people, fold.images, fold.validation_images) == (people, 4 * people, 16)
@@ -119,7 +119,7 @@ def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, m
     assert plan.costs.hours(200) == 0.5
     assert plan.costs.device_hours(200) == (3.0, "CPU-hours")
     assert plan.targets_s == plan.folds[0].images * 0.25
-    assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.12}
+    assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.13}
     small = make_plan(plan_config(root, resources={"cpu": 7, "gpu": 0}), tmp_path, measure=False)
     assert small.costs.resources is None
     assert "asks for cpu=7, gpu=0 and this machine has cpu=6, gpu=0" in small.costs.why_no_trial_fits

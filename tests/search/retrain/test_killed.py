@@ -20,6 +20,7 @@ from owkd.config import parse_config
 from search.execution.resources import TrialResources
 from search.recorder import SearchRecorder
 from search.retrain.candidates import select_candidates
+from search.retrain.seeds import Seeds
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study
@@ -27,7 +28,8 @@ from tests.support.fake_training import curve, fake_config, fake_evaluate, fake_
 from tests.support.inline_jobs import evaluate_here, work_off
 
 EPOCHS = 4
-MODELS = 1 + 2
+CHOICE, TESTED = 2, 3
+MODELS = CHOICE + TESTED
 
 DRIVER = """
 import sys
@@ -36,6 +38,7 @@ from pathlib import Path
 from rich.console import Console
 from tests.support.fake_training import fake_evaluate, fake_run
 from launch.local_ray import local_ray
+from search.retrain.seeds import Seeds
 from search.retrain.stage import FinalWork, retrain
 
 connect, work = partial(local_ray, cpus=2), FinalWork(fake_run, fake_evaluate)
@@ -45,11 +48,11 @@ retrain(Path(sys.argv[1]), connect=connect, console=Console(), work=work)
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A finished search of two trials, done in this process."""
+    """A finished search of three trials, done in this process."""
     config = parse_config(
         {
-            **fake_config(tmp_path, trials=2, sampler={"name": "random", "seed": 4}),
-            "retrain": {"top_k": 1, "seeds": 1, "epochs": EPOCHS},
+            **fake_config(tmp_path, trials=3, sampler={"name": "random", "seed": 4}),
+            "retrain": {"top_k": 2, "choice_budget": 2, "seeds": 1, "epochs": EPOCHS},
         }
     )
     (tmp_path / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
@@ -127,13 +130,18 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         told = [curve(candidates[slug].config, "Fold1", seed, epoch) for epoch in range(1, EPOCHS + 1)]
         resumed = path.with_name("last.pt") in marked
         assert record["validation"]["val/mAP"] == (0.999 if resumed else max(metrics["val/mAP"] for metrics in told))
-        assert record["test"]
+        assert bool(record["test"]) == (seed in Seeds(0, (0,)).test(1))
         assert not path.with_name("last.pt").exists()
     for path in marked:  # told again from the first epoch, into a file that holds each of them once
         name = f"retrain-{path.parts[-4]}-{path.parts[-2]}-{path.parts[-3]}"
         events = EventAccumulator(str(run / "tensorboard" / name)).Reload()
         assert [event.step for event in events.Scalars("val/mAP")] == list(range(1, EPOCHS + 1))
     opened = (run.parents[1] / "data" / "opened.log").read_text().splitlines()
-    assert len(opened) == len(set(opened)) == MODELS + 1
+    assert len(opened) == len(set(opened)) == TESTED + 1
     assert {path: path.with_name("best.safetensors").stat().st_mtime_ns for path in done} == done
     assert [test.pairs for test in outcome.comparison.tests] == [1] * 4
+    (seed,) = Seeds(0, (0,)).choice(1)
+    chosen_on = {path.parts[-4]: record for path, record in records.items() if f"seed-{seed}" in path.parts}
+    assert len(chosen_on) == CHOICE
+    best = max(chosen_on, key=lambda slug: chosen_on[slug]["validation"]["val/mAP"])
+    assert outcome.champion == candidates[best].name

@@ -18,11 +18,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
-from search.retrain.candidates import models_of, select_candidates
+from search.retrain.candidates import select_candidates
 from search.retrain.comparison import Spread
+from search.retrain.models import Records, Selection
+from search.retrain.seeds import Seeds, SeedSet
 from search.retrain.significance import CAVEAT
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
+from search.runs.layout import RunFolder
 from search.runs.manifest import create
 from search.trials.view import TrialView
 from tests.support.fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
@@ -30,8 +33,12 @@ from tests.support.inline_jobs import work_off
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")
-RETRAIN = {"top_k": 2, "seeds": 2, "epochs": 3, "folds": list(FOLDS)}
-MODELS = (2 + 2) * 2 * 2
+RETRAIN = {"top_k": 2, "choice_budget": 4, "seeds": 2, "epochs": 3, "folds": list(FOLDS)}
+CHOICE = 2 * 2 * 2
+TESTED = (1 + 2) * 2 * 2
+MODELS = CHOICE + TESTED
+SEEDS = Seeds(0, (0,)).test(2)
+LAST = SEEDS[-1]
 
 
 def console() -> Console:
@@ -81,11 +88,22 @@ def rows_of(root: Path) -> list[dict]:
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
-def test_every_contender_is_trained_on_every_fold_with_every_seed(final) -> None:
-    root, _, _ = final
+def test_candidates_get_choice_seeds_and_the_champion_and_both_baselines_test_seeds(final) -> None:
+    root, outcome, _ = final
     rows = rows_of(root)
     trained = [row for row in rows if row["role"] != "teacher"]
     assert len(trained) == MODELS
+    seeds = {name: {row["seed"] for row in rows if row["seed_set"] == name} for name in ("choice", "test")}
+    assert (len(seeds["choice"]), len(seeds["test"])) == (2, 2)
+    assert not seeds["choice"] & seeds["test"]
+    assert 0 not in seeds["choice"] | seeds["test"]  # the search trained with it
+    assert Counter(row["configuration"] for row in trained if row["seed_set"] == "test") == {
+        outcome.champion: 4,
+        "published weights": 4,
+        "no distillation": 4,
+    }
+    assert set(Counter(row["configuration"] for row in trained if row["seed_set"] == "choice").values()) == {4}
+    assert all((row["test/mAP"] is None) == (row["seed_set"] == "choice") for row in trained)
     assert len({(row["configuration"], row["fold"], row["seed"]) for row in trained}) == MODELS
     assert Counter(row["configuration"] for row in trained if row["role"] == "baseline") == {
         "published weights": 4,
@@ -103,7 +121,7 @@ def test_the_champion_is_the_candidate_with_the_best_mean_on_validation(final) -
     root, outcome, _ = final
     means: dict[str, list[float]] = {}
     for row in rows_of(root):
-        if row["role"] == "candidate":
+        if row["seed_set"] == "choice":
             means.setdefault(row["configuration"], []).append(row["val/mAP"])
     best = max(means, key=lambda name: sum(means[name]))
     assert outcome.champion == best
@@ -113,7 +131,7 @@ def test_the_champion_is_the_candidate_with_the_best_mean_on_validation(final) -
 def test_the_test_split_is_opened_once_for_each_model_when_all_are_trained(final) -> None:
     root, _, printed = final
     log = (root / "data" / "opened.log").read_text().splitlines()
-    assert len(log) == len(set(log)) == MODELS + len(FOLDS)
+    assert len(log) == len(set(log)) == TESTED + len(FOLDS)
     assert all(line.startswith("test ") for line in log)
     assert sum("teacher-" in line for line in log) == len(FOLDS)
     lines = printed.splitlines()
@@ -126,7 +144,7 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     root, outcome, _ = final
     rows = {row.name: row for row in outcome.comparison.rows}
     assert list(rows) == ["teacher", "no distillation", "published weights", "champion"]
-    champion = [row for row in rows_of(root) if row["champion"]]
+    champion = [row for row in rows_of(root) if row["champion"] and row["seed_set"] == "test"]
     values = [row["test/mAP"] for row in champion]
     mean = sum(values) / 4
     deviation = (sum((value - mean) ** 2 for value in values) / 3) ** 0.5
@@ -153,13 +171,13 @@ def test_every_model_has_its_curves_in_tensorboard(final) -> None:
     root, _, _ = final
     folders = {path.name: path for path in (root / "fake" / "tensorboard").glob("retrain-*")}
     assert len(folders) == MODELS
-    events = EventAccumulator(str(folders["retrain-published-weights-Fold2-seed-1"])).Reload()
+    events = EventAccumulator(str(folders[f"retrain-published-weights-Fold2-seed-{LAST}"])).Reload()
     values = [(event.step, event.value) for event in events.Scalars("val/mAP")]
     assert [step for step, _ in values] == [1, 2, 3]
     (row,) = (
         row
         for row in rows_of(root)
-        if (row["configuration"], row["fold"], row["seed"]) == ("published weights", "Fold2", 1)
+        if (row["configuration"], row["fold"], row["seed"]) == ("published weights", "Fold2", LAST)
     )
     assert values[row["best_epoch"] - 1][1] == pytest.approx(row["val/mAP"])
 
@@ -179,7 +197,7 @@ def test_the_paired_tests_can_be_read_by_others(final) -> None:
     for name in ("published weights", "no distillation"):
         row = rows[name, "test/mAP"]
         differences = [
-            by_pair[outcome.champion, fold, seed] - by_pair[name, fold, seed] for fold in FOLDS for seed in (0, 1)
+            by_pair[outcome.champion, fold, seed] - by_pair[name, fold, seed] for fold in FOLDS for seed in SEEDS
         ]
         assert (row["champion"], row["pairs"]) == (outcome.champion, 4)
         assert row["difference"] == pytest.approx(sum(differences) / 4)
@@ -192,7 +210,8 @@ def test_the_champion_can_be_taken_home(final) -> None:
     home = root / "fake" / "retrain" / "champion"
     metrics = json.loads((home / "metrics.json").read_text())
     config = parse_config(yaml.safe_load((home / "config.yaml").read_text()))
-    best = max((row for row in rows_of(root) if row["champion"]), key=lambda row: row["val/mAP"])
+    tested = (row for row in rows_of(root) if row["champion"] and row["seed_set"] == "test")
+    best = max(tested, key=lambda row: row["val/mAP"])
     assert (metrics["fold"], metrics["seed"]) == (best["fold"], best["seed"])
     assert metrics["test"]["mAP"] == best["test/mAP"]
     assert metrics["comparison"]["verdict"] == outcome.comparison.verdict()
@@ -214,7 +233,7 @@ def test_called_again_it_measures_nothing_twice(final) -> None:
 def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, connect) -> None:
     root, outcome, _ = final
     shutil.copytree(root / "fake", tmp_path / "fake")
-    lost = tmp_path / "fake" / "retrain" / "published-weights" / "seed-1" / "Fold2"
+    lost = tmp_path / "fake" / "retrain" / "published-weights" / f"seed-{LAST}" / "Fold2"
     (lost / "metrics.json").unlink()
     shutil.rmtree(tmp_path / "fake" / "retrain" / "champion")
     log = root / "data" / "opened.log"
@@ -223,7 +242,7 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
     again = retrain(tmp_path / "fake", connect=connect, console=out, work=WORK)
     done = [line for line in out.file.getvalue().splitlines() if " complete after epoch" in line]
     assert len(done) == 1
-    assert "published weights, Fold2, seed 1" in done[0]
+    assert f"published weights, Fold2, seed {LAST}" in done[0]
     assert again.comparison == outcome.comparison
     assert log.read_text().removeprefix(before).splitlines() == [f"test Fold2 {lost}/best.safetensors"]
     assert (tmp_path / "fake" / "retrain" / "champion" / "student.safetensors").is_file()
@@ -243,7 +262,7 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
     request.addfinalizer(lambda: (searched / "data" / "plan.json").unlink())
     outcome = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
     assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
-    assert "no distillation, Fold1, seed 0" in outcome.comparison.notes[0]
+    assert f"no distillation, Fold1, seed {SEEDS[0]}" in outcome.comparison.notes[0]
     assert outcome.comparison.verdict()[2].startswith("There is no comparison with training without distillation")
     failed = [row for row in rows_of(tmp_path) if row["configuration"] == "no distillation"]
     assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
@@ -253,8 +272,10 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
 def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path, tmp_path: Path, connect) -> None:
     shutil.copytree(searched / "fake", tmp_path / "fake", ignore=shutil.ignore_patterns("retrain"))
     work = FinalWork(fake_run, broken_evaluate)
-    (searched / "data" / "broken").write_text("published-weights/seed-1/Fold2")
-    with pytest.raises(OwkdError, match=r"could not be evaluated.*\n.*published-weights/Fold2/seed-1: .*no such luck"):
+    (searched / "data" / "broken").write_text(f"published-weights/seed-{LAST}/Fold2")
+    with pytest.raises(
+        OwkdError, match=rf"could not be evaluated.*\n.*published-weights/Fold2/seed-{LAST}: .*no such luck"
+    ):
         retrain(tmp_path / "fake", connect=connect, console=console(), work=work)
     (searched / "data" / "broken").write_text("nothing")
     out = console()
@@ -303,9 +324,13 @@ def test_the_best_different_complete_trials_take_part_and_the_published_one_as_a
     assert found[2].config.distill == DistillConfig()
     assert found[3].config.distill == NO_DISTILLATION
     assert all(candidate.config.train.epochs == 3 for candidate in found)
-    models = models_of(config_of(tmp_path), found)
-    assert len(models) == len({model.key for model in models}) == MODELS
-    assert [model.seed for model in models[:8]] == [0] * 8
+    selection = Selection(config_of(tmp_path), found, Records(RunFolder(tmp_path), "val/mAP"))
+    first = selection.models()  # of the choice all, while it is under way, and of the test what needs no champion
+    assert len(first) == len({model.key for model in first}) == CHOICE + TESTED - 4
+    assert [model.seed_set for model in first] == [SeedSet.CHOICE] * CHOICE + [SeedSet.TEST] * 8
+    assert [model.seed for model in first[:4]] == [selection.choice_seeds[0]] * 4
+    assert selection.most_models == MODELS
+    assert selection.champion() is None
 
 
 def test_a_run_without_a_complete_trial_is_refused(tmp_path: Path) -> None:

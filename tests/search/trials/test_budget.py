@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from owkd.config import Config, parse_config
-from search.retrain.candidates import models_of, select_candidates
+from search.retrain.candidates import select_candidates
+from search.retrain.models import Records, Selection
+from search.runs.layout import RunFolder
 from search.space.parameters import single
 from search.trials.budget import Budget
 
@@ -65,15 +68,18 @@ def test_epochs_of_a_setting() -> None:
 
 
 @pytest.mark.parametrize("epochs", [None, 9])
-def test_the_final_stage_is_counted_as_it_will_be(epochs: int | None) -> None:
+def test_the_final_stage_is_counted_as_it_will_be(epochs: int | None, tmp_path: Path) -> None:
     retrain = {"top_k": 2, "seeds": 3, "folds": ["A", "B", "C"], "epochs": epochs}
     config = config_of({"train.epochs": {"type": "fixed", "value": 20}}, retrain=retrain)
     budget = Budget.of(config)
-    baselines = models_of(config, select_candidates(config, []))
-    assert budget.final_models == len(baselines) * 2  # as many candidates
+    selection = Selection(config, select_candidates(config, []), Records(RunFolder(tmp_path), "val/mAP"))
+    baselines = selection.models()  # no trial is complete: the published setting is champion without any choice
+    assert len(baselines) == budget.test_models * 2 / 3 == selection.most_models == 18
+    assert budget.choice_models == 2 * 2 * 3  # two candidates with two seeds on each fold
+    assert budget.final_models == 12 + 27
     assert budget.final_folds == ("A", "B", "C")
     assert {model.candidate.config.train.epochs for model in baselines} == {budget.baseline_epochs}
-    assert budget.final_epochs == (9 * 36 if epochs else 18 * 20 + 18 * 12)
+    assert budget.final_epochs == (9 * 39 if epochs else (12 + 9) * 20 + 18 * 12)
 
 
 def test_parts_are_folds_times_seeds() -> None:

@@ -48,6 +48,12 @@ def choice_rounds(candidates: int, budget: int) -> tuple[Round, ...]:
     return tuple(Round(size, sum(seeds[:i]), seeds[i]) for i, size in enumerate(sizes))
 
 
+def rounds_within(candidates: int, budget: int | None) -> tuple[Round, ...]:
+    """The same for a budget that may be too small, or left open: two seeds a round then, and never fewer than one."""
+    least = least_budget(candidates)
+    return choice_rounds(candidates, 2 * least if budget is None else max(budget, least))
+
+
 def least_budget(candidates: int) -> int:
     """Trainings that a choice takes with one seed a round; 0 for a single candidate."""
     return sum(_sizes(candidates))

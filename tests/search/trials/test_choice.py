@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.retrain.choice import Round, choice_rounds, least_budget, survivors
+from search.trials.choice import Round, choice_rounds, least_budget, survivors
 
 
 def test_a_schedule_by_hand() -> None:
