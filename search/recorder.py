@@ -30,11 +30,11 @@ from search.results.tables import ResultTables
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import columns, describe, single
 from search.study.best_trials import BestTrials
+from search.study.common_failure import CommonFailure
 from search.study.listener import StudyListener
 from search.study.study import Study
 from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import TrialEventFiles
-from search.trials.failures import CommonFailure
 from search.trials.job import Job, Message, final_state, parts_of
 from search.trials.listener import ActiveTrial, EpochRecord, JobListener, Listeners
 from search.trials.objective import score_curve

@@ -1,9 +1,10 @@
 """The Optuna study on disk, the one truth about which trials exist.
 
-study.py         ask and tell on a journal that survives its driver
-listener.py      what happens to a trial, recorded in the study
-best_trials.py   the best so far, and the checkpoints that are kept
-warm_start.py    what an earlier run teaches the sampler
+study.py            ask and tell on a journal that survives its driver
+listener.py         what happens to a trial, recorded in the study
+best_trials.py      the best so far, and the checkpoints that are kept
+common_failure.py   when all trials fail alike
+warm_start.py       what an earlier run teaches the sampler
 """
 
 from search.study.study import Study

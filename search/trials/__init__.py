@@ -4,8 +4,8 @@ states.py       names of a trial's states
 job.py          a job, its parts, and the messages about it
 job_queue.py    what hands out jobs
 budget.py       how much training a configuration asks for
+choice.py       successive halving over the seeds that choose a champion
 listener.py     events of a job, and who is informed of them
-failures.py     when all trials fail alike
 objective.py    epochs -> what a trial is worth, and trials -> an order
 view.py         a trial as the study knows it
 """

@@ -44,8 +44,9 @@ class RetrainRecorder:
 
     def next_job(self) -> Job | None:
         """The next model as a job; None also while a round of the choice must end before others can be known."""
+        models = self.selection.models()  # finds records of an earlier driver too
         taken = self._active.keys() | self.records.by_key.keys()
-        model = next((model for model in self.selection.models() if model.key not in taken), None)
+        model = next((model for model in models if model.key not in taken), None)
         if model is None:
             return None
         config = model.candidate.config

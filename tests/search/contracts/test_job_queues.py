@@ -9,8 +9,10 @@ import pytest
 
 from owkd.config import Config, parse_config
 from search.recorder import SearchRecorder
-from search.retrain.candidates import models_of, select_candidates
+from search.retrain.candidates import select_candidates
 from search.retrain.models.recorder import RetrainRecorder
+from search.retrain.models.records import Records
+from search.retrain.models.selection import Selection
 from search.runs.durable import DurableRecorder
 from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
@@ -182,8 +184,8 @@ class RetrainQueue(JobQueueContract):
 
     def recorder(self, folder: RunFolder) -> RetrainRecorder:
         config = open_run(folder.address, drive=True)[1]
-        models = models_of(config, select_candidates(config, []))
-        recorder = RetrainRecorder(models, folder, config.search.leading_metric)
+        records = Records(folder, config.search.leading_metric)
+        recorder = RetrainRecorder(Selection(config, select_candidates(config, []), records), folder)
         self.seen = Seen()
         recorder.listeners.append(self.seen)
         return recorder

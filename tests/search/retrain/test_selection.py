@@ -8,8 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from fake_training import fake_config, fake_evaluate, fake_run, make_plan
-from inline_jobs import do_job, evaluate_here, work_off
 from rich.console import Console
 
 from owkd.config import RetrainConfig, parse_config
@@ -24,6 +22,8 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import create
 from search.study.study import Study
 from search.trials.job_queue import JobQueue
+from tests.support.fake_training import fake_config, fake_evaluate, fake_run, make_plan
+from tests.support.inline_jobs import do_job, evaluate_here, work_off
 
 RETRAIN = {"top_k": 4, "choice_budget": 8, "seeds": 2, "epochs": 2}
 FIRST, SECOND, TESTED = 4, 2 * 2, 3 * 2
