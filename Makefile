@@ -68,4 +68,4 @@ docs: $(INSTALLED) ## the API reference, in build/docs; a warning is an error
 
 bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
-	for file in $(BENCHMARKS); module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done
+	for file in $(BENCHMARKS); do module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done

@@ -42,7 +42,7 @@ def build(folder: Path, modules: list[str]) -> None:
         warnings.filterwarnings("error", category=UserWarning)
         for known in (NAMED_TUPLE, REPEATED):
             warnings.filterwarnings("ignore", known, UserWarning)
-        pdoc.render.configure(docformat="markdown", show_source=False)
+        pdoc.render.configure(docformat="google", show_source=False)
         pdoc.pdoc(*modules, output_directory=folder)
 
 

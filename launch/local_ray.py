@@ -24,12 +24,15 @@ OURS = re.compile(r"owkd-\d+-[a-z0-9_]{8}")
 
 @dataclass(frozen=True)
 class ConnectionTimings:
-    """How long Ray is waited for, seconds."""
+    """How long Ray is waited for, seconds.
+
+    Attributes:
+        answer_s: until something listens at the address of a cluster
+        shutdown_s: until the processes of a Ray of our own have ended; then they are killed
+    """
 
     answer_s: float = 5.0
-    """until something listens at the address of a cluster"""
     shutdown_s: float = 10.0
-    """until the processes of a Ray of our own have ended; then they are killed"""
 
 
 TIMINGS = ConnectionTimings()

@@ -29,15 +29,18 @@ CHECKED_BATCHES = (1, 3)
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What was written, and how near it is to PyTorch."""
+    """What was written, and how near it is to PyTorch.
+
+    Attributes:
+        largest_difference: over random images, absolute
+        largest_entry: of PyTorch's embeddings of the same images, absolute
+    """
 
     file: Path
     embedding_size: int
     image_size: int
     largest_difference: float
-    """over random images, absolute"""
     largest_entry: float
-    """of PyTorch's embeddings of the same images, absolute"""
 
 
 class Embedder(nn.Module):

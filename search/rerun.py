@@ -40,7 +40,11 @@ NOT_COMPARED = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The first number that is another one."""
+    """The first number that is another one.
+
+    Attributes:
+        rerun: None where the rerun has no such number
+    """
 
     fold: str
     seed: int
@@ -48,7 +52,6 @@ class Difference:
     metric: str
     recorded: float
     rerun: float | None
-    """None where the rerun has no such number"""
 
     def __str__(self) -> str:
         where = f"{self.fold}, seed {self.seed}, epoch {self.epoch}"
@@ -57,17 +60,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rerun:
-    """The result of a rerun."""
+    """The result of a rerun.
+
+    Attributes:
+        epochs: that were compared
+        replayed: of these, read from checkpoints of an earlier rerun in the same folder
+        values: numbers that were compared
+        other_versions: packages that are not those of the run
+    """
 
     epochs: int
-    """that were compared"""
     replayed: int
-    """of these, read from checkpoints of an earlier rerun in the same folder"""
     values: int
-    """numbers that were compared"""
     difference: Difference | None
     other_versions: tuple[str, ...]
-    """packages that are not those of the run"""
 
 
 class _EnoughError(Exception):

@@ -41,12 +41,15 @@ from search.trials.view import TrialView
 
 @dataclass(frozen=True)
 class Work:
-    """What a search calls of owkd."""
+    """What a search calls of owkd.
+
+    Attributes:
+        draw: without it, no pictures of the best trials are drawn
+    """
 
     train: Train = train_student
     check: Callable[[Config], dict[str, Any]] = check_inputs
     draw: DrawModel | None = None
-    """without it, no pictures of the best trials are drawn"""
     prepare: Prepare = slots_alone
     timings: Timings = TIMINGS
 
@@ -56,17 +59,20 @@ OWKD = Work(draw=draw_model, prepare=prepare)
 
 @dataclass(frozen=True)
 class Summary:
-    """What a search has come to."""
+    """What a search has come to.
+
+    Attributes:
+        counts: trials that are over, by state
+        num_trials: how many there shall be, the published setting included
+        best: the best complete trial
+        published: trial 0
+    """
 
     folder: RunFolder
     counts: Mapping[State, int]
-    """trials that are over, by state"""
     num_trials: int
-    """how many there shall be, the published setting included"""
     best: TrialView | None
-    """the best complete trial"""
     published: TrialView
-    """trial 0"""
     metric: str
     elapsed_s: float
 

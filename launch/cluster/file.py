@@ -26,13 +26,16 @@ PLACEHOLDER = re.compile(r"0{17}|\b192\.0\.2\.\d+|\bexample\.com\b")
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """A file for `ray up`, or one for KubeRay."""
+    """A file for `ray up`, or one for KubeRay.
+
+    Attributes:
+        tree: the file of `ray up`; the RayCluster of a KubeRay file
+    """
 
     path: Path
     text: str
     kind: Kind
     tree: dict[str, Any]
-    """the file of `ray up`; the RayCluster of a KubeRay file"""
 
 
 def template(kind: Kind) -> str:

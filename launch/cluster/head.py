@@ -25,12 +25,15 @@ from owkd.errors import OwkdError, UserError
 
 @dataclass(frozen=True)
 class ClusterTimings:
-    """How long a cluster is waited for, seconds."""
+    """How long a cluster is waited for, seconds.
+
+    Attributes:
+        tunnel_s: until the head is reached
+        workers_s: until the workers have joined: setting up a machine installs everything there
+    """
 
     tunnel_s: float = 60.0
-    """until the head is reached"""
     workers_s: float = 600.0
-    """until the workers have joined: setting up a machine installs everything there"""
     workers_poll_s: float = 2.0
 
 
@@ -39,10 +42,13 @@ TIMINGS = ClusterTimings()
 
 @dataclass(frozen=True)
 class Head:
-    """The job server and the state API of a cluster."""
+    """The job server and the state API of a cluster.
+
+    Attributes:
+        address: of this machine: http://127.0.0.1:PORT
+    """
 
     address: str
-    """of this machine: http://127.0.0.1:PORT"""
     token: str
 
     def job_client(self) -> Any:

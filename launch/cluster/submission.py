@@ -21,12 +21,15 @@ _VALUE_OPTIONS = ("--config", "--runs", "--name", "--set", "--trials", "--addres
 
 @dataclass(frozen=True)
 class Submission:
-    """A command that the head can run."""
+    """A command that the head can run.
+
+    Attributes:
+        config_file: of this machine; the job finds it in its working directory, under its name alone
+    """
 
     words: tuple[str, ...]
     run_name: str
     config_file: Path | None
-    """of this machine; the job finds it in its working directory, under its name alone"""
 
     def copy_files(self, folder: Path) -> None:
         """Puts the configuration where the job's working directory is made from."""

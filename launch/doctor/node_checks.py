@@ -17,19 +17,22 @@ FREE_DISK_BYTES = 2 * 2**30
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One node and its facts."""
+    """One node and its facts.
+
+    Attributes:
+        facts: None: no answer
+        failure: why there is no answer
+        skew_s: its clock minus the driver's
+        gpus: as Ray counts them
+        storage_seen: whether the driver sees what the node wrote
+    """
 
     address: str
     facts: Facts | None
-    """None: no answer"""
     failure: str = ""
-    """why there is no answer"""
     skew_s: float = 0.0
-    """its clock minus the driver's"""
     gpus: int = 0
-    """as Ray counts them"""
     storage_seen: bool = True
-    """whether the driver sees what the node wrote"""
 
     @property
     def name(self) -> str:
@@ -39,13 +42,16 @@ class NodeReport:
 
 @dataclass(frozen=True)
 class Fault:
-    """What keeps a node from serving."""
+    """What keeps a node from serving.
+
+    Attributes:
+        column: of the table of nodes, that it belongs to
+        text: rule, value and remedy
+    """
 
     node: str
     column: str
-    """of the table of nodes, that it belongs to"""
     text: str
-    """rule, value and remedy"""
 
 
 def find_faults(expected: Facts, node: NodeReport) -> Iterator[Fault]:

@@ -27,31 +27,37 @@ Storage = tuple[str, str, str]
 
 
 class Question(TypedDict):
-    """Plain values: what to look at."""
+    """Plain values: what to look at.
+
+    Attributes:
+        data: root, data set, folds, cache; None looks at neither data nor teachers
+        storage_wait_s: until the driver's file is seen: a network file system may show a new file late
+        gpus: whether to ask torch for GPUs, which takes seconds to import
+    """
 
     data: tuple[str, str, tuple[str, ...], str | None] | None
-    """root, data set, folds, cache; None looks at neither data nor teachers"""
     teachers: tuple[str, ...]
     storage: Storage | None
     storage_wait_s: float
-    """until the driver's file is seen: a network file system may show a new file late"""
     gpus: bool
-    """whether to ask torch for GPUs, which takes seconds to import"""
 
 
 class Facts(TypedDict):
-    """Plain values: the answer. Of `files`, the value is a digest, or `error: ` and why there is none."""
+    """Plain values: the answer. Of `files`, the value is a digest, or `error: ` and why there is none.
+
+    Attributes:
+        gpus: name and bytes of memory, as torch sees them
+        disk_free: bytes, by the folder that was asked about
+        clock: seconds since the Unix epoch, read last
+    """
 
     host: str
     versions: dict[str, str]
     gpus: list[tuple[str, int]]
-    """name and bytes of memory, as torch sees them"""
     gpu_error: str
     disk_free: dict[str, int]
-    """bytes, by the folder that was asked about"""
     files: dict[str, str]
     clock: float
-    """seconds since the Unix epoch, read last"""
 
 
 def gather_facts(question: Question) -> Facts:

@@ -15,12 +15,15 @@ from launch.doctor.storage_probe import driver_sees_file
 
 @dataclass(frozen=True)
 class DoctorTimings:
-    """How long nodes are waited for, seconds."""
+    """How long nodes are waited for, seconds.
+
+    Attributes:
+        answer_s: a node that has not answered by then has a fault
+        storage_s: until a new file is seen: a network file system may show it late
+    """
 
     answer_s: float = 90.0
-    """a node that has not answered by then has a fault"""
     storage_s: float = 5.0
-    """until a new file is seen: a network file system may show it late"""
 
 
 TIMINGS = DoctorTimings()

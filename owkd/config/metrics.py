@@ -17,20 +17,23 @@ Direction = Literal["max", "min"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that says how good a student is."""
+    """A number that says how good a student is.
+
+    Attributes:
+        name: `val/...` for what is measured on the validation split
+        direction: which way is better
+        measured: after each epoch on the validation split, or once for a student, whose epochs do not change it
+        label: for figures
+        headline: among the few that summaries show, and that are measured on the test split too
+        repeatable: whether the same training on the same machine gives the same number again
+    """
 
     name: str
-    """`val/...` for what is measured on the validation split"""
     direction: Direction
-    """which way is better"""
     measured: Literal["epoch", "student"]
-    """after each epoch on the validation split, or once for a student, whose epochs do not change it"""
     label: str
-    """for figures"""
     headline: bool = False
-    """among the few that summaries show, and that are measured on the test split too"""
     repeatable: bool = True
-    """whether the same training on the same machine gives the same number again"""
 
 
 METRICS: dict[str, Metric] = {

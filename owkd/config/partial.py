@@ -22,12 +22,15 @@ SPACE = "search.space."
 
 @dataclass(frozen=True)
 class Partial:
-    """What is right of a tree that has mistakes."""
+    """What is right of a tree that has mistakes.
+
+    Attributes:
+        config: the tree with defaults where mistakes were
+        missing: dotted paths of the fields and sections that have such defaults
+    """
 
     config: Config
-    """the tree with defaults where mistakes were"""
     missing: tuple[str, ...] = ()
-    """dotted paths of the fields and sections that have such defaults"""
 
 
 def partial_parse(raw: Mapping[str, Any]) -> Partial:

@@ -24,16 +24,19 @@ Check = Callable[[Config], Sequence[str]]
 
 @dataclass(frozen=True)
 class Reading:
-    """A tree of plain values as far as it can be read."""
+    """A tree of plain values as far as it can be read.
+
+    Attributes:
+        config: None when there is a mistake
+        partial: what is right of it; None where there is no tree at all
+        notes: what is no mistake, but should be known to whoever wrote it
+    """
 
     source: str
     config: Config | None
-    """None when there is a mistake"""
     problems: tuple[str, ...]
     partial: Partial | None
-    """what is right of it; None where there is no tree at all"""
     notes: tuple[str, ...] = ()
-    """what is no mistake, but should be known to whoever wrote it"""
 
     def whole(self) -> Config:
         """The configuration. Raises `ConfigError` naming every mistake at once."""

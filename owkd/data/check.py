@@ -39,16 +39,19 @@ NOT_WORTH_A_WORD = frozenset({"thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong: fatal when results would be false or training would refuse, else a warning."""
+    """Something wrong: fatal when results would be false or training would refuse, else a warning.
+
+    Attributes:
+        where: fold, or fold/split
+        text: what, and what to do
+        paths: files and folders concerned, relative to the data set's folder
+    """
 
     severity: Severity
     kind: Kind
     where: str
-    """fold, or fold/split"""
     text: str
-    """what, and what to do"""
     paths: tuple[str, ...] = ()
-    """files and folders concerned, relative to the data set's folder"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,14 @@ class SplitCount:
 
 @dataclass
 class Report:
-    """Result of a check."""
+    """Result of a check.
+
+    Attributes:
+        counts: by fold and split
+    """
 
     folder: Path
     counts: dict[str, dict[str, SplitCount]] = field(default_factory=dict)
-    """by fold and split"""
     findings: list[Finding] = field(default_factory=list)
 
     @property

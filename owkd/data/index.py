@@ -26,17 +26,21 @@ _CAMERA_IN_NAME = re.compile(r"(?:^|[_\-. ])(?:cam|c)(\d+)(?=s\d|[_\-. ]|$)", re
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The images of one split of one fold."""
+    """The images of one split of one fold.
+
+    Attributes:
+        paths: relative to `folder`, with forward slashes, sorted
+        identities: (n,) identity numbers, as the folders are named
+        cameras: (n,) camera numbers; None unless every image carries one, in its name or in the folder above the
+            identity
+        home: folder that may hold the cache of decoded images; `folder` itself when unset
+    """
 
     folder: Path
     paths: tuple[str, ...]
-    """relative to `folder`, with forward slashes, sorted"""
     identities: NDArray[np.int64]
-    """(n,) identity numbers, as the folders are named"""
     cameras: NDArray[np.int64] | None = None
-    """(n,) camera numbers; None unless every image carries one, in its name or in the folder above the identity"""
     home: Path | None = None
-    """folder that may hold the cache of decoded images; `folder` itself when unset"""
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:

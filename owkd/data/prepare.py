@@ -26,21 +26,24 @@ NOTE = (
 
 @dataclass
 class Summary:
-    """What a preparation did."""
+    """What a preparation did.
+
+    Attributes:
+        folder: the data set's folder
+        identities: by fold and split
+        images: by fold and split
+        kept: files that were there from an earlier run
+        without_infrared: listed people whom cameras 3 and 6 never saw; they are in no fold
+    """
 
     folder: Path
-    """the data set's folder"""
     note: str = NOTE
     identities: dict[str, dict[str, int]] = field(default_factory=dict)
-    """by fold and split"""
     images: dict[str, dict[str, int]] = field(default_factory=dict)
-    """by fold and split"""
     linked: int = 0
     copied: int = 0
     kept: int = 0
-    """files that were there from an earlier run"""
     without_infrared: tuple[int, ...] = ()
-    """listed people whom cameras 3 and 6 never saw; they are in no fold"""
 
 
 def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATASET) -> Summary:

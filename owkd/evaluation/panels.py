@@ -27,16 +27,19 @@ RIGHT, WRONG, QUERY = "#009E73", "#D55E00", "#444444"
 
 @dataclass(frozen=True)
 class Retrieval:
-    """The first images of some ranked lists (standard protocol)."""
+    """The first images of some ranked lists (standard protocol).
+
+    Attributes:
+        queries: (R,) positions of the query images
+        retrieved: (R, T) positions, the closest first
+        right: (R, T) whether they show the query's person
+        average_precision: (R,) of each query
+    """
 
     queries: NDArray[np.int64]
-    """(R,) positions of the query images"""
     retrieved: NDArray[np.int64]
-    """(R, T) positions, the closest first"""
     right: NDArray[np.bool_]
-    """(R, T) whether they show the query's person"""
     average_precision: NDArray[np.float64]
-    """(R,) of each query"""
 
 
 def retrieve(

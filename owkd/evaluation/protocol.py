@@ -18,26 +18,31 @@ CMC_RANKS = 20
 
 @dataclass(frozen=True)
 class Result:
-    """What one protocol measures on one set of images. A query is an image or, in merged and center, an identity."""
+    """What one protocol measures on one set of images. A query is an image or, in merged and center, an identity.
+
+    Attributes:
+        identities: (Q,) identity of each query that has a match, in the order of the images or, per identity, ascending
+        average_precision: (Q,) of each of these queries, in [0, 1]
+        first_match: (Q,) rank of the closest match, from 1
+        cameras: (Q,) camera of each query; None where none were given, or a query is all images of an identity (merged)
+        cmc: (20,) share of queries whose first match is at rank 1, at rank 2 or better, ...; constant past a short
+            gallery
+        mean_inverse_negative_penalty: mean of (matches / rank of the last match); Ye et al., Deep Learning for Person
+            Re-identification, 2021
+        precision: (101,) mean over queries of the best precision at recall 0, 0.01, ..., 1 or more
+        skipped: queries without a match in their gallery; they count nowhere else
+    """
 
     protocol: Protocol
     identities: NDArray[np.int64]
-    """(Q,) identity of each query that has a match, in the order of the images or, per identity, ascending"""
     average_precision: NDArray[np.float64]
-    """(Q,) of each of these queries, in [0, 1]"""
     first_match: NDArray[np.int64]
-    """(Q,) rank of the closest match, from 1"""
     cameras: NDArray[np.int64] | None
-    """(Q,) camera of each query; None where none were given, or a query is all images of an identity (merged)"""
     mean_average_precision: float
     cmc: NDArray[np.float64]
-    """(20,) share of queries whose first match is at rank 1, at rank 2 or better, ...; constant past a short gallery"""
     mean_inverse_negative_penalty: float
-    """mean of (matches / rank of the last match); Ye et al., Deep Learning for Person Re-identification, 2021"""
     precision: NDArray[np.float64]
-    """(101,) mean over queries of the best precision at recall 0, 0.01, ..., 1 or more"""
     skipped: int
-    """queries without a match in their gallery; they count nowhere else"""
 
     @property
     def queries(self) -> int:

@@ -24,30 +24,36 @@ CHUNK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Images:
-    """Embedded images, all tensors on one device. A query never meets itself, nor images of its own camera."""
+    """Embedded images, all tensors on one device. A query never meets itself, nor images of its own camera.
+
+    Attributes:
+        embeddings: (N, D) float32 or float64
+        identities: (N,) int64
+        cameras: (N,) int64; None where the camera of the query does not matter
+    """
 
     embeddings: Tensor
-    """(N, D) float32 or float64"""
     identities: Tensor
-    """(N,) int64"""
     cameras: Tensor | None = None
-    """(N,) int64; None where the camera of the query does not matter"""
 
 
 @dataclass(frozen=True)
 class MatchRanks:
-    """What the ranked list of each query contains of its matches; 0 where a query has none. On the CPU."""
+    """What the ranked list of each query contains of its matches; 0 where a query has none. On the CPU.
+
+    Attributes:
+        matches: (Q,) int64: number of matches in the list
+        average_precision: (Q,) float64: sum over ranks of precision * recall step
+        first: (Q,) int64: rank of the closest match, from 1
+        last: (Q,) int64: rank of the farthest match, from 1
+        precision_sum: (R,) float64: precision at recall 0, 0.01, ..., 1, summed over the queries that have a match
+    """
 
     matches: Tensor
-    """(Q,) int64: number of matches in the list"""
     average_precision: Tensor
-    """(Q,) float64: sum over ranks of precision * recall step"""
     first: Tensor
-    """(Q,) int64: rank of the closest match, from 1"""
     last: Tensor
-    """(Q,) int64: rank of the farthest match, from 1"""
     precision_sum: Tensor
-    """(R,) float64: precision at recall 0, 0.01, ..., 1, summed over the queries that have a match"""
 
 
 def condition(embeddings: Tensor) -> Tensor:

@@ -22,16 +22,19 @@ STAGE_WEIGHTS = "stage_weights."
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The description in a model file."""
+    """The description in a model file.
+
+    Attributes:
+        identities: identity number behind each class; empty where an imported file does not name them
+        origin: data set and fold that it was trained on
+    """
 
     role: Role
     shape: Architecture
     image_size: int
     num_classes: int
     identities: tuple[int, ...] = ()
-    """identity number behind each class; empty where an imported file does not name them"""
     origin: str = ""
-    """data set and fold that it was trained on"""
 
 
 def save_model(

@@ -23,34 +23,41 @@ Flow = Tensor | tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class BackboneOutput:
-    """One ConvNeXt's pass over a batch."""
+    """One ConvNeXt's pass over a batch.
+
+    Attributes:
+        logits: (B, K)
+        embedding: (B, C_3): normalised spatial mean, before the head
+        stage_features: four (B, C_i, H_i, W_i): what distillation compares, taken before a stage's CBAM; a student's
+            are projected
+        last_map: (B, C_3, H, W): output of the last stage, after its CBAM
+        spatial_gate: (B, 1, H, W) in (0, 1): last stage's spatial attention; None without attention
+        saliency_logits: (B, K): logits of the weak-saliency pass; None where it was not asked for
+    """
 
     logits: Tensor
-    """(B, K)"""
     embedding: Tensor
-    """(B, C_3): normalised spatial mean, before the head"""
     stage_features: tuple[Tensor, ...]
-    """four (B, C_i, H_i, W_i): what distillation compares, taken before a stage's CBAM; a student's are projected"""
     last_map: Tensor
-    """(B, C_3, H, W): output of the last stage, after its CBAM"""
     spatial_gate: Tensor | None
-    """(B, 1, H, W) in (0, 1): last stage's spatial attention; None without attention"""
     saliency_logits: Tensor | None
-    """(B, K): logits of the weak-saliency pass; None where it was not asked for"""
 
 
 @dataclass(frozen=True)
 class GceOutput:
-    """GCE-Net's pass over a batch."""
+    """GCE-Net's pass over a batch.
+
+    Attributes:
+        input: (B, G, H, W)
+        layers: three (B, G, H, W): output of each residual block
+        embedding: (B, G): spatial mean of the last block; the re-identification embedding of the whole ensemble
+        logits: (B, K)
+    """
 
     input: Tensor
-    """(B, G, H, W)"""
     layers: tuple[Tensor, Tensor, Tensor]
-    """three (B, G, H, W): output of each residual block"""
     embedding: Tensor
-    """(B, G): spatial mean of the last block; the re-identification embedding of the whole ensemble"""
     logits: Tensor
-    """(B, K)"""
 
 
 @dataclass(frozen=True)
@@ -77,16 +84,18 @@ class TeacherTargets:
     """What a distillation needs of its teacher for a batch, computed now or read from disk. Nothing has a gradient.
 
     What no wanted term needs may be empty. Tensors may be of any float type; losses compute in float32 or above.
+
+    Attributes:
+        flows: of the four stages, from the original to the attention net
+        layers: three (B, G, H, W): output of each block of GCE-Net
+        logits: (B, K) by member, one for each of `MEMBERS`
+        pooled: (B, 2 C_3): spatial means of both last stage features, original first
     """
 
     flows: tuple[Flow, ...]
-    """of the four stages, from the original to the attention net"""
     layers: tuple[Tensor, ...]
-    """three (B, G, H, W): output of each block of GCE-Net"""
     logits: Mapping[str, Tensor]
-    """(B, K) by member, one for each of `MEMBERS`"""
     pooled: Tensor
-    """(B, 2 C_3): spatial means of both last stage features, original first"""
 
     @classmethod
     def of(cls, output: EnsembleOutput) -> TeacherTargets:

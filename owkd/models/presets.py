@@ -11,18 +11,20 @@ class Architecture:
 
     A map of the last stage is `8 * patch` times smaller than the image; GCE-Net cuts the image into tiles of that map's
     size, so `patch` also fixes its number of input channels.
+
+    Attributes:
+        dims: channels of each stage; the last one a multiple of 64, because GCE-Net's grouped convolution needs it
+        depths: blocks of each stage
+        patch: kernel and stride of the stem
+        narrow: made to learn from nothing in a few hundred steps, where the published form relies on an ImageNet start:
+            first weights scaled by their fan-in instead of 0.02, and batch norm instead of layer norm on the embedding,
+            because layer norm keeps the mean that all images share and hides what tells them apart
     """
 
     dims: tuple[int, int, int, int]
-    """channels of each stage; the last one a multiple of 64, because GCE-Net's grouped convolution needs it"""
     depths: tuple[int, int, int, int]
-    """blocks of each stage"""
     patch: int = 4
-    """kernel and stride of the stem"""
     narrow: bool = False
-    """made to learn from nothing in a few hundred steps, where the published form relies on an ImageNet start: first
-    weights scaled by their fan-in instead of 0.02, and batch norm instead of layer norm on the embedding, because layer
-    norm keeps the mean that all images share and hides what tells them apart"""
 
     @property
     def stride(self) -> int:

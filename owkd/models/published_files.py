@@ -34,22 +34,29 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Imported:
-    """A teacher read from published files."""
+    """A teacher read from published files.
+
+    Attributes:
+        preset: name of its depths; None where they are of no preset
+        ignored: names that were passed over, by network
+    """
 
     info: ModelInfo
     preset: str | None
-    """name of its depths; None where they are of no preset"""
     ignored: dict[str, tuple[str, ...]]
-    """names that were passed over, by network"""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Published files, written."""
+    """Published files, written.
+
+    Attributes:
+        head_initialised: whether the stage-weight head is a new one of zeros (equal weights), because the student's
+            file holds none
+    """
 
     files: tuple[Path, ...]
     head_initialised: bool
-    """whether the stage-weight head is a new one of zeros (equal weights), because the student's file holds none"""
 
 
 def load_published(path: Path) -> State:

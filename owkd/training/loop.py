@@ -29,44 +29,53 @@ Terms = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch measured."""
+    """What one epoch measured.
+
+    Attributes:
+        epoch: 1-based
+        metrics: `loss/<term>`, `val/<metric>`, `stage_weight/<1..4>`, learning_rate, images_per_second, duration_s, ...
+        replayed: True when it was read from a checkpoint instead of trained now
+    """
 
     fold: str
     seed: int
     epoch: int
-    """1-based"""
     metrics: dict[str, float]
-    """`loss/<term>`, `val/<metric>`, `stage_weight/<1..4>`, learning_rate, images_per_second, duration_s, ..."""
     replayed: bool = False
-    """True when it was read from a checkpoint instead of trained now"""
 
 
 Report = Callable[[Epoch], None]
 
 
 class Batch(NamedTuple):
-    """What a step works on."""
+    """What a step works on.
+
+    Attributes:
+        images: (B, 3, S, S) float32 in [0, 1], channels_last
+        labels: (B,) int64
+        targets: of these images; None where there is no teacher, or it runs in the step
+    """
 
     images: Tensor
-    """(B, 3, S, S) float32 in [0, 1], channels_last"""
     labels: Tensor
-    """(B,) int64"""
     targets: TeacherTargets | None = None
-    """of these images; None where there is no teacher, or it runs in the step"""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A split in memory-mapped form."""
+    """A split in memory-mapped form.
+
+    Attributes:
+        images: (n, S, S, 3) uint8, mapped into memory
+        labels: (n,) int64, contiguous from 0
+        targets: the teacher's outputs for each image
+        resident: the images on the GPU
+    """
 
     images: np.ndarray
-    """(n, S, S, 3) uint8, mapped into memory"""
     labels: np.ndarray
-    """(n,) int64, contiguous from 0"""
     targets: StoredTargets | None = None
-    """the teacher's outputs for each image"""
     resident: Tensor | None = None
-    """the images on the GPU"""
 
     def on(self, device: torch.device) -> TrainingSet:
         """The same, its images on the device too where it is a GPU with room for them."""
@@ -83,10 +92,13 @@ class TrainingSet:
 
 
 class Task(Protocol):
-    """What `fit` trains."""
+    """What `fit` trains.
+
+    Attributes:
+        modules: everything that learns, or keeps statistics
+    """
 
     modules: nn.ModuleDict
-    """everything that learns, or keeps statistics"""
     optimizer: torch.optim.Optimizer
 
     def loss_terms(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
@@ -104,7 +116,12 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` needs besides the task."""
+    """What `fit` needs besides the task.
+
+    Attributes:
+        signature: digest of everything that the numbers depend on; with another one, `fit` refuses to resume
+        constants: metrics that no epoch changes, given the epochs that there are already
+    """
 
     fold: str
     seed: int
@@ -112,13 +129,11 @@ class FitPlan:
     batches: Callable[[np.random.Generator], list[np.ndarray]]
     state_file: Path
     signature: str
-    """digest of everything that the numbers depend on; with another one, `fit` refuses to resume"""
     data: TrainingSet
     device: torch.device
     learning_rate: float
     report: Report = field(default=lambda epoch: None)
     constants: Callable[[Sequence[Epoch]], Mapping[str, float]] = field(default=lambda history: {})
-    """metrics that no epoch changes, given the epochs that there are already"""
 
 
 def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:

@@ -24,13 +24,16 @@ from owkd.training.loop import TrainingSet
 
 @dataclass(frozen=True)
 class FoldData:
-    """Training and validation images of one fold, decoded."""
+    """Training and validation images of one fold, decoded.
+
+    Attributes:
+        validation_images: (m, S, S, 3) uint8
+    """
 
     train: Split
     validation: Split
     training_set: TrainingSet
     validation_images: np.ndarray
-    """(m, S, S, 3) uint8"""
 
     @property
     def identities(self) -> tuple[int, ...]:

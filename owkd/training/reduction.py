@@ -14,12 +14,15 @@ Metrics = Mapping[str, float]
 
 @dataclass(frozen=True)
 class EpochRule:
-    """Which epoch of a training stands for it, and keeps its model."""
+    """Which epoch of a training stands for it, and keeps its model.
+
+    Attributes:
+        metric: compared between epochs; higher is better
+        reduction: `best`, `last`, or `mean of last n`, whose model is the last one
+    """
 
     metric: MetricName = PUBLISHED_METRIC
-    """compared between epochs; higher is better"""
     reduction: str = "best"
-    """`best`, `last`, or `mean of last n`, whose model is the last one"""
 
     def best_index(self, epochs: Sequence[Metrics]) -> int:
         """Index of the epoch whose model is kept: the best one (the earliest of equals) for `best`, else the last."""

@@ -45,13 +45,16 @@ def _ignore(event: object) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training."""
+    """A finished training.
+
+    Attributes:
+        best: the epoch whose model was kept
+        checkpoint: safetensors file of that epoch's student
+    """
 
     history: tuple[Epoch, ...]
     best: Epoch
-    """the epoch whose model was kept"""
     checkpoint: Path
-    """safetensors file of that epoch's student"""
 
 
 class Distillation:

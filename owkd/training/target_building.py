@@ -45,16 +45,19 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TargetBuild:
-    """Targets under construction. Plain values, so that other processes can be sent to work on them."""
+    """Targets under construction. Plain values, so that other processes can be sent to work on them.
+
+    Attributes:
+        tensors: those that the folder lacks
+        token: stored in the folder: a process on another machine compares it, to see whether it is on the same disk
+        chunk: images of a chunk
+    """
 
     plan: TargetsPlan
     folder: Path
     tensors: tuple[TargetTensor, ...]
-    """those that the folder lacks"""
     token: str
-    """stored in the folder: a process on another machine compares it, to see whether it is on the same disk"""
     chunk: int
-    """images of a chunk"""
 
     @property
     def building(self) -> Path:

@@ -47,11 +47,14 @@ STORED_AS: dict[TargetPrecision, tuple[torch.dtype, str]] = {
 
 @dataclass(frozen=True)
 class TargetTensor:
-    """One tensor of the targets, on disk one file."""
+    """One tensor of the targets, on disk one file.
+
+    Attributes:
+        shape: of one image
+    """
 
     name: str
     shape: tuple[int, ...]
-    """of one image"""
     precision: TargetPrecision
 
     @property
@@ -65,18 +68,21 @@ class TargetTensor:
 
 @dataclass(frozen=True)
 class TargetsPlan:
-    """The targets of one fold for one configuration: what, where, how large. Plain values; asking makes nothing."""
+    """The targets of one fold for one configuration: what, where, how large. Plain values; asking makes nothing.
+
+    Attributes:
+        places: folders that may hold them, the preferred one first
+        name: of their folder in one of these places
+        description: what they were made of, for the manifest
+    """
 
     places: tuple[Path, ...]
-    """folders that may hold them, the preferred one first"""
     name: str
-    """of their folder in one of these places"""
     tensors: tuple[TargetTensor, ...]
     images: int
     precision: TargetPrecision
     teacher: Path
     description: Mapping[str, str]
-    """what they were made of, for the manifest"""
 
     @property
     def bytes(self) -> int:

@@ -30,22 +30,25 @@ BUDGET_S = 30.0
 
 @dataclass(frozen=True)
 class EpochTime:
-    """What an epoch costs."""
+    """What an epoch costs.
+
+    Attributes:
+        steps: of an epoch
+        measured: of these, after a first one that warms up
+        step_s: their median
+        image_s: of one validation image
+        stored: whether the teacher's targets are stored first; otherwise the teacher runs in every step
+        target_image_s: of the targets of one image, where they are stored
+    """
 
     device: str
     steps: int
-    """of an epoch"""
     measured: int
-    """of these, after a first one that warms up"""
     step_s: float
-    """their median"""
     validation_images: int
     image_s: float
-    """of one validation image"""
     stored: bool
-    """whether the teacher's targets are stored first; otherwise the teacher runs in every step"""
     target_image_s: float = 0.0
-    """of the targets of one image, where they are stored"""
 
     @property
     def seconds(self) -> float:

@@ -25,12 +25,15 @@ UNFIT = "unfit"
 
 @dataclass(frozen=True)
 class NodeAdmission:
-    """How a node is looked at, and which need no look."""
+    """How a node is looked at, and which need no look.
+
+    Attributes:
+        look: pickled, because a node may lack what it names: called there, it returns what is wrong, or nothing
+        known: ids of nodes that were looked at before the search began
+    """
 
     look: bytes
-    """pickled, because a node may lack what it names: called there, it returns what is wrong, or nothing"""
     known: frozenset[str]
-    """ids of nodes that were looked at before the search began"""
 
 
 @contextmanager

@@ -23,14 +23,17 @@ Node = Mapping[str, float]
 
 @dataclass(frozen=True)
 class TrialResources:
-    """The resources of one job, and how many jobs run at a time."""
+    """The resources of one job, and how many jobs run at a time.
+
+    Attributes:
+        at_a_time: by the nodes that were there, or that an autoscaler could start, when it was looked
+        limit: `search.max_concurrent`
+    """
 
     cpu: float
     gpu: float
     at_a_time: int
-    """by the nodes that were there, or that an autoscaler could start, when it was looked"""
     limit: int | None = None
-    """`search.max_concurrent`"""
 
     def describe(self) -> str:
         """For people: `2 at a time, each with 1 CPU and 0.5 GPU`."""

@@ -28,14 +28,17 @@ from search.trials.job_queue import JobQueue
 
 @dataclass(frozen=True)
 class RetryTimings:
-    """Seconds."""
+    """Seconds.
+
+    Attributes:
+        undecided_s: a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of
+        look_s: between looks at the cluster's nodes
+        patience_s: without any worker at work before people read that the search waits
+    """
 
     undecided_s: float = 30.0
-    """a worker that died may be the first sign of a lost node, which Ray takes 15 s to be sure of"""
     look_s: float = 2.0
-    """between looks at the cluster's nodes"""
     patience_s: float = 30.0
-    """without any worker at work before people read that the search waits"""
 
 
 RETRY_TIMINGS = RetryTimings()
@@ -68,7 +71,13 @@ class _Undecided:
 
 
 class RetryPolicy:
-    """The jobs that are out, those that go out again, and those of which nobody knows yet."""
+    """The jobs that are out, those that go out again, and those of which nobody knows yet.
+
+    Attributes:
+        over: the queue had no job left when none was out
+        excluded_nodes: ids of nodes that cannot serve
+        healthy_nodes: ids of nodes on which something trained
+    """
 
     def __init__(
         self,
@@ -80,11 +89,8 @@ class RetryPolicy:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.over = False
-        """the queue had no job left when none was out"""
         self.excluded_nodes: set[str] = set()
-        """ids of nodes that cannot serve"""
         self.healthy_nodes: set[str] = set()
-        """ids of nodes on which something trained"""
         self._queue = queue
         self._resources = resources
         self._max_failures = max_failures

@@ -30,16 +30,19 @@ FILE_BYTES = 8192
 
 @dataclass(frozen=True)
 class CheckpointBound:
-    """Most bytes that a run's checkpoints take at any moment, on all disks or in the object store together."""
+    """Most bytes that a run's checkpoints take at any moment, on all disks or in the object store together.
+
+    Attributes:
+        weights: of one student's file, the largest in the space
+        state: of one training's whole state
+        search: running trials, and the best finished ones
+        retrain: what the final stage adds: its models, those in training, and the champion
+    """
 
     weights: int
-    """of one student's file, the largest in the space"""
     state: int
-    """of one training's whole state"""
     search: int
-    """running trials, and the best finished ones"""
     retrain: int
-    """what the final stage adds: its models, those in training, and the champion"""
 
     @property
     def total(self) -> int:

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epochs:
-    """Epochs of training, all trials and parts together."""
+    """Epochs of training, all trials and parts together.
+
+    Attributes:
+        trial: of one whole trial
+        search: when no trial is stopped
+        expected: with the scheduler, an estimate; None where there is none
+    """
 
     trial: int
-    """of one whole trial"""
     search: int
-    """when no trial is stopped"""
     expected: float | None
-    """with the scheduler, an estimate; None where there is none"""
     retrain: int
 
     @classmethod
@@ -43,14 +46,17 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Costs:
-    """Time on this machine."""
+    """Time on this machine.
+
+    Attributes:
+        resources: of a trial; None where not one fits on this machine
+        epoch_time: None when it was not measured
+    """
 
     epochs: Epochs
     resources: TrialResources | None
-    """of a trial; None where not one fits on this machine"""
     why_no_trial_fits: str
     epoch_time: EpochTime | None
-    """None when it was not measured"""
 
     @classmethod
     def of(cls, config: Config) -> Costs:

@@ -22,17 +22,20 @@ PICTURES_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class DiskUse:
-    """Bytes on disk."""
+    """Bytes on disk.
+
+    Attributes:
+        tables: tables, study and event files, with the pictures of the best trials
+        images: decoded, beside the data; shared by all searches on it
+        targets: the teacher's outputs for every training image, where they are stored; shared likewise
+        free: where the run will be; None for an object store, which does not say
+    """
 
     checkpoints: CheckpointBound
     tables: int
-    """tables, study and event files, with the pictures of the best trials"""
     images: int
-    """decoded, beside the data; shared by all searches on it"""
     targets: int
-    """the teacher's outputs for every training image, where they are stored; shared likewise"""
     free: int | None
-    """where the run will be; None for an object store, which does not say"""
 
     @property
     def run(self) -> int:

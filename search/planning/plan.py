@@ -46,14 +46,17 @@ class FoldSize:
 
 @dataclass(frozen=True)
 class Plan:
-    """A search that could start now."""
+    """A search that could start now.
+
+    Attributes:
+        draws: settings that the space may propose, values by dotted path
+    """
 
     config: Config
     run: Address
     folds: tuple[FoldSize, ...]
     space: tuple[EntryLine, ...]
     draws: tuple[Mapping[str, Any], ...]
-    """settings that the space may propose, values by dotted path"""
     costs: Costs
     disk: DiskUse
     notes: tuple[str, ...]

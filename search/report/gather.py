@@ -29,37 +29,43 @@ STAGE_WEIGHTS = tuple(f"stage_weight/{stage}" for stage in range(1, 5))
 
 @dataclass(frozen=True)
 class TrialPanel:
-    """How one of the best trials ranks the validation split."""
+    """How one of the best trials ranks the validation split.
+
+    Attributes:
+        retrieval_png: base64
+    """
 
     trial: int
     curves: Mapping[str, Any]
     retrieval_png: str
-    """base64"""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """A run as its files have it."""
+    """A run as its files have it.
+
+    Attributes:
+        has_driver: whether a process drives it at the moment
+        trials: best first, as `owkd trials` lists them
+        epochs: by trial, in order of their steps
+        params: names of the searched columns, simplex weights by component
+        models: of the final stage; empty before it
+        tests: the champion against each baseline
+        comparison: from retrain/champion/metrics.json; None before the end of the final stage
+        panels: best ranking first
+    """
 
     folder: RunFolder
     config: Config
     manifest: Mapping[str, Any]
     has_driver: bool
-    """whether a process drives it at the moment"""
     trials: Sequence[Row]
-    """best first, as `owkd trials` lists them"""
     epochs: Mapping[int, Sequence[Row]]
-    """by trial, in order of their steps"""
     params: tuple[str, ...]
-    """names of the searched columns, simplex weights by component"""
     models: Sequence[Row]
-    """of the final stage; empty before it"""
     tests: Sequence[Row]
-    """the champion against each baseline"""
     comparison: Mapping[str, Any] | None
-    """from retrain/champion/metrics.json; None before the end of the final stage"""
     panels: Sequence[TrialPanel]
-    """best ranking first"""
 
     @property
     def metric(self) -> str:

@@ -18,13 +18,16 @@ from search.trials.states import FAILED
 
 @dataclass(frozen=True)
 class Cost:
-    """Time that a search took, in seconds of one trial's slot."""
+    """Time that a search took, in seconds of one trial's slot.
+
+    Attributes:
+        gpu_s: of whole GPUs; None where no trial used one
+        saved_s: what the pruned trials would have taken on top, at their own pace
+    """
 
     spent_s: float
     gpu_s: float | None
-    """of whole GPUs; None where no trial used one"""
     saved_s: float
-    """what the pruned trials would have taken on top, at their own pace"""
 
 
 def headline(data: RunData) -> list[str]:

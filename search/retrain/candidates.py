@@ -24,15 +24,18 @@ Role = Literal["candidate", "baseline"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration that is trained in full, on every fold."""
+    """A configuration that is trained in full, on every fold.
+
+    Attributes:
+        slug: its folder's name
+        config: resolved, with epochs and folds of the final stage
+    """
 
     name: str
     slug: str
-    """its folder's name"""
     role: Role
     trial: int | None
     config: Config
-    """resolved, with epochs and folds of the final stage"""
 
 
 @dataclass(frozen=True)

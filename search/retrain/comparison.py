@@ -25,11 +25,14 @@ IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation over folds and seeds."""
+    """Mean and sample standard deviation over folds and seeds.
+
+    Attributes:
+        std: None for a single value
+    """
 
     mean: float
     std: float | None
-    """None for a single value"""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -42,16 +45,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One line of the table."""
+    """One line of the table.
+
+    Attributes:
+        detail: which trial a champion is
+        models: how many models the means are over
+    """
 
     name: str
     detail: str
-    """which trial a champion is"""
     mean_average_precision: Spread
     rank_1: Spread
     parameters: int
     models: int
-    """how many models the means are over"""
 
     @classmethod
     def of(cls, name: str, detail: str, tests: Sequence[Mapping[str, float]]) -> ComparisonRow:
@@ -62,13 +68,16 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of the final stage."""
+    """The result of the final stage.
+
+    Attributes:
+        tests: the champion against each baseline in each metric, adjusted
+        validation: every retrained configuration, champion first, with the metric that chose it
+    """
 
     rows: tuple[ComparisonRow, ...]
     tests: tuple[PairedTest, ...]
-    """the champion against each baseline in each metric, adjusted"""
     validation: tuple[tuple[str, Spread], ...]
-    """every retrained configuration, champion first, with the metric that chose it"""
     notes: tuple[str, ...]
 
     def row(self, name: str) -> ComparisonRow | None:

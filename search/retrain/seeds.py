@@ -33,12 +33,15 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class Seeds:
-    """The seeds of one run."""
+    """The seeds of one run.
+
+    Attributes:
+        root: from which all others are derived, such as `train.seed`
+        given: seeds the search trains with whatever is derived; they never change in a run
+    """
 
     root: int
-    """from which all others are derived, such as `train.seed`"""
     given: tuple[int, ...]
-    """seeds the search trains with whatever is derived; they never change in a run"""
 
     @classmethod
     def of(cls, config: Config) -> Seeds:

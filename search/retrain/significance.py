@@ -34,25 +34,28 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The champion against one baseline in one metric, as metrics.json holds it. Numbers are fractions."""
+    """The champion against one baseline in one metric, as metrics.json holds it. Numbers are fractions.
+
+    Attributes:
+        pairs: models of equal fold and seed that both have; at least 1
+        champion: mean over the pairs
+        other: the baseline's
+        difference: champion - other
+        high: the confidence interval of the difference; None where no test is possible
+        p_value: two-sided; None where no test is possible
+        adjusted: `p_value` after `holm`
+    """
 
     baseline: str
     metric: str
     pairs: int
-    """models of equal fold and seed that both have; at least 1"""
     champion: float
-    """mean over the pairs"""
     other: float
-    """the baseline's"""
     difference: float
-    """champion - other"""
     low: float | None
     high: float | None
-    """the confidence interval of the difference; None where no test is possible"""
     p_value: float | None
-    """two-sided; None where no test is possible"""
     adjusted: float | None = None
-    """`p_value` after `holm`"""
 
     def in_words(self, baseline: str) -> str:
         """One sentence. `baseline` is its name within it."""

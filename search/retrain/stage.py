@@ -68,21 +68,27 @@ class FinalWork:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the final stage leaves."""
+    """What the final stage leaves.
+
+    Attributes:
+        champion: the configuration's name
+    """
 
     folder: RunFolder
     comparison: Comparison
     champion: str
-    """the configuration's name"""
 
 
 @dataclass(frozen=True)
 class PendingEvaluation:
-    """A model or teacher that the test split is not opened for yet."""
+    """A model or teacher that the test split is not opened for yet.
+
+    Attributes:
+        folder: of its record
+    """
 
     checkpoint: CheckpointRef
     folder: Path
-    """of its record"""
     record: ModelRecord
 
 
@@ -97,16 +103,19 @@ def retrain(run: Address | Path | str, *, connect: Connect, console: Console, wo
 
 
 class FinalStage(Stage[Outcome]):
-    """Trains every candidate, chooses the champion, opens the test split, writes what came of it."""
+    """Trains every candidate, chooses the champion, opens the test split, writes what came of it.
+
+    Attributes:
+        config: of the run
+        teachers: by fold
+    """
 
     folder: RunFolder
     config: Config
-    """of the run"""
     candidates: list[Candidate]
     records: Records
     selection: Selection
     teachers: dict[str, ModelRecord]
-    """by fold"""
 
     def __init__(self, run: Address | Path | str, console: Console, work: FinalWork) -> None:
         self.run_address = run

@@ -23,10 +23,13 @@ Evaluate = Callable[..., dict[str, float]]
 
 @dataclass(frozen=True)
 class CheckpointRef:
-    """One checkpoint to evaluate, as a Ray task can fetch it."""
+    """One checkpoint to evaluate, as a Ray task can fetch it.
+
+    Attributes:
+        checkpoint: path, or URI where the run is in a store
+    """
 
     checkpoint: str
-    """path, or URI where the run is in a store"""
     fold: str
 
 

@@ -36,10 +36,13 @@ SHOWN = 120
 
 @dataclass(frozen=True)
 class Change:
-    """One value that is not what it was."""
+    """One value that is not what it was.
+
+    Attributes:
+        where: dotted path
+    """
 
     where: str
-    """dotted path"""
     before: Any
     now: Any
 

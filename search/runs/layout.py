@@ -30,12 +30,15 @@ def trial_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths of one run, and the files that its workers write. Nothing is created by looking."""
+    """The paths of one run, and the files that its workers write. Nothing is created by looking.
+
+    Attributes:
+        root: the run itself, or the working copy of one that lies in a store
+        mirror: what keeps a working copy and its store alike
+    """
 
     root: Path
-    """the run itself, or the working copy of one that lies in a store"""
     mirror: Mirror | None = None
-    """what keeps a working copy and its store alike"""
 
     @property
     def address(self) -> Address:

@@ -44,11 +44,14 @@ ONE_IN = 4
 
 @dataclass(frozen=True)
 class _Known:
-    """A trial that is over, as the model sees it."""
+    """A trial that is over, as the model sees it.
+
+    Attributes:
+        values: by objective
+    """
 
     params: Mapping[str, Any]
     values: tuple[float, ...]
-    """by objective"""
     constraints: Mapping[str, float]
 
 

@@ -39,14 +39,17 @@ GP_TRIALS = 300
 
 @dataclass(frozen=True)
 class SamplerKind:
-    """What must be known of a kind of sampler."""
+    """What must be known of a kind of sampler.
+
+    Attributes:
+        build: the section `search`, random trials at the start, a seed, and trials of an earlier run -> a sampler
+        describe: what it does after them, for people, given its section
+        startup: random trials before it models anything, where the configuration says nothing
+    """
 
     build: Callable[[SearchConfig, int, int, Sequence[FrozenTrial]], BaseSampler]
-    """the section `search`, random trials at the start, a seed, and trials of an earlier run -> a sampler"""
     describe: Callable[[Any], str]
-    """what it does after them, for people, given its section"""
     startup: int = 0
-    """random trials before it models anything, where the configuration says nothing"""
 
 
 SAMPLERS: dict[str, SamplerKind] = {

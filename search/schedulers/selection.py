@@ -19,12 +19,15 @@ from search.trials.budget import Budget
 
 @dataclass(frozen=True)
 class SchedulerKind:
-    """What must be known of a kind of scheduler."""
+    """What must be known of a kind of scheduler.
+
+    Attributes:
+        rule: its section, and the most steps of a trial -> one of Ray's schedulers
+        describe: what it does, for people
+    """
 
     rule: Callable[[Any, int], Any]
-    """its section, and the most steps of a trial -> one of Ray's schedulers"""
     describe: Callable[[Any], str]
-    """what it does, for people"""
 
 
 SCHEDULERS: dict[str, SchedulerKind] = {

@@ -23,15 +23,18 @@ ColumnType = Literal["float", "int", "bool", "text"]
 
 @dataclass(frozen=True)
 class Entry(ABC):
-    """An entry of a space: a field by its dotted path, and what may be drawn for it."""
+    """An entry of a space: a field by its dotted path, and what may be drawn for it.
+
+    Attributes:
+        numbers: real or whole numbers that are drawn
+        combines: whether what it proposes is tried together with what other entries of its section propose
+    """
 
     path: str
     data: SpaceEntry
 
     numbers: ClassVar[int] = 0
-    """real or whole numbers that are drawn"""
     combines: ClassVar[bool] = True
-    """whether what it proposes is tried together with what other entries of its section propose"""
 
     @property
     def when(self) -> Mapping[str, tuple[Any, ...]]:

@@ -20,14 +20,17 @@ from search.space.entry import ColumnType, Entry, Space, as_cell
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of everything that is searched."""
+    """One setting of everything that is searched.
+
+    Attributes:
+        values: by dotted path, as `owkd.config.with_values` takes them
+        params: the same point as Optuna records it, or the nearest that it can express
+        exact: whether `params` are `values`
+    """
 
     values: dict[str, Any]
-    """by dotted path, as `owkd.config.with_values` takes them"""
     params: dict[str, Any]
-    """the same point as Optuna records it, or the nearest that it can express"""
     exact: bool
-    """whether `params` are `values`"""
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -24,10 +24,13 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True)
 class Address:
-    """Where something lies; made by `Address.of`."""
+    """Where something lies; made by `Address.of`.
+
+    Attributes:
+        text: a path as it was given, or a URI without a slash at its end
+    """
 
     text: str
-    """a path as it was given, or a URI without a slash at its end"""
 
     @classmethod
     def of(cls, place: Address | Path | str) -> Address:

@@ -32,15 +32,18 @@ NEW = "new"
 
 @dataclass(frozen=True)
 class Lease:
-    """Who drives a run."""
+    """Who drives a run.
+
+    Attributes:
+        driver: names one driver's stay: what it wrote last is distinguished from what others wrote after it
+        beat: seconds since the Unix epoch, of the last sign of life
+    """
 
     driver: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """names one driver's stay: what it wrote last is distinguished from what others wrote after it"""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     beat: float = field(default_factory=time.time)
-    """seconds since the Unix epoch, of the last sign of life"""
     ended: bool = False
 
     def is_alive(self, timings: StoreTimings) -> bool:

@@ -39,7 +39,11 @@ COARSE_NS = 2 * 10**9
 
 
 class Mirror:
-    """One working copy, and the place that it stands for."""
+    """One working copy, and the place that it stands for.
+
+    Attributes:
+        still: held while a queue records, so that nothing is scanned half-way
+    """
 
     def __init__(self, address: Address, copy: Path, timings: StoreTimings = STORE_TIMINGS) -> None:
         self.address = address
@@ -47,7 +51,6 @@ class Mirror:
         self.copy = copy
         self.place = ObjectStore.at(address)
         self.still = threading.RLock()
-        """held while a queue records, so that nothing is scanned half-way"""
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="owkd-mirror")
         self._removals: list[str] = []
         self._index: dict[str, Stat] = {}

@@ -34,12 +34,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Stat:
-    """What distinguishes one version of a file from the next."""
+    """What distinguishes one version of a file from the next.
+
+    Attributes:
+        size: bytes
+        mtime_ns: by the store's clock; some stores count whole seconds
+    """
 
     size: int
-    """bytes"""
     mtime_ns: int
-    """by the store's clock; some stores count whole seconds"""
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,14 @@ PREFIX = "owkd-scratch-"
 
 @dataclass
 class WorkerScratch:
-    """A local folder to train in."""
+    """A local folder to train in.
+
+    Attributes:
+        place: what it follows; None for the run's own folder
+    """
 
     folder: Path
     place: ObjectStore | None = None
-    """what it follows; None for the run's own folder"""
     _sent: dict[str, int] = field(default_factory=dict)
     """time of change by file, nanoseconds"""
 

@@ -27,12 +27,15 @@ from search.trials.objective import violations
 
 @dataclass(frozen=True)
 class EarlierTrials:
-    """Complete trials of an earlier run, in our space."""
+    """Complete trials of an earlier run, in our space.
+
+    Attributes:
+        points: plain values: `params`, and `values` by metric; those that break one of our constraints are left out
+        summary: which run, how many trials, which part of the space; one line for people
+    """
 
     points: tuple[Mapping[str, Any], ...]
-    """plain values: `params`, and `values` by metric; those that break one of our constraints are left out"""
     summary: str
-    """which run, how many trials, which part of the space; one line for people"""
 
 
 def read_earlier(config: Config) -> EarlierTrials | None:

@@ -32,12 +32,15 @@ CURVES = "curves.json"
 
 @dataclass(frozen=True)
 class ModelPanels:
-    """How one model ranks the validation split."""
+    """How one model ranks the validation split.
+
+    Attributes:
+        pictures: PNG by name
+        curves: `mAP`, `cmc` (rank 1 on) and `precision` (at recall 0, 0.01, ..., 1), all in [0, 1]
+    """
 
     pictures: dict[str, bytes]
-    """PNG by name"""
     curves: dict[str, Any]
-    """`mAP`, `cmc` (rank 1 on) and `precision` (at recall 0, 0.01, ..., 1), all in [0, 1]"""
 
 
 DrawModel = Callable[[Path, DataConfig, str, str, str], ModelPanels]

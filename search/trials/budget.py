@@ -20,27 +20,29 @@ class Budget:
     """The most that the trials of a search and the models of its final stage may train.
 
     An epoch trains one part, a fold with a seed, once. A step of a trial is an epoch of whichever of its parts.
+
+    Attributes:
+        trials: of the search
+        parts: of a trial
+        epochs_per_part: of the longest setting that the space may propose
+        final_folds: folds of the final stage
+        rounds: in which the final stage chooses its champion among `retrain.top_k` candidates
+        choice_models: trainings of these rounds, on every fold
+        test_models: trainings of the champion and the baselines, on every fold with every test seed
+        candidate_epochs: of one model of the longest candidate
+        baseline_epochs: of one model of a baseline
     """
 
     config: Config
     trials: int
-    """of the search"""
     parts: int
-    """of a trial"""
     epochs_per_part: int
-    """of the longest setting that the space may propose"""
     final_folds: tuple[str, ...]
-    """folds of the final stage"""
     rounds: tuple[Round, ...]
-    """in which the final stage chooses its champion among `retrain.top_k` candidates"""
     choice_models: int
-    """trainings of these rounds, on every fold"""
     test_models: int
-    """trainings of the champion and the baselines, on every fold with every test seed"""
     candidate_epochs: int
-    """of one model of the longest candidate"""
     baseline_epochs: int
-    """of one model of a baseline"""
 
     @classmethod
     def of(cls, config: Config) -> Budget:

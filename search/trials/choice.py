@@ -14,14 +14,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Round:
-    """Who is trained with what."""
+    """Who is trained with what.
+
+    Attributes:
+        candidates: how many take part: the best of the round before
+        first: position of the round's first seed among the choice seeds
+        seeds: how many seeds each of them is trained with
+    """
 
     candidates: int
-    """how many take part: the best of the round before"""
     first: int
-    """position of the round's first seed among the choice seeds"""
     seeds: int
-    """how many seeds each of them is trained with"""
 
     @property
     def trainings(self) -> int:

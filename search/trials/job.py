@@ -32,17 +32,20 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told to do: plain values, so that any Ray can carry it."""
+    """What a worker is told to do: plain values, so that any Ray can carry it.
+
+    Attributes:
+        key: unique within a run; what the driver knows the job by
+        parts: trained one after the other; the objective is their mean
+        directory: path, or URI where the run lies in a store
+        gpu: the share of a GPU that this job needs where the usual one was too small
+    """
 
     key: str
-    """unique within a run; what the driver knows the job by"""
     config: dict[str, Any]
     parts: tuple[Part, ...]
-    """trained one after the other; the objective is their mean"""
     directory: str
-    """path, or URI where the run lies in a store"""
     gpu: float | None = None
-    """the share of a GPU that this job needs where the usual one was too small"""
 
 
 def parts_of(config: Config) -> tuple[Part, ...]:
@@ -64,29 +67,32 @@ def final_state(state: ReportState) -> State:
 
 @dataclass(frozen=True)
 class Message:
-    """What the driver hears: one epoch, or how the job came to an end."""
+    """What the driver hears: one epoch, or how the job came to an end.
+
+    Attributes:
+        step: epochs since the start of the job, over all parts; of a failure: the epoch that failed
+        objective: what the scheduler compares: the mean of the parts behind it and this epoch of the current part; NaN
+            for a failure
+        epoch: 1-based, within this part; 0 for a failure
+        metrics: pairs, because Ray keeps statistics of every number at the top level for every trial
+        sent_at: seconds since the Unix epoch, on the worker
+        judged: what the job is worth if it ends here, by metric
+        best_step: of the epoch that it is judged by
+    """
 
     key: str
     state: ReportState
     step: int
-    """epochs since the start of the job, over all parts; of a failure: the epoch that failed"""
     objective: float
-    """what the scheduler compares: the mean of the parts behind it and this epoch of the current part; NaN for a
-    failure"""
     fold: str
     seed: int
     epoch: int
-    """1-based, within this part; 0 for a failure"""
     metrics: tuple[tuple[str, float], ...]
-    """pairs, because Ray keeps statistics of every number at the top level for every trial"""
     replayed: bool
     sent_at: float
-    """seconds since the Unix epoch, on the worker"""
     host: str
     judged: tuple[tuple[str, float], ...] = ()
-    """what the job is worth if it ends here, by metric"""
     best_step: int = 0
-    """of the epoch that it is judged by"""
     error_type: str | None = None
     error_text: str | None = None
 

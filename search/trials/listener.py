@@ -17,47 +17,53 @@ from search.trials.view import Ending, Proposal, TrialView
 
 @dataclass
 class ActiveJob:
-    """A job that was handed out by this driver and is not over."""
+    """A job that was handed out by this driver and is not over.
+
+    Attributes:
+        name: for people
+        about: its parameters, for people
+        epochs: over all parts
+        gpu: share of a GPU of this attempt
+        crash: of the last attempt that raised
+        objective: what it is worth, once it is over
+        stop_reason: why no further part is worth its time
+    """
 
     key: str
     name: str
-    """for people"""
     about: str
-    """its parameters, for people"""
     epochs: int
-    """over all parts"""
     attempt: int = 0
     gpu: float = 0.0
-    """share of a GPU of this attempt"""
     crash: Message | None = None
-    """of the last attempt that raised"""
     objective: float | None = None
-    """what it is worth, once it is over"""
     stop_reason: str = ""
-    """why no further part is worth its time"""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of one part of a job, as it is recorded."""
+    """One epoch of one part of a job, as it is recorded.
+
+    Attributes:
+        epoch: 1-based, within its part
+        step: epochs over all parts
+        objective: what the scheduler compares
+        best: what the job is worth if it ends here
+        sent_at: seconds since the Unix epoch, on the worker
+        is_new: false where a worker that started again reports an epoch that is recorded already
+    """
 
     fold: str
     seed: int
     epoch: int
-    """1-based, within its part"""
     step: int
-    """epochs over all parts"""
     objective: float
-    """what the scheduler compares"""
     best: float
-    """what the job is worth if it ends here"""
     metrics: Mapping[str, float]
     sent_at: float
-    """seconds since the Unix epoch, on the worker"""
     host: str = ""
     score: Score | None = None
     is_new: bool = True
-    """false where a worker that started again reports an epoch that is recorded already"""
 
     @classmethod
     def of(cls, message: Message, best: float, *, is_new: bool) -> EpochRecord:
@@ -79,17 +85,20 @@ class EpochRecord:
 
 @dataclass
 class ActiveTrial(ActiveJob):
-    """A trial of the search that was handed out and is not over."""
+    """A trial of the search that was handed out and is not over.
+
+    Attributes:
+        view: as the study has it; its listener renews it
+        recorded: the epochs that were recorded when this attempt began
+        curve: what the scheduler compares, by step
+    """
 
     proposal: Proposal = field(kw_only=True)
     parts: tuple[Part, ...] = field(kw_only=True)
     part_epochs: int = field(kw_only=True)
     view: TrialView = field(kw_only=True)
-    """as the study has it; its listener renews it"""
     recorded: tuple[EpochRecord, ...] = ()
-    """the epochs that were recorded when this attempt began"""
     curve: dict[int, float] = field(default_factory=dict)
-    """what the scheduler compares, by step"""
 
     _epochs: set[tuple[str, int, int]] = field(default_factory=set)
     """fold, seed and number of each that is recorded"""

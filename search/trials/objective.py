@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """What a trial is worth if it ends at this epoch."""
+    """What a trial is worth if it ends at this epoch.
+
+    Attributes:
+        scheduler_value: what the scheduler compares: the mean of the parts behind it and of this epoch alone
+        values: by metric: objectives, and what constraints name
+        step: epochs over all parts up to the one that stands for the part under way
+    """
 
     scheduler_value: float
-    """what the scheduler compares: the mean of the parts behind it and of this epoch alone"""
     values: dict[str, float]
-    """by metric: objectives, and what constraints name"""
     step: int
-    """epochs over all parts up to the one that stands for the part under way"""
 
 
 def epoch_rule(search: SearchConfig) -> EpochRule:
@@ -39,13 +42,16 @@ def epoch_rule(search: SearchConfig) -> EpochRule:
 
 
 class ObjectiveAccumulator:
-    """Takes a trial's epochs one after the other, part after part."""
+    """Takes a trial's epochs one after the other, part after part.
+
+    Attributes:
+        names: metrics that it takes of an epoch
+    """
 
     def __init__(self, search: SearchConfig) -> None:
         self._search = search
         self._rule = epoch_rule(search)
         self.names = tuple(dict.fromkeys((*search.judged_metrics, search.deciding_metric)))
-        """metrics that it takes of an epoch"""
         self._behind: list[dict[str, float]] = []
         self._part: object = None
         self._epochs: list[Metrics] = []

@@ -15,21 +15,27 @@ In runs of 0.1.0 that is `give_up`."""
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: a new one, or one that was interrupted."""
+    """A trial to run: a new one, or one that was interrupted.
+
+    Attributes:
+        values: by dotted configuration path
+    """
 
     number: int
     values: dict[str, Any]
-    """by dotted configuration path"""
     published: bool
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended."""
+    """How a trial ended.
+
+    Attributes:
+        step: the step that diverged; only then
+    """
 
     state: State
     step: int = 0
-    """the step that diverged; only then"""
     error_type: str | None = None
     error_text: str | None = None
     stopped_by: StoppedBy | None = None
@@ -37,22 +43,28 @@ class Ending:
 
 @dataclass(frozen=True)
 class TrialView:
-    """A trial as the study knows it."""
+    """A trial as the study knows it.
+
+    Attributes:
+        attempt: how often it was started; 0: handed out, but not started yet
+        nearest: Optuna's parameters are only the nearest that it can express; `values` are what ran
+        curve: what the scheduler compares, by step
+        objective: the first of the objectives
+        best_step: of the epoch that the trial is judged by
+        gpu_share: of the last attempt; 0 on a CPU, None before the first
+        objectives: what the trial is worth so far: objectives, and what constraints name
+        feasible: whether no constraint is broken; before the end of a trial, only costs can break one
+    """
 
     number: int
     state: State
     attempt: int
-    """how often it was started; 0: handed out, but not started yet"""
     published: bool
     nearest: bool
-    """Optuna's parameters are only the nearest that it can express; `values` are what ran"""
     values: dict[str, Any]
     curve: dict[int, float]
-    """what the scheduler compares, by step"""
     objective: float | None
-    """the first of the objectives"""
     best_step: int | None
-    """of the epoch that the trial is judged by"""
     started_at: datetime | None
     ended_at: datetime | None
     host: str | None
@@ -60,11 +72,8 @@ class TrialView:
     error_text: str | None
     stopped_by: StoppedBy | None = None
     gpu_share: float | None = None
-    """of the last attempt; 0 on a CPU, None before the first"""
     objectives: dict[str, float] = field(default_factory=dict)
-    """what the trial is worth so far: objectives, and what constraints name"""
     feasible: bool = True
-    """whether no constraint is broken; before the end of a trial, only costs can break one"""
 
     @property
     def last_step(self) -> int:

@@ -18,18 +18,21 @@ NECK = 0.135  # where shoulders and trunk begin
 
 @dataclass(frozen=True)
 class _Pose:
-    """The pixel grid in figure coordinates, and how the body stands."""
+    """The pixel grid in figure coordinates, and how the body stands.
+
+    Attributes:
+        unit: pixels per body height (n, 1, 1)
+        facing: cosine of the viewpoint: 1 front, 0 side, -1 back
+        side: sine of the viewpoint: the sign says which side
+        phase: of the gait, radians
+    """
 
     x: Array
     y: Array
     unit: Array
-    """pixels per body height (n, 1, 1)"""
     facing: Array
-    """cosine of the viewpoint: 1 front, 0 side, -1 back"""
     side: Array
-    """sine of the viewpoint: the sign says which side"""
     phase: Array
-    """of the gait, radians"""
 
     def half_width(self, breadth: float, depth: float) -> Array:
         """Projected half width of a body part that is an ellipse from above."""

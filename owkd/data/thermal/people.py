@@ -9,7 +9,14 @@ from owkd.data.thermal import difficulty
 
 @dataclass(frozen=True)
 class Traits:
-    """One person. Lengths in body heights, temperatures in [0, 1]."""
+    """One person. Lengths in body heights, temperatures in [0, 1].
+
+    Attributes:
+        band: centre and half height on the trunk (0 collar, 1 hip), and temperature; half height 0: no band
+        pattern: of the trunk, and its period
+        seam: temperature of a seam down the leg
+        bag: "backpack" or "satchel", and its temperature
+    """
 
     shoulder: float
     hip: float
@@ -26,15 +33,11 @@ class Traits:
     trouser_length: float
     coat: float
     band: tuple[float, float, float]
-    """centre and half height on the trunk (0 collar, 1 hip), and temperature; half height 0: no band"""
     pattern: tuple[str, float]
-    """of the trunk, and its period"""
     seam: float | None
-    """temperature of a seam down the leg"""
     zip_heat: float | None
     hat: float | None
     bag: tuple[str, float] | None
-    """"backpack" or "satchel", and its temperature"""
 
 
 def _garment(rng: np.random.Generator) -> float:

@@ -29,25 +29,28 @@ NO_SPREAD = 1e-9
 
 @dataclass(frozen=True)
 class Lead:
-    """How far the champion is ahead of another setting in one metric. Figures are fractions, not points."""
+    """How far the champion is ahead of another setting in one metric. Figures are fractions, not points.
+
+    Attributes:
+        champion: mean over folds and seeds
+        seeds: trainings of the champion and of the other on each fold
+        identities: sampled identities; None where the test split is as it is
+        error: one-sided
+        standard_error: of the difference; None where no test is possible, and so are the four below
+        p_value: one-sided, for "the champion is not above"
+    """
 
     champion: float
-    """mean over folds and seeds"""
     other: float
     seeds: tuple[int, int]
-    """trainings of the champion and of the other on each fold"""
     folds: int
     identities: int | None
-    """sampled identities; None where the test split is as it is"""
     error: float
-    """one-sided"""
     standard_error: float | None = None
-    """of the difference; None where no test is possible, and so are the four below"""
     degrees: float | None = None
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
-    """one-sided, for "the champion is not above" """
 
     @property
     def difference(self) -> float:

@@ -27,10 +27,13 @@ LEADS = {"split": lead_on_split, "people": lead_for_people}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the champion is compared with, and in what."""
+    """What the champion is compared with, and in what.
+
+    Attributes:
+        other: name of the setting
+    """
 
     other: str
-    """name of the setting"""
     metric: str
 
 

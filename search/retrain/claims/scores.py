@@ -17,14 +17,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What the models of one setting scored on each query; every seed was trained on every fold."""
+    """What the models of one setting scored on each query; every seed was trained on every fold.
+
+    Attributes:
+        seeds: (S,) ascending
+        identities: for each fold (Q,): who is looked for
+        values: for each fold (S, Q): average precision, or 1 where the first image is a match and else 0
+    """
 
     seeds: Integers
-    """(S,) ascending"""
     identities: tuple[Integers, ...]
-    """for each fold (Q,): who is looked for"""
     values: tuple[Floats, ...]
-    """for each fold (S, Q): average precision, or 1 where the first image is a match and else 0"""
 
     def __post_init__(self) -> None:
         shapes = [(len(self.seeds), len(people)) for people in self.identities]

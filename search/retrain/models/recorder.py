@@ -21,13 +21,16 @@ from search.trials.view import Ending
 
 @dataclass
 class ActiveModel(ActiveJob):
-    """A model that was handed out and is not over."""
+    """A model that was handed out and is not over.
+
+    Attributes:
+        history: metrics of this attempt, by epoch
+        record: what became of it
+    """
 
     model: Model = field(kw_only=True)
     history: dict[int, dict[str, float]] = field(default_factory=dict)
-    """metrics of this attempt, by epoch"""
     record: ModelRecord | None = None
-    """what became of it"""
 
 
 class RetrainRecorder:

@@ -19,18 +19,21 @@ from search.trials.states import State
 
 @dataclass
 class ModelRecord:
-    """What became of a model; its metrics.json."""
+    """What became of a model; its metrics.json.
+
+    Attributes:
+        digest: the model's, or the teacher checkpoint's
+        epoch: the one whose model was kept
+        validation: all metrics of that epoch
+        test: empty until the test split is opened
+    """
 
     state: State
     digest: str = ""
-    """the model's, or the teacher checkpoint's"""
     epoch: int | None = None
-    """the one whose model was kept"""
     validation: dict[str, float] = field(default_factory=dict)
-    """all metrics of that epoch"""
     duration_s: float = 0.0
     test: dict[str, float] = field(default_factory=dict)
-    """empty until the test split is opened"""
     error_type: str | None = None
     error_text: str | None = None
 
@@ -48,15 +51,18 @@ class ModelRecord:
 
 
 class Records:
-    """The models of a final stage, with the records of those that are over."""
+    """The models of a final stage, with the records of those that are over.
+
+    Attributes:
+        models: all that take part so far
+        by_key: those done earlier, then in the order in which they end
+    """
 
     def __init__(self, run: RunFolder, metric: str) -> None:
         self.run = run
         self.metric = metric
         self.models: dict[str, Model] = {}
-        """all that take part so far"""
         self.by_key: dict[str, ModelRecord] = {}
-        """those done earlier, then in the order in which they end"""
 
     def include(self, models: Iterable[Model]) -> None:
         """These take part from now on; what is on disk of those that are new is read."""
