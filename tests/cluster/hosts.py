@@ -243,7 +243,7 @@ def _ip(*words: str) -> None:
 
 def _wait(true: object, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
+    while not true():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
         time.sleep(0.2)

@@ -127,7 +127,7 @@ def test_a_missing_folder_is_named_with_what_is_there(
     root: Path, dataset: str, fold: str, split: str, words: list[str]
 ) -> None:
     with pytest.raises(DataError) as caught:
-        read_split(root, dataset, fold, split)  # type: ignore[arg-type]
+        read_split(root, dataset, fold, split)
     for word in words:
         assert word in str(caught.value)
 

@@ -123,7 +123,7 @@ def test_it_goes_on_after_an_interruption(raw: Path, tmp_path: Path, monkeypatch
         calls.append(arguments)
         if len(calls) == 7:
             raise KeyboardInterrupt
-        fill(*arguments)  # type: ignore[arg-type]
+        fill(*arguments)
 
     fill = prepare._fill
     monkeypatch.setattr(prepare, "_fill", dies)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -101,7 +102,7 @@ def stage_weights() -> Tensor:
 
 def slow_flow_terms(student: EnsembleOutput, teacher: EnsembleOutput, w: Tensor) -> dict[str, Tensor]:
     """The formulas, a sample at a time, from the plain flow matrix and spectrum."""
-    terms = {}
+    terms: dict[str, Any] = {}
     for name, feature in (("gram", flow_matrix), ("spectrum", spectrum)):
         backbone = gce = torch.zeros((), dtype=torch.float64)
         ours = [student.gce.input, *student.gce.layers]
@@ -218,7 +219,7 @@ def test_a_flow_matrix_stands_for_the_two_maps_that_make_it(
     flows = [flow_matrix(*flow) if index % 2 else flow for index, flow in enumerate(maps.flows)]
     stored = dataclasses.replace(maps, flows=tuple(flows))
     leaves = [*student.original.stage_features, *student.attention.stage_features, stage_weights]
-    terms = {}
+    terms: dict[str, Any] = {}
     for name, targets in (("maps", maps), ("stored", stored)):
         found = distillation_terms(student, targets, CONFIG, stage_weights)
         terms[name] = (*found.values(), *torch.autograd.grad(weigh(found, CONFIG), leaves))

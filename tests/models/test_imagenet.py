@@ -40,7 +40,7 @@ def official_shapes() -> dict[str, tuple[int, ...]]:
         sizes = {"C": channels, "4C": 4 * channels}
         for j in range(depth):
             for name, shape in BLOCK.items():
-                shapes[f"stages.{i}.{j}.{name}"] = tuple(sizes.get(str(size), size) for size in shape)  # type: ignore
+                shapes[f"stages.{i}.{j}.{name}"] = tuple(sizes.get(str(size), size) for size in shape)
     shapes |= {"norm.weight": (768,), "norm.bias": (768,), "head.weight": (1000, 768), "head.bias": (1000,)}
     return shapes
 

@@ -96,7 +96,7 @@ def private_names(source: str) -> Iterator[tuple[str, int]]:
         for module in _modules(node):
             if module.startswith(("ray.", "optuna.")) and any(part.startswith("_") for part in module.split(".")):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else [module]
-                yield from ((name, node.lineno) for name in names)
+                yield from ((name, getattr(node, "lineno", 0)) for name in names)
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
                 continue

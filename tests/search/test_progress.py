@@ -8,7 +8,6 @@ import re
 import pytest
 from rich.console import Console
 
-from search import progress as module
 from search.progress import Progress
 from search.trials.job import Message
 from search.trials.listener import ActiveJob, EpochRecord
@@ -19,7 +18,7 @@ from search.trials.view import Ending
 def clock(monkeypatch: pytest.MonkeyPatch):
     """Time that stands still until it is told."""
     now = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
 
 

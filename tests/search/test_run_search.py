@@ -83,7 +83,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, _ray):
             "scheduler": {"name": "asha", "grace_epochs": 2, "reduction_factor": 2},
         },
     )
-    return summary, out.file.getvalue()
+    return summary, out.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
 
 
 def test_a_search_ends_each_trial_in_the_state_that_it_earned(mixed) -> None:
@@ -128,7 +128,7 @@ def test_a_metric_that_is_no_number_ends_its_trial_within_the_epoch_and_the_samp
 
 def test_failures_say_what_happened(mixed) -> None:
     summary, printed = mixed
-    errors = {}
+    errors: dict[str, set[str]] = {}
     for row in read_trials(summary.folder.results).to_pylist():
         errors.setdefault(row["state"], set()).add(
             (row["error_type"], (row["error_text"] or "").splitlines()[-1:][0] if row["error_text"] else None)

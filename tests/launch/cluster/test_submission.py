@@ -103,7 +103,7 @@ def test_a_missing_token_is_named_with_this_machine(
 ) -> None:
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(head.socket, "gethostname", lambda: "my-laptop")
+    monkeypatch.setattr("socket.gethostname", lambda: "my-laptop")
     cluster, config = map(str, files)
     assert run_command(["cluster", "submit", cluster, "--", "search", config, "--runs", "/mnt/owkd/runs"]) == 2
     printed = capsys.readouterr().err

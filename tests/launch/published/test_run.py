@@ -16,6 +16,7 @@ from launch.cli import run_command
 from launch.published import run as published
 from launch.published.run import Request, configured
 from owkd.data.synthetic import write_dataset
+from owkd.evaluation import evaluate as evaluation
 from owkd.models.checkpoint import load_model
 from tests.support.slow_evaluation import evaluate
 
@@ -161,7 +162,7 @@ def test_a_folder_of_teachers_and_one_fold_after_the_other(
 ) -> None:
     """Batch sizes reach the embedding, `{fold}` and a folder name the same teachers, the table gathers all folds."""
     sizes = []
-    evaluate_protocols = published.evaluate_protocols
+    evaluate_protocols = evaluation.evaluate_protocols
     monkeypatch.setattr(
         published,
         "evaluate_protocols",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,11 +66,11 @@ def failure(key: str) -> Message:
 class JobQueueContract:
     """Subclasses give `folder`, a locked run, and `open_queue`, which opens its queue as each driver does."""
 
-    implementation: type
+    implementation: type[Any]
     seen: Seen
 
     @pytest.fixture
-    def folder(self, tmp_path: Path) -> RunFolder:
+    def folder(self, tmp_path: Path) -> Iterator[RunFolder]:
         folder = create(tmp_path / "runs" / "fake", self.config(tmp_path), {})
         with lock_run(folder):
             yield folder
@@ -166,7 +168,7 @@ class JobQueueContract:
 
 
 class SearchQueue(JobQueueContract):
-    implementation = SearchRecorder
+    implementation: type[Any] = SearchRecorder
 
     def recorder(self, folder: RunFolder) -> SearchRecorder:
         config = open_run(folder.address, drive=True)[1]
@@ -180,7 +182,7 @@ class SearchQueue(JobQueueContract):
 
 
 class RetrainQueue(JobQueueContract):
-    implementation = RetrainRecorder
+    implementation: type[Any] = RetrainRecorder
 
     def recorder(self, folder: RunFolder) -> RetrainRecorder:
         config = open_run(folder.address, drive=True)[1]
@@ -194,13 +196,13 @@ class RetrainQueue(JobQueueContract):
         return folder.durable(self.recorder(folder))
 
 
-class InAStore:
+class InAStore(JobQueueContract):
     """The run lies in a store: nobody relies on anything that is not there."""
 
-    implementation = DurableRecorder
+    implementation: type[Any] = DurableRecorder
 
     @pytest.fixture
-    def folder(self, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    def folder(self, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         folder = create(f"{s3}/{type(self).__name__}/{tmp_path.name}", self.config(tmp_path), {}, QUICK)
         with lock_run(folder):

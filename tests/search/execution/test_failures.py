@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search.results.tables import read_epochs, read_trials
@@ -109,7 +110,7 @@ def drive(tmp_path: Path, script: str, timeout: float, **environment: str) -> st
 
 
 def told(run: Path) -> list[optuna.trial.FrozenTrial]:
-    backend = optuna.storages.journal.JournalFileBackend(str(run / "study.journal"))
+    backend = JournalFileBackend(str(run / "study.journal"))
     return optuna.load_study(study_name=run.name, storage=optuna.storages.JournalStorage(backend)).trials
 
 

@@ -133,9 +133,9 @@ def measured(
         def remote(self, config: dict[str, Any], fold: str) -> Any:
             return results[asked[-1]]
 
-    monkeypatch.setattr(packing.ray, "nodes", lambda: nodes)
-    monkeypatch.setattr(packing.ray, "remote", lambda function: Task())
-    monkeypatch.setattr(packing.ray, "get", lambda pending: pending)
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    monkeypatch.setattr("ray.remote", lambda function: Task())
+    monkeypatch.setattr("ray.get", lambda pending: pending)
     text = io.StringIO()
     return packing.measured_share(configured({}), Console(file=text, width=200)), text.getvalue()
 
@@ -171,8 +171,8 @@ def assigned(monkeypatch: pytest.MonkeyPatch, share: float) -> list[float]:
         total_memory = 80 * GB
 
     limits: list[float] = []
-    monkeypatch.setattr(packing.ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(packing.ray, "get_runtime_context", Context)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.get_runtime_context", Context)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
     hold_to_share()
@@ -207,7 +207,7 @@ def test_two_trials_on_one_gpu_are_each_held_to_their_share() -> None:
     """At the same time: each gets what its share allows, and the one that asks for more does not take the other's."""
     ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False)
     try:
-        pair = [_Neighbour.options(num_gpus=0.4).remote() for _ in range(2)]
+        pair: list[Any] = [ray.remote(_Neighbour).options(num_cpus=0.5, num_gpus=0.4).remote() for _ in range(2)]
         heard = [ray.get([trial.take.remote(part) for trial in pair]) for part in (0.25, 0.25, 0.05)]
         limits = ray.get([trial.limit.remote() for trial in pair])
     finally:
@@ -216,7 +216,6 @@ def test_two_trials_on_one_gpu_are_each_held_to_their_share() -> None:
     assert all(0.3 < limit < 0.4 for limit in limits)
 
 
-@ray.remote(num_cpus=0.5)
 class _Neighbour:
     """A process that keeps what it takes of a GPU."""
 

@@ -130,7 +130,7 @@ def test_live_stays_live_and_no_room_makes_it_so(root: Path, tmp_path: Path, mon
     console, text = printed()
     assert build_targets(configured(root, tmp_path, "live"), console).teacher.targets.use == "live"
     assert text.getvalue() == ""
-    monkeypatch.setattr(target_building.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
     assert build_targets(configured(root, tmp_path), console).teacher.targets.use == "live"
     assert "the teacher runs in every step" in text.getvalue()
     with pytest.raises(DataError, match="must have room"):

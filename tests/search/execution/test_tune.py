@@ -24,7 +24,7 @@ def config_of(**changes):
 def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict) -> None:
     alive = [{"Alive": True, "Resources": found} for found in resources]
     dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
-    monkeypatch.setattr(share.ray, "nodes", lambda: [*alive, dead])
+    monkeypatch.setattr("ray.nodes", lambda: [*alive, dead])
 
 
 @pytest.mark.parametrize(

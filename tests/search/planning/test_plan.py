@@ -13,7 +13,7 @@ from owkd.config import Partial, Reading, SearchConfig, parse_config, with_value
 from owkd.errors import ConfigError
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
-from search.planning import costs, disk_use
+from search.planning import costs
 from search.planning import plan as planning
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import make_plan
@@ -112,7 +112,7 @@ def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, m
     timed = EpochTime("cpu", 10, 5, step_s=3.0, validation_images=12, image_s=0.5, stored=True, target_image_s=0.25)
     assert timed.seconds == 36.0
     monkeypatch.setattr(costs, "_time_epoch", lambda config: timed)
-    monkeypatch.setattr(costs.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
     plan = make_plan(plan_config(root, resources={"cpu": 1.5, "gpu": 0}), tmp_path)
     assert plan.costs.resources is not None
     assert plan.costs.resources.at_a_time == 4
@@ -153,7 +153,7 @@ def test_a_teacher_that_runs_in_every_step_is_timed_with_it(root: Path, tmp_path
 
 
 def test_a_full_disk_is_refused(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_use.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10**6))
     with pytest.raises(ConfigError, match=r"--runs must lie where a run has room, but .* has 0\.0 GB free"):
         make_plan(plan_config(root), tmp_path, measure=False)
 

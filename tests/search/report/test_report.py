@@ -111,9 +111,9 @@ def finish(folder: RunFolder) -> None:
     write_table(retrain / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
     write_table(retrain / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), [test])
     folder.champion.mkdir(parents=True)
-    test = PairedTest("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
+    paired = PairedTest("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
     row = ComparisonRow("champion", "trial 2", Spread(0.6, 0.01), Spread(0.6, 0.01), 2_500_000, 2)
-    comparison = Comparison((row,), (test,), (), ("A note on <b>.",)).to_dict()
+    comparison = Comparison((row,), (paired,), (), ("A note on <b>.",)).to_dict()
     (folder.champion / "metrics.json").write_text(json.dumps({"comparison": comparison}))
 
 

@@ -6,6 +6,7 @@ import io
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -44,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.retrain.stage.run_jobs", work_off)
         patch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
-        final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
+        final = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, TrialResources(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     return home
 
@@ -71,7 +72,9 @@ def test_the_readmes_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_python_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(home)
-    polars, pandas, verdict = ({} for _ in range(3))
+    polars: dict[str, Any] = {}
+    pandas: dict[str, Any] = {}
+    verdict: dict[str, Any] = {}
     for text, names in zip(blocks("python"), (polars, pandas, verdict), strict=True):
         exec(text, names)
     assert polars["best"].height == TRIALS

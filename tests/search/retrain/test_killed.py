@@ -118,7 +118,7 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
 
     monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
-    final = FinalWork(fake_run, fake_evaluate, lambda config, console: ({}, TrialResources(1, 0, 1)))
+    final = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, TrialResources(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
     _, config, _ = open_run(run)
     views = Study(run / "study.journal", "fake", config).views()

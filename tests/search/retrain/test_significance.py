@@ -132,7 +132,7 @@ def test_the_tables_fit_eighty_columns() -> None:
     comparison = Comparison(rows, tests, (), ("A note.",))
     console = Console(file=io.StringIO(), width=80)
     console.print(comparison.render())
-    text = console.file.getvalue()
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
     assert "…" not in text
     assert "-2.4 to +12.2" in text
     assert "< 0.001" in text

@@ -75,7 +75,7 @@ def final(searched: Path, _ray):
     """The final stage of it, and what it printed."""
     out = console()
     outcome = retrain(searched / "fake", connect=nullcontext, console=out, work=WORK)
-    return searched, outcome, out.file.getvalue()
+    return searched, outcome, out.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
 
 
 def no_ray() -> None:
@@ -161,7 +161,7 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     assert " points above that of training without distillation (95 % interval +" in verdict[2]
     shown = Console(file=io.StringIO(), width=500)
     shown.print(outcome.comparison.render())
-    text = shown.file.getvalue()
+    text = shown.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
     assert verdict[0] in text
     assert CAVEAT in text
     assert f"champion ({outcome.champion})" in text
@@ -227,7 +227,7 @@ def test_called_again_it_measures_nothing_twice(final) -> None:
     again = retrain(root / "fake", connect=no_ray, console=out, work=WORK)
     assert again.comparison == outcome.comparison
     assert log.read_text() == before
-    assert out.file.getvalue() == ""
+    assert out.file.getvalue() == ""  # type: ignore[attr-defined]  # of a StringIO
 
 
 def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, connect) -> None:
@@ -240,7 +240,7 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
     before = log.read_text()
     out = console()
     again = retrain(tmp_path / "fake", connect=connect, console=out, work=WORK)
-    done = [line for line in out.file.getvalue().splitlines() if " complete after epoch" in line]
+    done = [line for line in out.file.getvalue().splitlines() if " complete after epoch" in line]  # type: ignore[attr-defined]  # of a StringIO
     assert len(done) == 1
     assert f"published weights, Fold2, seed {LAST}" in done[0]
     assert again.comparison == outcome.comparison
@@ -280,7 +280,7 @@ def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path
     (searched / "data" / "broken").write_text("nothing")
     out = console()
     outcome = retrain(tmp_path / "fake", connect=connect, console=out, work=work)
-    assert "opening the test split for 1 models" in out.file.getvalue()
+    assert "opening the test split for 1 models" in out.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
     assert [test.pairs for test in outcome.comparison.tests] == [4] * 4
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def classes_of(data: Path, fold: str = "Fold1") -> int:
 
 
 def config_of(root: Path, tmp_path: Path, **sections):
-    tree = {
+    tree: dict[str, Any] = {
         "data": {"root": str(root), "dataset": DATASET, "image_size": 64},
         "teacher": {"checkpoint": str(tmp_path / "teacher-{fold}.safetensors")},
         "student": {"preset": "nano"},
@@ -110,7 +111,7 @@ def test_paths_are_made_absolute_and_the_run_gives_its_name(tmp_path: Path, monk
 
 
 def test_an_address_stays_as_it_is_but_for_a_local_one(tmp_path: Path) -> None:
-    sections = {"data": {"root": "/data", "dataset": "s"}, "search": {"space": SPACE}}
+    sections: dict[str, Any] = {"data": {"root": "/data", "dataset": "s"}, "search": {"space": SPACE}}
 
     def warm_start_of(address: str) -> str | None:
         search = {**sections["search"], "warm_start": address}

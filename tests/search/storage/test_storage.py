@@ -307,7 +307,7 @@ def test_a_worker_trains_in_a_folder_that_follows_the_store(address: Address) ->
     with workplace(str(address), part) as place:
         assert (place.folder / "last.pt").read_text() == "state 1"
         sent = []
-        place._send = lambda path: sent.append(path.name)
+        place._send = lambda path: sent.append(path.name)  # type: ignore[method-assign]
         place.save()
         assert sent == []
         put(place.folder, last_DOT_pt="state 2")
