@@ -28,7 +28,7 @@ def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path)
     raw["data"]["image_size"] = 32
     raw["teacher"]["backbones"]["epochs"] = raw["train"]["epochs"] = 1
     raw["search"].update(trials=3, scheduler={"name": "none"})
-    raw["retrain"].update(seeds=2)
+    raw["retrain"].update(seeds=2, choice_budget=2)
     (tmp_path / "demo.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
 
     told = demo(tmp_path)
@@ -42,7 +42,7 @@ def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path)
     assert (run / "retrain" / "champion" / "student.safetensors").is_file()
 
     models = sorted((run / "retrain").rglob("best.safetensors"))
-    assert len(models) == 6  # best trial, published weights, no distillation; two seeds
+    assert len(models) == 2 + 6  # two trials on one choice seed; champion and two baselines on two test seeds
     written = [path.stat().st_mtime_ns for path in models]
     again = demo(tmp_path)
     assert "trained already" in again

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from owkd.config import parse_config
-from search.schedulers import ResumableScheduler, make_scheduler
+from search.schedulers import SCHEDULERS, ResumableScheduler, describe_scheduler, make_scheduler
 from search.schedulers.hyperband import Brackets
+from search.schedulers.median import MedianRule
 
 
 def config_of(**changes):
@@ -33,6 +36,85 @@ def trial(key: str) -> SimpleNamespace:
 
 def told(step: int, objective: float, state: str = "running") -> dict:
     return {"step": step, "objective": objective, "state": state}
+
+
+def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
+    """Tells whole curves, job after job -> the step at which each was stopped, 0 for never."""
+    ends = {}
+    for key, curve in curves.items():
+        scheduler.on_trial_add(None, trial(key))
+        said = (
+            scheduler.on_trial_result(None, trial(key), told(step, value)) for step, value in enumerate(curve, start=1)
+        )
+        ends[key] = next((step for step, answer in enumerate(said, start=1) if answer == "STOP"), 0)
+    return ends
+
+
+class SchedulerContract:
+    """What every scheduler promises. A subclass names its kind, and whether it ever stops a trial."""
+
+    name: str
+    rule: type
+    stops = True
+
+    def make(self, past: Iterable[tuple[str, dict[int, float]]] = (), **options: Any) -> ResumableScheduler:
+        grace = {"grace_epochs": 1} if self.stops else {}
+        return make_scheduler(config_of(scheduler={"name": self.name, **grace}), past, **options)
+
+    @pytest.fixture
+    def past(self) -> list[tuple[str, dict[int, float]]]:
+        """So many good trials of an earlier driver that a poor one falls behind in every bracket."""
+        return [(f"old-{i}", dict.fromkeys(range(1, 10), 0.8)) for i in range(20)]
+
+    def test_it_is_the_one_that_the_configuration_names(self) -> None:
+        assert type(self.make()._inner) is self.rule
+
+    def test_trials_of_an_earlier_driver_set_the_bar(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        assert play(self.make(past), {"poor": [0.1] * 8, "good": [0.9] * 8}) == {"poor": int(self.stops), "good": 0}
+        assert play(self.make(), {"poor": [0.1] * 8}) == {"poor": 0}
+
+    def test_the_published_trial_is_never_stopped(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        scheduler = self.make(past, stops_after_first_fold=lambda key, step, objective: True)
+        assert play(scheduler, {"trial-00000": [0.1] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
+
+    def test_a_job_that_ended_by_itself_is_not_stopped_as_well(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        scheduler = self.make(past)
+        scheduler.on_trial_add(None, trial("new"))
+        assert scheduler.on_trial_result(None, trial("new"), told(8, 0.1, "complete")) == "CONTINUE"
+
+    def test_an_epoch_reported_again_changes_nothing(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        scheduler = self.make(past)
+        assert play(scheduler, {"good": [0.9] * 4}) == {"good": 0}
+        assert play(scheduler, {"good": [0.0] * 4}) == {"good": 0}
+
+    def test_it_says_what_it_does(self) -> None:
+        scheduler = config_of(scheduler={"name": self.name}).search.scheduler
+        assert describe_scheduler(scheduler).startswith(f"{self.name}: ")
+
+
+class TestAsha(SchedulerContract):
+    name, rule = "asha", ASHAScheduler
+
+
+class TestHyperband(SchedulerContract):
+    name, rule = "hyperband", Brackets
+
+
+class TestMedian(SchedulerContract):
+    name, rule = "median", MedianRule
+
+
+class TestNone(SchedulerContract):
+    name, rule, stops = "none", FIFOScheduler, False
+
+
+def test_every_scheduler_is_held_to_the_contract() -> None:
+    assert {contract.name for contract in SchedulerContract.__subclasses__()} == set(SCHEDULERS)
+
+
+def test_the_published_trial_counts_for_the_others() -> None:
+    alone = make_scheduler(config_of(scheduler={"name": "asha", "grace_epochs": 1}), [])
+    assert play(alone, {"trial-00000": [0.5] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
 
 
 def test_trials_of_an_earlier_driver_set_the_bar() -> None:
@@ -106,28 +188,6 @@ def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
     assert said == ["CONTINUE", "STOP"]
     assert scheduler.on_trial_result(None, trial("new"), told(2, 0.5, "complete")) == "CONTINUE"
     assert asked == [("new", 1, 0.5), ("new", 2, 0.5)]
-
-
-@pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
-def test_the_published_trial_is_never_stopped_and_counts_for_the_others(name: str) -> None:
-    section = {"name": name, "grace_epochs": 1}
-    past = [(f"old-{i}", dict.fromkeys(range(1, 10), 0.8)) for i in range(20)]
-    scheduler = make_scheduler(config_of(scheduler=section), past, lambda key, step, objective: True)
-    assert play(scheduler, {"trial-00000": [0.1] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
-    alone = make_scheduler(config_of(scheduler={"name": "asha", "grace_epochs": 1}), [])
-    assert play(alone, {"trial-00000": [0.5] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
-
-
-def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
-    """Tells whole curves, job after job -> the step at which each was stopped, 0 for never."""
-    ends = {}
-    for key, curve in curves.items():
-        scheduler.on_trial_add(None, trial(key))
-        said = (
-            scheduler.on_trial_result(None, trial(key), told(step, value)) for step, value in enumerate(curve, start=1)
-        )
-        ends[key] = next((step for step, answer in enumerate(said, start=1) if answer == "STOP"), 0)
-    return ends
 
 
 def test_median_stops_a_trial_whose_best_is_below_the_median_of_running_means() -> None:
