@@ -9,16 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SCALED = """
-import sys
-from pathlib import Path
-from launch import demo
-from launch.cli import main
-demo.IDENTITIES, demo.IMAGES = 16, 4
-place = Path(sys.argv.pop(1))
-demo.files = lambda package: place
-main()
-"""
+PROGRAM = Path(__file__).parent / "programs" / "scaled_demo.py"
 
 
 @pytest.mark.slow
@@ -51,7 +42,7 @@ def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path)
 
 def demo(folder: Path) -> str:
     """Runs the demo below a folder with its configuration in the one that is given -> what it printed."""
-    command = [sys.executable, "-c", SCALED, str(folder), "demo", "--out", str(folder / "out")]
+    command = [sys.executable, PROGRAM, str(folder), "demo", "--out", str(folder / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

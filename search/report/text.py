@@ -12,6 +12,7 @@ from owkd.formatting import format_duration, format_metric
 from search.report.gather import RunData, grouped
 from search.results.schema import Row
 from search.retrain.comparison import Spread
+from search.retrain.seeds import SeedSet
 from search.trials.budget import Budget
 from search.trials.states import FAILED
 
@@ -121,7 +122,11 @@ def failures(data: RunData) -> list[dict[str, Any]]:
 
 
 def candidates(data: RunData) -> list[dict[str, Any]]:
-    """The final stage's models by configuration: mean and spread on the test split, the champion first."""
+    """The final stage's tested models by configuration: mean and spread on the test split, the champion first.
+
+    Models that only chose the champion saw no test split.
+    """
+    tested = [row for row in data.models if row.get("seed_set") != SeedSet.CHOICE]
     rows = [
         {
             "name": configuration_label(models[0]),
@@ -131,7 +136,7 @@ def candidates(data: RunData) -> list[dict[str, Any]]:
             "parameters": next((f"{row['parameters'] / 1e6:.2f} M" for row in models if row["parameters"]), ""),
             "models": len(models),
         }
-        for models in grouped(data.models, "configuration").values()
+        for models in grouped(tested, "configuration").values()
     ]
     return sorted(rows, key=lambda row: not row["champion"])
 

@@ -18,87 +18,15 @@ from optuna.trial import TrialState
 from search.results.tables import read_epochs, read_trials
 from tests.support.fake_training import make_plan
 
-START = """
-import sys, threading, time
-from contextlib import contextmanager
-from pathlib import Path
-import ray
-from rich.console import Console
-from tests.support.fake_training import fake_check, fake_config, fake_run
-from owkd.config import parse_config
-from search.execution.retries import RetryTimings
-from search.execution.stage import Timings
-from search.run_search import Work, search
-from search.results.tables import read_epochs, read_trials
-
-tmp = Path(sys.argv[1])
-run = tmp / "runs" / "fake"
-
-def go(connect, timings, folds=("Fold1",), epochs=4, **settings):
-    config = fake_config(tmp, **settings)
-    config["data"]["folds"] = folds
-    config["train"]["epochs"] = epochs
-    console = Console(width=200)
-    work = Work(fake_run, fake_check, timings=Timings(retries=timings))
-    search(parse_config(config), run, connect=connect, console=console, work=work)
-"""
-
-ONE_GPU = """
-@contextmanager
-def connect():
-    quiet = dict(include_dashboard=False, log_to_driver=False)
-    with ray.init(address="local", num_cpus=2, num_gpus=1, object_store_memory=10**8, **quiet):
-        yield
-
-settings = dict(resources={"cpu": 1, "gpu": 0.5}, first_fold_margin=0.5, max_failures=2)
-go(connect, RetryTimings(undecided_s=0.5), folds=["Fold1", "Fold2"], trials=5, **settings)
-"""
-
-NODES = """
-from ray.cluster_utils import Cluster
-
-size = dict(object_store_memory=10**8)
-cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=0, include_dashboard=False, **size))
-first = cluster.add_node(num_cpus=1, **size)
-
-@contextmanager
-def connect():
-    with ray.init(address=cluster.address, log_to_driver=False):
-        yield
-
-def until(condition):
-    deadline = time.monotonic() + 100
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-def epochs(trial):
-    return read_epochs(run / "results")["trial"].to_pylist().count(trial)
-
-timings = RetryTimings(patience_s=2.0)
-searching = threading.Thread(target=go, args=[connect, timings], kwargs=dict(trials=2, epochs=40, max_failures=0))
-searching.start()  # nodes are started from the main thread only
-until(lambda: epochs(0) >= 1)
-second = cluster.add_node(num_cpus=1, **size)
-until(lambda: epochs(1) >= 1)
-print("the node that joined has a trial")
-cluster.remove_node(first, allow_graceful=False)
-until(lambda: read_trials(run / "results")["attempt"].to_pylist()[0] == 2)
-print("the interrupted trial runs on the other node")
-cluster.remove_node(second, allow_graceful=False)
-time.sleep(20)
-cluster.add_node(num_cpus=1, **size)
-searching.join()
-cluster.shutdown()
-"""
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
-def drive(tmp_path: Path, script: str, timeout: float, **environment: str) -> str:
+def drive(tmp_path: Path, program: str, timeout: float, **environment: str) -> str:
     """Runs a search -> what it printed."""
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), **environment}
     done = subprocess.run(
-        [sys.executable, "-c", START + script, str(tmp_path)],
+        [sys.executable, PROGRAMS / program, str(tmp_path)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,7 +47,7 @@ def test_memory_that_runs_out_workers_that_die_and_trials_that_are_given_up(tmp_
     """Trials share a GPU by halves; its memory is Ray's word only."""
     fates = {1: "out of memory on half a GPU", 2: "out of memory", 3: "die", 4: "bad"}
     make_plan(tmp_path, {f"trial-{number:05d}": fate for number, fate in fates.items()})
-    printed = drive(tmp_path, ONE_GPU, timeout=220)
+    printed = drive(tmp_path, "one_gpu.py", timeout=220)
     run = tmp_path / "runs" / "fake"
     rows = read_trials(run / "results").to_pylist()
     assert [(row["state"], row["attempt"], row["gpu_share"], row["stopped_by"]) for row in rows] == [
@@ -147,7 +75,7 @@ def test_trials_move_from_node_to_node(tmp_path: Path) -> None:
 
     No failure is allowed (`max_failures` 0), and none is counted.
     """
-    printed = drive(tmp_path, NODES, timeout=280, FAKE_EPOCH_S="1")
+    printed = drive(tmp_path, "nodes_come_and_go.py", timeout=280, FAKE_EPOCH_S="1")
     run = tmp_path / "runs" / "fake"
     assert "the node that joined has a trial" in printed
     assert "trial 0 interrupted: its node is gone" in printed

@@ -19,7 +19,7 @@ from search.report.gather import gather
 from search.report.importance import importances
 from search.report.model_figures import ranking
 from search.report.search_figures import pareto
-from search.report.text import cost, failures, headline, status
+from search.report.text import candidates, cost, failures, headline, status
 from search.results.parquet import write_table
 from search.retrain.comparison import Comparison, ComparisonRow, Spread
 from search.retrain.significance import PairedTest
@@ -94,8 +94,11 @@ def make_run(root: Path, trials: list[dict], **search) -> RunFolder:
     return folder
 
 
+CHOSEN_AMONG = ("trial-00001", "trial-00002")
+
+
 def finish(folder: RunFolder) -> None:
-    """Adds a final stage: two models of the champion and of a baseline."""
+    """Adds a final stage: two models of the champion and of a baseline, and those that chose the champion."""
     empty = dict.fromkeys(MODEL_FIELDS)
     models = [
         empty
@@ -104,6 +107,8 @@ def finish(folder: RunFolder) -> None:
         for name, value in (("no distillation", 0.5), ("trial-00002", 0.6))
         for seed in (0, 1)
     ]
+    choice = {"fold": "Fold1", "seed": 2, "seed_set": "choice", "state": "complete", "parameters": None}
+    models += [empty | choice | {"configuration": name, "champion": name == "trial-00002"} for name in CHOSEN_AMONG]
     test = dict.fromkeys(COMPARISON_FIELDS)
     test |= {"baseline": "no distillation", "metric": "mAP", "difference": 0.1, "pairs": 2, "p_value_adjusted": 0.04}
     test |= {"interval_low": 0.02, "interval_high": 0.18}
@@ -288,3 +293,10 @@ def _brightness_of_text(page) -> int:
     """Red of the axis labels, 0 to 255."""
     ink = page.evaluate("getComputedStyle(document.querySelector('#figure-history .xtick text')).fill")
     return int(re.findall(r"\d+", ink)[0])
+
+
+def test_models_that_chose_the_champion_are_not_counted_among_the_tested(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [trial(0)])
+    finish(folder)
+    rows = candidates(gather(folder.root))
+    assert [(row["name"], row["models"]) for row in rows] == [("champion (trial-00002)", 2), ("no distillation", 2)]

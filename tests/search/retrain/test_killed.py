@@ -31,19 +31,7 @@ EPOCHS = 4
 CHOICE, TESTED = 2, 3
 MODELS = CHOICE + TESTED
 
-DRIVER = """
-import sys
-from functools import partial
-from pathlib import Path
-from rich.console import Console
-from tests.support.fake_training import fake_evaluate, fake_run
-from launch.local_ray import local_ray
-from search.retrain.seeds import Seeds
-from search.retrain.stage import FinalWork, retrain
-
-connect, work = partial(local_ray, cpus=2), FinalWork(fake_run, fake_evaluate)
-retrain(Path(sys.argv[1]), connect=connect, console=Console(), work=work)
-"""
+PROGRAM = Path(__file__).parents[1] / "programs" / "final_stage.py"
 
 
 @pytest.fixture
@@ -68,7 +56,7 @@ def kill_in_the_middle(run: Path) -> None:
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": "0.5"}
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(run)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+        [sys.executable, PROGRAM, str(run)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 80
     try:

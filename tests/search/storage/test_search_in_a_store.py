@@ -35,34 +35,7 @@ from tests.support.s3_server import objects
 from tests.support.s3_server import s3 as s3
 
 TRIALS = 4
-DRIVER = """
-import sys
-from contextlib import nullcontext
-from functools import partial
-from pathlib import Path
-from rich.console import Console
-from tests.support.fake_training import fake_check, fake_config, fake_evaluate, fake_run
-from launch.local_ray import local_ray
-from owkd.config import parse_config
-from search.retrain.stage import FinalWork, retrain
-from search.run_search import Work, resume, search
-from search.execution.stage import Timings
-from search.storage.timings import StoreTimings
-
-timings = Timings(store=StoreTimings(lease_s=3.0, beat_s=0.5, settle_s=0.2, push_s=0.5))
-tmp, run, command, trials = Path(sys.argv[1]), *sys.argv[2:]
-connect, work = partial(local_ray, cpus=2), Work(fake_run, fake_check, timings=timings)
-if command == "search":
-    raw = fake_config(tmp, trials=int(trials), sampler={"name": "random", "seed": 4})
-    raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2}
-    search(parse_config(raw), run, connect=connect, console=Console(), work=work)
-else:
-    with connect():
-        resume(run, connect=nullcontext, console=Console(), work=work)
-        if command == "to the end":
-            final = FinalWork(fake_run, fake_evaluate, timings=timings)
-            retrain(run, connect=nullcontext, console=Console(), work=final)
-"""
+PROGRAM = Path(__file__).parents[1] / "programs" / "drive_in_a_store.py"
 
 
 def start(tmp_path: Path, run: str, command: str, cache: str, epoch_s: float = 0.3) -> subprocess.Popen:
@@ -71,7 +44,7 @@ def start(tmp_path: Path, run: str, command: str, cache: str, epoch_s: float = 0
     environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": str(epoch_s)}
     environment["XDG_CACHE_HOME"] = str(tmp_path / cache)
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(tmp_path), run, command, str(TRIALS)],
+        [sys.executable, PROGRAM, str(tmp_path), run, command, str(TRIALS)],
         env=environment,
         start_new_session=True,
         stdout=subprocess.PIPE,
