@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.models import CommandInfo
 
 from launch.cli import app, run_command
 from owkd.config import parse_config
@@ -15,9 +16,14 @@ ROOT = Path(__file__).parents[1]
 NAMED = re.compile(r"`(\w+)` \(`([\w/]+\.py)`\)")
 FILE = re.compile(r"`((?:owkd|search|launch|tests|docs)/[\w./]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
-COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands} | {
-    group.name for group in app.registered_groups
-}
+
+
+def command_name(command: CommandInfo) -> str:
+    assert command.callback is not None
+    return command.name or command.callback.__name__
+
+
+COMMANDS = {*map(command_name, app.registered_commands), *(group.name for group in app.registered_groups)}
 TYPED = re.compile(r"^(?:    )?owkd [^|\n]+$", re.MULTILINE)
 """a line of a block that is a command; in running text commands stand between backticks"""
 QUOTED = re.compile(r"`owkd ([a-z][^`]*)`")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks import bench_loss, bench_ranking, bench_step, measure, reference
+from owkd.models.gce import GceBlock
 from owkd.models.outputs import EnsembleOutput
 from owkd.models.presets import architecture
 from owkd.training.prepare import build_network
@@ -66,7 +67,9 @@ def test_the_plain_networks_are_our_networks(role) -> None:
 def test_contiguous_takes_every_parameter_out_of_channels_last() -> None:
     model = build_network(architecture("nano"), 5, 64, "student", seed=0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert not model.gce.blocks[0].conv2.weight.is_contiguous()
+    block = model.gce.blocks[0]
+    assert isinstance(block, GceBlock)
+    assert not block.conv2.weight.is_contiguous()
     reference.contiguous(model)
     assert all(parameter.is_contiguous() for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -31,7 +31,8 @@ def chained_run(
     directory: Path,
     seed: int | None = None,
     noted: bool = True,
-) -> None:
+) -> Any:
+    """Returns nothing: a worker reads no more than what is reported."""
     seed = config.train.seed if seed is None else seed
     directory.mkdir(parents=True, exist_ok=True)
     state = directory / "last.pt"

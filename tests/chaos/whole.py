@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from owkd.config import Config
+from owkd.config import AshaSettings, Config
 from search.results.tables import read_epochs, read_trials
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import is_locked
@@ -90,18 +90,24 @@ def _counts(rows: list[Row], told: list[FrozenTrial], trials: int) -> Iterator[s
 def _tables(run: Path, epochs: list[Row]) -> Iterator[str]:
     """The files as a stranger's SQL reads them: no epoch twice, and no other than we read ourselves."""
     files = f"{run}/results/epochs/**/*.parquet"
-    twice = duckdb.sql(
+    twice = _rows(
         f"select trial, fold, seed, epoch, count(*) from read_parquet('{files}', union_by_name=true) "
         "group by all having count(*) > 1"
-    ).fetchall()
+    )
     if twice:
         yield f"epochs stand twice in Parquet: {twice}"
-    stranger = duckdb.sql(
+    stranger = _rows(
         f"select trial, step, objective from read_parquet('{files}', union_by_name=true) order by trial, step"
-    ).fetchall()
+    )
     ours = [(row["trial"], row["step"], row["objective"]) for row in epochs]
     if stranger != ours:
         yield f"DuckDB reads {len(stranger)} epochs and read_epochs {len(ours)}, or other ones"
+
+
+def _rows(query: str) -> list[tuple[Any, ...]]:
+    table = duckdb.sql(query)
+    assert table is not None  # what a select gives
+    return table.fetchall()
 
 
 def _remains(folder: Path) -> Iterator[str]:
@@ -145,6 +151,7 @@ def _state(row: Row, frozen: FrozenTrial, own: list[Row], config: Config, fate: 
 def rungs(config: Config) -> list[int]:
     """Where ASHA decides."""
     chosen = config.search.scheduler
+    assert isinstance(chosen, AshaSettings)
     found = [chosen.grace_epochs]
     while found[-1] * chosen.reduction_factor < config.train.epochs:
         found.append(found[-1] * chosen.reduction_factor)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 NETWORK = "10.77.31"
@@ -241,7 +242,7 @@ def _ip(*words: str) -> None:
         raise RuntimeError(f"{shlex.join(['ip', *words])}: {done.stderr.strip()}")
 
 
-def _wait(true: object, seconds: float, what: str) -> None:
+def _wait(true: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:

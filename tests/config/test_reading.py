@@ -118,8 +118,8 @@ def test_what_is_right_of_a_tree_stays(tmp_path: Path) -> None:
     assert set(reading.partial.missing) == {"train", "teacher"}
     path.write_text(yaml.safe_dump({"train": {"epochs": 5}}))
     reading = read_config(path)
-    assert reading.partial.missing == ("data",)
     assert reading.partial is not None
+    assert reading.partial.missing == ("data",)
     assert reading.partial.config.train.epochs == 5
 
 
@@ -192,4 +192,4 @@ def test_what_a_search_is_made_of_lies_on_disk() -> None:
         "teacher.init_file",
         "teacher.targets.folder",
     ]
-    assert parse_config({"data": {"root": "C:/data", "dataset": "s"}})
+    assert parse_config({"data": {"root": "C:/data", "dataset": "s"}}).data.root == Path("C:/data")

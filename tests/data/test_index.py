@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from owkd.data.index import Split, camera_number, read_split
+from owkd.data.index import Split, SplitName, camera_number, read_split
 from owkd.errors import DataError
 
 
@@ -37,7 +37,8 @@ def test_it_lists_images_in_order_and_numbers_classes_by_identity(root: Path) ->
     assert split.paths == ("allcam/0012/a.jpg", "allcam/0012/b.PNG", "allcam/7/ä ö.tiff")
     assert split.identities.tolist() == [12, 12, 7]
     assert split.labels.tolist() == [1, 1, 0]
-    assert (split.identities.dtype, split.labels.dtype) == (np.int64, np.int64)
+    assert split.identities.dtype == np.int64
+    assert split.labels.dtype == np.int64
     assert split.num_identities == 2
     assert split.cameras is None
     assert split.folder == root / "Walk_thermal/Fold1/train"
@@ -124,7 +125,7 @@ def test_a_vanished_image_is_named(root: Path) -> None:
     ],
 )
 def test_a_missing_folder_is_named_with_what_is_there(
-    root: Path, dataset: str, fold: str, split: str, words: list[str]
+    root: Path, dataset: str, fold: str, split: SplitName, words: list[str]
 ) -> None:
     with pytest.raises(DataError) as caught:
         read_split(root, dataset, fold, split)

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_it_goes_on_after_an_interruption(raw: Path, tmp_path: Path, monkeypatch
     whole = listing(prepare_sysu(raw, tmp_path / "whole").folder)
     calls = []
 
-    def dies(*arguments: object) -> None:
+    def dies(*arguments: Any) -> None:
         calls.append(arguments)
         if len(calls) == 7:
             raise KeyboardInterrupt

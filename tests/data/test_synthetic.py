@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,8 +116,9 @@ def test_people_are_warmer_than_what_is_behind_them(dataset: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("identities", 15), ("images", 1), ("size", 8)])
 def test_too_little_is_refused_by_name(tmp_path: Path, name: str, value: int) -> None:
+    changed: dict[str, Any] = {name: value}
     with pytest.raises(DataError, match=rf"{name} >= \d+.*{name}={value}"):
-        write_dataset(tmp_path / "new", **{name: value})
+        write_dataset(tmp_path / "new", **changed)
     assert not (tmp_path / "new").exists()
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,19 @@ def result():
     return evaluate_embeddings(rng.standard_normal((10, 8))[people] + rng.standard_normal((40, 8)), people)
 
 
+def axes_of(figure) -> Any:
+    """The only axes; matplotlib declares less of what their lines hold than the arrays that they do."""
+    (axes,) = figure.axes
+    return axes
+
+
 def legend_of(figure):
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
 def test_cmc_figure_shows_the_curve_of_each_result(result):
     figure = cmc_figure({"Fold1": result, "Fold2": result}, "Test split")
-    (axes,) = figure.axes
+    axes = axes_of(figure)
     assert len(axes.lines) == 2
     assert axes.lines[0].get_xdata().tolist() == list(range(1, 21))
     assert axes.lines[0].get_ydata() == pytest.approx(100 * result.cmc)
@@ -43,7 +50,7 @@ def test_cmc_figure_shows_the_curve_of_each_result(result):
 
 def test_precision_recall_figure_shows_the_curve_of_each_result(result):
     figure = precision_recall_figure({"student": result})
-    (axes,) = figure.axes
+    axes = axes_of(figure)
     assert axes.lines[0].get_xdata() == pytest.approx(np.arange(101))
     assert axes.lines[0].get_ydata() == pytest.approx(100 * result.precision)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("recall (%)", "precision, mean over queries (%)")
@@ -51,15 +58,14 @@ def test_precision_recall_figure_shows_the_curve_of_each_result(result):
 
 
 def test_loss_figure_shows_every_epoch():
-    (axes,) = loss_figure(HISTORY).axes
+    axes = axes_of(loss_figure(HISTORY))
     assert axes.lines[0].get_xdata().tolist() == [1, 2, 3]
     assert axes.lines[0].get_ydata().tolist() == [3.0, 2.0, 1.5]
 
 
 def test_accuracy_figure_shows_what_there_is_and_names_the_best_epoch():
     figure = accuracy_figure(HISTORY)
-    (axes,) = figure.axes
-    mean_ap, rank1 = axes.lines
+    mean_ap, rank1 = axes_of(figure).lines
     assert mean_ap.get_ydata().tolist() == [25, 75, 50]
     assert rank1.get_ydata()[:2].tolist() == [50, 50]
     assert np.isnan(rank1.get_ydata()[2])

@@ -1,5 +1,7 @@
 """The protocols: by hand, against plain loops, by their properties, and on what cannot be ranked."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -272,8 +274,9 @@ def test_what_cannot_be_ranked_is_refused(arguments, message):
 
 
 def test_an_unknown_protocol_is_refused_by_name():
+    unknown: Any = "cross"
     with pytest.raises(ConfigError, match="protocol must be one of merged, center, standard, camera, but got 'cross'"):
-        evaluate_embeddings(LINE, PEOPLE, "cross")
+        evaluate_embeddings(LINE, PEOPLE, unknown)
     assert issubclass(ConfigError, UserError)
 
 

@@ -62,7 +62,7 @@ def test_ranks_equal_those_of_a_stable_sort():
         order = [i for i in torch.argsort(exact[query], stable=True).tolist() if i != query]
         hits = [rank for rank, i in enumerate(order, start=1) if images.identities[i] == images.identities[query]]
         assert ranks.matches[query] == len(hits)
-        assert (ranks.first[query], ranks.last[query]) == (hits[0], hits[-1])
+        assert [ranks.first[query].item(), ranks.last[query].item()] == [hits[0], hits[-1]]
 
 
 def test_a_query_without_a_match_has_zeros():

@@ -19,7 +19,11 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 def test_a_ray_of_our_own_leaves_neither_process_nor_file() -> None:
-    command = [sys.executable, PROGRAMS / "local_ray_leaves_nothing.py", PROGRAMS / "second_driver.py"]
+    command: list[str | Path] = [
+        sys.executable,
+        PROGRAMS / "local_ray_leaves_nothing.py",
+        PROGRAMS / "second_driver.py",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.stdout.split()[-1:] == ["clean"], done.stderr

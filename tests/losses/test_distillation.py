@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -23,6 +23,8 @@ from owkd.losses import (
     weigh,
 )
 from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
+
+Part = TypeVar("Part", BackboneOutput, GceOutput)
 
 BATCH, IDENTITIES = 4, 5
 LABELS = torch.tensor([0, 0, 3, 3])
@@ -125,6 +127,8 @@ def test_supervised_terms(student: EnsembleOutput) -> None:
     terms = supervised_terms(student, LABELS, margin=0.6)
     assert tuple(terms) == SUPERVISED_TERMS
     assert all(term.shape == () for term in terms.values())
+    assert student.original.saliency_logits is not None
+    assert student.attention.saliency_logits is not None
     expected = {
         "ce_original": cross_entropy(student.original.logits, LABELS),
         "ce_attention": cross_entropy(student.attention.logits, LABELS),
@@ -148,7 +152,7 @@ def test_supervised_terms_of_a_pass_without_saliency(student: EnsembleOutput) ->
 
 
 def test_supervised_terms_of_a_batch_of_one(student: EnsembleOutput) -> None:
-    one = EnsembleOutput(*(_first_sample(part) for part in (student.original, student.attention, student.gce)))
+    one = EnsembleOutput(_first_sample(student.original), _first_sample(student.attention), _first_sample(student.gce))
     terms = supervised_terms(one, LABELS[:1], margin=1.0)
     assert [name for name, term in terms.items() if term.item() == 0] == [
         "triplet_original",
@@ -157,8 +161,8 @@ def test_supervised_terms_of_a_batch_of_one(student: EnsembleOutput) -> None:
     ]
 
 
-def _first_sample(part: BackboneOutput | GceOutput) -> BackboneOutput | GceOutput:
-    cut = {}
+def _first_sample(part: Part) -> Part:
+    cut: dict[str, Any] = {}
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
         cut[field.name] = (
@@ -307,11 +311,7 @@ def test_backbone_terms_sum_over_the_batch_and_the_others_average(
     student: EnsembleOutput, teacher: EnsembleOutput, stage_weights: Tensor
 ) -> None:
     def twice(output: EnsembleOutput) -> EnsembleOutput:
-        doubled = []
-        for part in (output.original, output.attention, output.gce):
-            values = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
-            doubled.append(dataclasses.replace(part, **{name: _double(value) for name, value in values.items()}))
-        return EnsembleOutput(*doubled)
+        return EnsembleOutput(_doubled(output.original), _doubled(output.attention), _doubled(output.gce))
 
     once = distillation_terms(student, TeacherTargets.of(teacher), CONFIG, stage_weights)
     both = distillation_terms(
@@ -319,6 +319,11 @@ def test_backbone_terms_sum_over_the_batch_and_the_others_average(
     )
     for name, term in once.items():
         torch.testing.assert_close(both[name], term * (2 if name.startswith("backbone") else 1))
+
+
+def _doubled(part: Part) -> Part:
+    values: dict[str, Any] = {f.name: _double(getattr(part, f.name)) for f in dataclasses.fields(part)}
+    return dataclasses.replace(part, **values)
 
 
 def _double(value: Tensor | tuple[Tensor, ...] | None) -> Tensor | tuple[Tensor, ...] | None:

@@ -266,7 +266,7 @@ def test_blocks_of_any_size_give_the_same(block: int, needs: tuple[int, int], mo
 def test_blocks_cover_every_bin_once(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, _, _ = (part.flatten(2) for part in maps((5, 9, 8, 1, 1)))
     side = _half_spectrum._Side(x, y, wants_x=False, wants_y=False)
-    heights: dict[str, int] = {}
+    heights: dict[int, tuple[int, ...]] = {}
     for size in (1, 12, 25, 50, 1000):
         monkeypatch.setattr(_half_spectrum, "CPU_BLOCK", size)
         counts = torch.zeros(5, 5, dtype=torch.int64)

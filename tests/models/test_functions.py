@@ -101,7 +101,12 @@ def test_without_gradients_nothing_of_ours_runs(name: str, monkeypatch: pytest.M
 def test_a_block_keeps_one_tensor_of_its_widest_size() -> None:
     block = ConvNextBlock(4)
     sizes: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda kept: sizes.append(kept.numel()) or kept, lambda kept: kept):
+
+    def measured(kept: Tensor) -> Tensor:
+        sizes.append(kept.numel())
+        return kept
+
+    with torch.autograd.graph.saved_tensors_hooks(measured, lambda kept: kept):
         block(torch.randn(2, 4, 8, 8))
     assert sizes.count(2 * 16 * 8 * 8) == 1
     assert max(sizes) == 2 * 16 * 8 * 8

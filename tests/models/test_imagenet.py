@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from owkd.config import StudentConfig, TeacherConfig, parse_config
+from owkd.config import Preset, StudentConfig, TeacherConfig, parse_config
 from owkd.errors import CheckpointError, ConfigError
 from owkd.models.imagenet import OFFICIAL, official_file, start_from_imagenet
 from owkd.models.presets import PUBLISHED_DIMS, Architecture
-from owkd.models.wse import WseNet
+from owkd.models.wse import Role, WseNet
 from owkd.training.prepare import initial_network
 from tests.support.small_training import small_config
 
@@ -40,7 +40,9 @@ def official_shapes() -> dict[str, tuple[int, ...]]:
         sizes = {"C": channels, "4C": 4 * channels}
         for j in range(depth):
             for name, shape in BLOCK.items():
-                shapes[f"stages.{i}.{j}.{name}"] = tuple(sizes.get(str(size), size) for size in shape)
+                shapes[f"stages.{i}.{j}.{name}"] = tuple(
+                    sizes[size] if isinstance(size, str) else size for size in shape
+                )
     shapes |= {"norm.weight": (768,), "norm.bias": (768,), "head.weight": (1000, 768), "head.bias": (1000,)}
     return shapes
 
@@ -105,7 +107,7 @@ def test_another_shape_is_refused(official: Path) -> None:
 
 
 @pytest.mark.parametrize(("section", "role"), [(StudentConfig, "student"), (TeacherConfig, "teacher")])
-def test_the_configuration_says_what_a_network_starts_from(official: Path, section: type, role: str) -> None:
+def test_the_configuration_says_what_a_network_starts_from(official: Path, section: type, role: Role) -> None:
     depths = SHALLOWER.depths
     plain = initial_network(section(preset="micro", depths=depths), 5, 64, role, seed=1)
     start = section(preset="micro", depths=depths, init="imagenet", init_file=official)
@@ -117,7 +119,7 @@ def test_the_configuration_says_what_a_network_starts_from(official: Path, secti
 
 @pytest.mark.parametrize("preset", ["small", "tiny", "micro"])
 def test_without_a_network_the_file_and_its_place_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: Preset
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):

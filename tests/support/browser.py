@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -14,7 +15,9 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on thi
 
 
 @contextmanager
-def open_page(problems: list[str], width: int = 1400, height: int = 900, scheme: str = "light") -> Iterator[Page]:
+def open_page(
+    problems: list[str], width: int = 1400, height: int = 900, scheme: Literal["light", "dark"] = "light"
+) -> Iterator[Page]:
     """A page whose console errors and exceptions are added to `problems`."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -1,5 +1,6 @@
 """A data set and a teacher small enough that an epoch takes a moment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from owkd.data.synthetic import write_dataset
 from owkd.training.teacher import train_teacher
 
 
-def small_config(root: Path, **sections: dict[str, object]) -> Config:
+def small_config(root: Path, **sections: Mapping[str, object]) -> Config:
     """16 people, 32 px, the smallest networks."""
     raw: dict[str, dict[str, object]] = {
         "data": {"root": str(root), "dataset": "Synthetic_thermal", "image_size": 32},

@@ -32,6 +32,7 @@ def multiply_adds(model: WseNet, size: int) -> int:
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal total
+        assert isinstance(module.weight, nn.Parameter)
         per_output = module.weight[0].numel()
         total += output.numel() * per_output
 
@@ -104,11 +105,13 @@ def test_the_model_that_is_kept_is_the_one_that_the_rule_names(
     """Validation falls from epoch to epoch: the best is the first."""
     values = iter([0.9, 0.5, 0.4])
     monkeypatch.setattr("owkd.training.run.validation_metrics", lambda *given: {"val/mAP": next(values)})
-    saved = []
-    monkeypatch.setattr(
-        "owkd.training.run.save_model",
-        lambda model, path, **given: (saved.append(model.gce.training), path.write_bytes(b"model")),
-    )
+    saved: list[bool] = []
+
+    def save(model: WseNet, path: Path, **given: object) -> None:
+        saved.append(model.gce.training)
+        path.write_bytes(b"model")
+
+    monkeypatch.setattr("owkd.training.run.save_model", save)
     config = small_config(root, train={"epochs": 3})
     result = run(config, fold="Fold1", directory=tmp_path, keep=EpochRule(reduction=reduction))
     assert result.best is result.history[kept]

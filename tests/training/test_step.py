@@ -1,6 +1,7 @@
 """How a step is computed: bfloat16 where the processor has it, and compiled networks."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_a_training_step_starts_from_no_gradient() -> None:
         def loss_terms(self, images: Tensor, labels: Tensor, targets: object = None) -> Terms:
             return {"total": self.modules["line"](images).mean()}
 
-    line = Line()
+    line: Any = Line()
     weight = line.modules["line"].weight
     weight.data.fill_(1.0)
     batch = Batch(torch.tensor([[1.0], [3.0]]), torch.zeros(2))

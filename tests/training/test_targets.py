@@ -17,11 +17,12 @@ from owkd.losses import coefficients
 from owkd.models.checkpoint import load_model, save_model
 from owkd.models.outputs import TeacherTargets
 from owkd.models.presets import architecture
+from owkd.models.wse import WseNet
 from owkd.training import run as run_module
 from owkd.training import target_building
 from owkd.training.prepare import FoldData, open_fold
 from owkd.training.run import Distillation, run
-from owkd.training.target_building import opened, targets_for
+from owkd.training.target_building import TargetBuild, opened, targets_for
 from owkd.training.targets import StoredTargets, TargetsPlan, plan_targets, targets_bytes, tensors_of
 from tests.support.small_training import small_config
 
@@ -165,6 +166,7 @@ def test_a_build_that_was_killed_goes_on_where_it_was(
     plan, _ = planned(configured(root, tmp_path / "parts"))
     images = data.training_set.images
     with opened(plan, "stored", lambda line: None) as site:
+        assert isinstance(site, TargetBuild)
         chunks = site.remaining_chunks()
         assert [*range(plan.images)] == [image for chunk in chunks for image in chunk]
         site.build(chunks[1:3], images, CPU)
@@ -172,12 +174,13 @@ def test_a_build_that_was_killed_goes_on_where_it_was(
     seen: list[int] = []
     real = target_building._outputs
 
-    def watched(teacher: object, pixels: np.ndarray, device: torch.device) -> TeacherTargets:
+    def watched(teacher: WseNet, pixels: np.ndarray, device: torch.device) -> TeacherTargets:
         seen.append(len(pixels))
         return real(teacher, pixels, device)
 
     monkeypatch.setattr(target_building, "_outputs", watched)
     parts = targets_for(plan, images, CPU, "stored", lambda line: None)
+    assert parts is not None
     assert sum(seen) == plan.images - sum(map(len, chunks[1:3]))
     everyone = np.arange(plan.images)
     for ours, theirs in zip(
@@ -247,6 +250,7 @@ def test_its_size_is_said_before_it_is_built(root: Path, tmp_path: Path) -> None
     plan, data = planned(config)
     said: list[str] = []
     stored = targets_for(plan, data.training_set.images, CPU, "auto", said.append)
+    assert stored is not None
     on_disk = 0
     for path in stored.folder.glob("*.bin"):
         on_disk += path.stat().st_size
@@ -287,4 +291,5 @@ def test_the_folder_that_cannot_be_written_to_is_passed_over(root: Path, tmp_pat
     (tmp_path / "file").write_text("")
     plan = replace(plan, places=(tmp_path / "file", *plan.places))
     stored = targets_for(plan, data.training_set.images, CPU, "stored", lambda line: None)
+    assert stored is not None
     assert stored.folder.is_relative_to(tmp_path / "good")

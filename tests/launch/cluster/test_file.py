@@ -45,6 +45,12 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+def line_number(text: str) -> int:
+    named = re.match(r"line (\d+) ", text)
+    assert named is not None, text
+    return int(named[1])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_marked_line_of_a_fresh_template_is_named(kind: Kind, folder: Path) -> None:
     path = folder / "cluster.yaml"
@@ -52,8 +58,7 @@ def test_every_marked_line_of_a_fresh_template_is_named(kind: Kind, folder: Path
     assert path.read_text() == template(kind)
     marked = [n for n, line in enumerate(template(kind).splitlines(), 1) if EDIT in line]
     assert len(marked) >= 5
-    named = [int(re.match(r"line (\d+) ", text)[1]) for text in unedited(read_cluster_file(path))]
-    assert named == marked
+    assert [line_number(text) for text in unedited(read_cluster_file(path))] == marked
     assert run_command(["cluster", "check", str(path)]) == 2
     assert run_command(["cluster", "init", kind, str(path)]) == 2  # never over a file
 

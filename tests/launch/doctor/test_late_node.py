@@ -51,7 +51,7 @@ def result_on_a_node(check: bytes, tmp_path: Path, *absent: str) -> str:
     """What a process returns that is given a check by its source alone."""
     (tmp_path / "check").write_bytes(check)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, PROGRAM, tmp_path / "check", *absent]
+    command: list[str | Path] = [sys.executable, PROGRAM, tmp_path / "check", *absent]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -163,7 +163,7 @@ def test_a_search_is_refused_before_it_leaves_anything(
 
 def test_a_real_node_answers_and_a_silent_one_is_named(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, PROGRAM, tmp_path]
+    command: list[str | Path] = [sys.executable, PROGRAM, tmp_path]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.stdout.split()[-1:] == ["surveyed"], done.stderr
     assert list(tmp_path.iterdir()) == []

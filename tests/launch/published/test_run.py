@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,13 +162,14 @@ def test_a_folder_of_teachers_and_one_fold_after_the_other(
     root: Path, teachers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch sizes reach the embedding, `{fold}` and a folder name the same teachers, the table gathers all folds."""
-    sizes = []
+    sizes: list[int] = []
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        sizes.append(kwargs["batch_size"])
+        return evaluate_protocols(*args, **kwargs)
+
     evaluate_protocols = evaluation.evaluate_protocols
-    monkeypatch.setattr(
-        published,
-        "evaluate_protocols",
-        lambda *args, **kwargs: sizes.append(kwargs["batch_size"]) or evaluate_protocols(*args, **kwargs),
-    )
+    monkeypatch.setattr(published, "evaluate_protocols", watched)
     out = tmp_path / "out"
     common = ["run", "--DBpath", str(root), "--inputDB", SYSU, "--out", str(out), *SMALL, "--valBatchSize", "3"]
     assert run_command([*common, "--Fold", "Fold1", "--testBatchSize", "5", "--teacher", str(teachers)]) == 0
@@ -219,7 +221,7 @@ def test_left_out_values_are_the_published_ones() -> None:
 
 
 def test_values_go_to_the_model_that_is_named() -> None:
-    given = {
+    given: dict[str, Any] = {
         "epochs": 4,
         "learning_rate": 0.1,
         "weight_decay": 0.2,
@@ -229,7 +231,7 @@ def test_values_go_to_the_model_that_is_named() -> None:
         "validation_batch_size": 3,
     }
     student = configured(Request(Path("root"), "Fold1", SYSU, "student", **given))
-    assert student.train.model_dump(include=given.keys()) == given
+    assert student.train.model_dump(include=set(given)) == given
     assert student.teacher.backbones.model_dump() == {
         "epochs": 4,
         "learning_rate": 1e-4,

@@ -25,6 +25,11 @@ def drawn(rng: np.random.Generator, seeds: int, people: np.ndarray, lead: float 
     return Scores(np.arange(seeds), (people,), (lead + values[:, people] + noise,))
 
 
+def standard_error(lead: Lead) -> float:
+    assert lead.standard_error is not None
+    return lead.standard_error
+
+
 def test_on_a_split_it_is_welchs_test_of_seed_means(rng) -> None:
     people = np.repeat(np.arange(6), 2)
     ours, theirs = drawn(rng, 5, people, 1.0), drawn(rng, 4, people)
@@ -77,7 +82,7 @@ def test_for_people_what_one_training_does_to_one_person_is_counted_once(rng) ->
             for s, i in itertools.product(range(seeds), range(persons))
         )
         within += squares / ((seeds - 1) * (persons - 1)) / (seeds * persons)
-    assert lead_for_people(ours, theirs).standard_error ** 2 == pytest.approx(across + between - within)
+    assert standard_error(lead_for_people(ours, theirs)) ** 2 == pytest.approx(across + between - within)
 
 
 def test_for_people_the_variance_is_unbiased() -> None:
@@ -91,7 +96,7 @@ def test_for_people_the_variance_is_unbiased() -> None:
         return Scores(np.arange(seeds), (people,), (values,))
 
     true = 2 * (1 / seeds + 9 / persons + 4 / (seeds * persons))
-    found = [lead_for_people(scores(), scores()).standard_error ** 2 for _ in range(2000)]
+    found = [standard_error(lead_for_people(scores(), scores())) ** 2 for _ in range(2000)]
     assert np.mean(found) == pytest.approx(true, abs=4 * np.std(found) / len(found) ** 0.5)
 
 
@@ -99,38 +104,45 @@ def test_for_people_all_queries_of_a_person_go_together(rng) -> None:
     """Each query three times over says nothing new; counted as people they would."""
     people = np.arange(8)
     ours, theirs = drawn(rng, 4, people), drawn(rng, 4, people)
-    thrice = [one_fold(np.repeat(s.values[0], 3, axis=1), np.repeat(people, 3)) for s in (ours, theirs)]
-    plain, repeated = lead_for_people(ours, theirs), lead_for_people(*thrice)
+    our_three, their_three = (np.repeat(scores.values[0], 3, axis=1) for scores in (ours, theirs))
+    named = np.repeat(people, 3)
+    plain = lead_for_people(ours, theirs)
+    repeated = lead_for_people(one_fold(our_three, named), one_fold(their_three, named))
     assert (repeated.low, repeated.high) == pytest.approx((plain.low, plain.high))
-    counted = [one_fold(s.values[0]) for s in thrice]
-    assert lead_for_people(*counted).standard_error < 0.9 * plain.standard_error
+    counted = lead_for_people(one_fold(our_three), one_fold(their_three))
+    assert standard_error(counted) < 0.9 * standard_error(plain)
 
 
 def test_folds_of_the_same_people_add_none(rng) -> None:
     """A fold that repeats another one leaves every figure as it is; one of other people makes the lead surer."""
     people = np.arange(9)
     ours, theirs = drawn(rng, 4, people), drawn(rng, 4, people)
-    twice = [Scores(s.seeds, s.identities * 2, s.values * 2) for s in (ours, theirs)]
-    plain, repeated = lead_for_people(ours, theirs), lead_for_people(*twice)
+
+    def twice(scores: Scores, *identities: np.ndarray) -> Scores:
+        return Scores(scores.seeds, identities, scores.values * 2)
+
+    plain = lead_for_people(ours, theirs)
+    repeated = lead_for_people(twice(ours, people, people), twice(theirs, people, people))
     assert (repeated.low, repeated.high, repeated.identities) == pytest.approx((plain.low, plain.high, 9))
-    others = [Scores(s.seeds, (people, people + 100), s.values * 2) for s in (ours, theirs)]
-    assert lead_for_people(*others).standard_error < repeated.standard_error
-    assert lead_for_people(*others).identities == 18
+    others = lead_for_people(twice(ours, people, people + 100), twice(theirs, people, people + 100))
+    assert standard_error(others) < standard_error(repeated)
+    assert others.identities == 18
 
 
 def test_people_never_make_a_lead_surer_than_seeds_alone(rng) -> None:
     for seeds in (2, 3, 6):
         for _ in range(20):
             ours, theirs = (one_fold(rng.normal(size=(seeds, 4))) for _ in range(2))
-            assert lead_for_people(ours, theirs).standard_error >= lead_on_split(ours, theirs).standard_error - 1e-12
+            for_people, on_split = lead_for_people(ours, theirs), lead_on_split(ours, theirs)
+            assert standard_error(for_people) >= standard_error(on_split) - 1e-12
 
 
 def test_order_of_rows_of_queries_and_of_names_does_not_matter(rng) -> None:
     people = rng.integers(0, 5, 20)
     ours, theirs = (one_fold(rng.normal(size=(3, 20)), people) for _ in range(2))
     order = rng.permutation(20)
-    shuffled = [one_fold(s.values[0][:, order], 1000 - people[order]) for s in (ours, theirs)]
-    plain, other = lead_for_people(ours, theirs), lead_for_people(*shuffled)
+    our_shuffled, their_shuffled = (one_fold(s.values[0][:, order], 1000 - people[order]) for s in (ours, theirs))
+    plain, other = lead_for_people(ours, theirs), lead_for_people(our_shuffled, their_shuffled)
     assert (other.low, other.high) == pytest.approx((plain.low, plain.high))
     assert ours.influences().sum(1) == pytest.approx(0, abs=1e-12)
 
@@ -191,5 +203,6 @@ def test_other_queries_cannot_be_compared_for_people() -> None:
 def test_detectable_is_what_the_interval_can_show() -> None:
     lead = Lead(0.5, 0.5, (4, 4), 1, None, ERROR, standard_error=0.01, degrees=6.0)
     smallest = lead.detectable(0.8)
+    assert smallest is not None
     # t = lead / se is noncentral with 6 degrees of freedom
     assert stats.nct.sf(stats.t.ppf(0.975, 6), 6, smallest / 0.01) == pytest.approx(0.8)
