@@ -42,7 +42,7 @@ def test_the_demo_tells_the_whole_story_and_goes_on_where_it_was(tmp_path: Path)
 
 def demo(folder: Path) -> str:
     """Runs the demo below a folder with its configuration in the one that is given -> what it printed."""
-    command = [sys.executable, PROGRAM, str(folder), "demo", "--out", str(folder / "out")]
+    command = [sys.executable, str(PROGRAM), str(folder), "demo", "--out", str(folder / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
