@@ -18,7 +18,7 @@ import optuna
 import pytest
 import ray
 import yaml
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState, create_trial
@@ -264,7 +264,7 @@ def _mentioned(part: str, text: str) -> bool:
 
 def test_a_study_shows_earlier_trials_to_samplers() -> None:
     study = optuna.create_study(study_name="ours", direction="maximize")
-    space = {"x": FloatDistribution(0.0, 1.0)}
+    space: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
     earlier = create_trial(params={"x": 0.5}, distributions=space, value=1.0)
     study.add_trial(create_trial(params={"x": 0.25}, distributions=space, value=2.0))
     both = _StudyWithHistory(study, [earlier])

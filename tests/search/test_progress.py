@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from search.progress import Progress
 from search.trials.job import Message
 from search.trials.listener import ActiveJob, EpochRecord
+from search.trials.states import State
 from search.trials.view import Ending
 
 
@@ -22,8 +24,8 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     return now
 
 
-def view(console: Console, total: int = 10, **past: int) -> Progress:
-    return Progress(console, "search fake", total=total, unit="trials", metric="val/mAP", past=past)
+def view(console: Console, total: int = 10, past: Mapping[State, int] | None = None) -> Progress:
+    return Progress(console, "search fake", total=total, unit="trials", metric="val/mAP", past=past or {})
 
 
 def job(name: str, about: str = "", epochs: int = 30, attempt: int = 1, objective: float | None = None) -> ActiveJob:
@@ -77,7 +79,7 @@ def test_epochs_told_again_do_not_make_time_look_short(clock) -> None:
 
 def rendered(width: int, height: int = 24, running: int = 3) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    progress = view(console, 100, complete=20, pruned=12, diverged=1, error=2)
+    progress = view(console, 100, {"complete": 20, "pruned": 12, "diverged": 1, "error": 2})
     values = "gram 0.000123, spectrum 0.00045, teacher_weights 1.10/0.72/1.18, stage_weights 1.93/0.58/0.54/0.94"
     for number in range(running):
         progress.job_started(job(f"trial {35 + number}", values, 30))
@@ -115,7 +117,7 @@ def test_the_live_view_has_no_colour_where_none_is_wished_for(
     if colourless:
         monkeypatch.setenv("NO_COLOR", "1")
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system="standard")
-    progress = view(console, 10, complete=2, error=1)
+    progress = view(console, 10, {"complete": 2, "error": 1})
     with console.capture() as capture:
         console.print(progress.render())
     coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", capture.get()) is not None

@@ -48,9 +48,10 @@ def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_p
     rows = read_epochs(summary.folder.results).to_pylist()
 
     torch.set_num_threads(1)
-    values = summary.best.values
-    again = run(single(config, values), fold="Fold1", directory=tmp_path / "again")
-    trial = [row for row in rows if row["trial"] == summary.best.number]
+    best = summary.best
+    assert best is not None
+    again = run(single(config, best.values), fold="Fold1", directory=tmp_path / "again")
+    trial = [row for row in rows if row["trial"] == best.number]
     varying = ("duration_s", "images_per_second", "gpu_memory_peak_bytes")
     for epoch, row in zip(again.history, trial, strict=True):
         assert {k: v for k, v in epoch.metrics.items() if k not in varying} == {
@@ -61,7 +62,8 @@ def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_p
     tags = set(events.Tags()["scalars"])
     assert tags >= {f"stage_weight/{i}" for i in range(1, 5)} | {"val/mAP", "val/rank-1", "loss/total", "learning_rate"}
     assert tags >= set(again.history[0].metrics)
-    _assert_pictures(summary.folder, summary.best.number, summary.best.objective)
+    assert best.objective is not None
+    _assert_pictures(summary.folder, best.number, best.objective)
 
 
 def _assert_pictures(folder: RunFolder, number: int, best: float) -> None:

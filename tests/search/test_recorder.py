@@ -21,6 +21,7 @@ from search.study.study import Study
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.job import Job, Message, Part
 from tests.support.fake_training import fake_config, fake_run, make_plan
+from tests.support.handed_out import next_job
 from tests.support.inline_jobs import do_job, work_off
 
 
@@ -95,6 +96,7 @@ def test_an_end_of_its_own_is_told_and_not_raised(tmp_path: Path, fate, state, e
     make_plan(tmp_path, {"work": fate})
     *epochs, last = do(job_of(tmp_path))
     assert (last.state, last.error_type, last.epoch) == (state, error_type, 0)
+    assert last.error_text is not None
     assert text in last.error_text
     assert last.step == len(epochs) + 1
     assert last.objective != last.objective
@@ -107,14 +109,15 @@ def test_any_other_failure_is_told_and_raised_so_that_ray_starts_again(tmp_path:
     with pytest.raises(RuntimeError, match="a cable came loose"):
         work(asdict(job), train=fake_run, send=sent.append)
     assert [message.state for message in sent] == ["running", "crashed"]
-    assert sent[-1].error_text.endswith("RuntimeError: a cable came loose")
+    text = sent[-1].error_text
+    assert text is not None
+    assert text.endswith("RuntimeError: a cable came loose")
     assert [(m.epoch, m.replayed) for m in do(job)] == [(1, True), (2, False), (3, False), (4, False)]
 
 
 def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path, trials=1)
-    job = recorder.next_job()
-    assert job is not None
+    job = next_job(recorder)
     assert recorder.next_job() is None
     recorder.job_started(job.key)
     messages = do(job)
@@ -127,7 +130,9 @@ def test_a_trial_lives_in_study_and_tables_alike(tmp_path: Path) -> None:
     recorder.job_stopped(job.key, messages[-1])
     (row,) = read_trials(recorder.folder.results).to_pylist()
     assert (row["state"], row["objective"], row["duration_s"]) == ("complete", messages[-1].objective, 1.0)
-    assert recorder.best().number == 0
+    best = recorder.best()
+    assert best is not None
+    assert best.number == 0
     assert recorder.counts() == {"complete": 1}
 
 
@@ -152,7 +157,7 @@ def test_an_epoch_is_in_the_tables_before_the_study_and_an_end_in_the_study_befo
 
             monkeypatch.setattr(owner, name, write)
     recorder = open_recorder(tmp_path, trials=1)
-    job = recorder.next_job()
+    job = next_job(recorder)
     recorder.job_started(job.key)
     (first, *_, last) = do(job)
     started, writes[:] = list(writes), []
@@ -186,7 +191,7 @@ def test_listeners_stand_in_the_order_that_the_page_says(tmp_path: Path) -> None
 
 def test_a_worker_that_dies_without_a_word_is_an_error(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
-    job = recorder.next_job()
+    job = next_job(recorder)
     recorder.job_started(job.key)
     recorder.job_failed(job.key, "the actor died")
     (row,) = read_trials(recorder.folder.results).to_pylist()
@@ -218,7 +223,7 @@ def test_a_proposal_that_the_configuration_refuses_does_not_end_the_search(tmp_p
 
 
 def run_next(recorder: SearchRecorder) -> None:
-    do_job(recorder, recorder.next_job())
+    do_job(recorder, next_job(recorder))
 
 
 def test_failures_that_are_all_alike_end_the_search(tmp_path: Path) -> None:
@@ -243,7 +248,7 @@ def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
 
 def first_part(recorder: SearchRecorder, objectives: list[float]) -> tuple[str, list[bool]]:
     """Starts a trial and tells epochs of its first part -> its key, and what is said to each epoch."""
-    job = recorder.next_job()
+    job = next_job(recorder)
     recorder.job_started(job.key)
     fold, seed = job.parts[0]
     said = []
@@ -295,14 +300,16 @@ def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path)
     recorder = open_recorder(tmp_path / "other")
     key, _ = first_part(recorder, [0.6])
     recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
-    assert recorder.best().objective == 0.6
+    best = recorder.best()
+    assert best is not None
+    assert best.objective == 0.6
     _, said = first_part(recorder, [0.1, 0.1, 0.1, 0.1])
     assert said == [False] * 4
 
 
 def test_what_a_scheduler_stopped_says_so(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
-    job = recorder.next_job()
+    job = next_job(recorder)
     recorder.job_started(job.key)
     last = epoch_of(job.key, "Fold1", 0, 1, 1, 0.1)
     recorder.message_received(last)

@@ -128,7 +128,7 @@ def test_a_metric_that_is_no_number_ends_its_trial_within_the_epoch_and_the_samp
 
 def test_failures_say_what_happened(mixed) -> None:
     summary, printed = mixed
-    errors: dict[str, set[str]] = {}
+    errors: dict[str, set[tuple[str | None, str | None]]] = {}
     for row in read_trials(summary.folder.results).to_pylist():
         errors.setdefault(row["state"], set()).add(
             (row["error_type"], (row["error_text"] or "").splitlines()[-1:][0] if row["error_text"] else None)

@@ -16,8 +16,10 @@ from search.results.listing import list_trials
 from search.runs.manifest import create
 from search.study.study import Study
 from search.trials.objective import Score
+from search.trials.states import State
 from search.trials.view import Ending
 from tests.support.fake_training import Epoch, curve, fake_config
+from tests.support.handed_out import next_job, next_proposal
 from tests.support.inline_jobs import do_job
 
 SPACE = {
@@ -41,9 +43,8 @@ def open_study(tmp_path: Path, **search) -> Study:
     return Study(tmp_path / "study.journal", "run", config_of(**search))
 
 
-def run_trial(study: Study, map_: float, latency: float, state: str = "complete", steps: int = 4) -> int:
-    proposal = study.next()
-    assert proposal is not None
+def run_trial(study: Study, map_: float, latency: float, state: State = "complete", steps: int = 4) -> int:
+    proposal = next_proposal(study)
     study.started(proposal.number)
     for step in range(1, steps + 1):
         score = Score(map_, {"val/mAP": map_, "latency_ms": latency}, step)
@@ -83,7 +84,7 @@ def test_samplers_go_on_after_every_end_with_several_objectives(tmp_path: Path, 
         sampler=sampler,
         constraints=["latency_ms <= 8"],
     )
-    states = ("complete", "pruned", "complete", "diverged", "error", "out_of_memory")
+    states: tuple[State, ...] = ("complete", "pruned", "complete", "diverged", "error", "out_of_memory")
     for i in range(12):
         assert run_trial(study, 0.1 + 0.01 * i, 9.0 - i, states[i % 6], steps=1 + i % 3) == i
     assert all(trial.state.is_finished() for trial in frozen(study))
@@ -127,12 +128,11 @@ def test_what_breaks_a_constraint_is_told_so_and_can_be_best_no_more(tmp_path: P
 
 def test_a_kill_between_a_constraint_and_the_end_does_no_harm(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     study = open_study(tmp_path, constraints=["latency_ms <= 5"])
-    proposal = study.next()
-    assert proposal is not None
+    next_proposal(study)
     study.report(0, 1, 0.5, score=Score(0.5, {"val/mAP": 0.5, "latency_ms": 6.0}, 1))
     study._constrain(0, {"latency_ms <= 5": 1.0})
     again = open_study(tmp_path, constraints=["latency_ms <= 5"])
-    assert again.next().number == 0
+    assert next_proposal(again).number == 0
     again.finish(0, Ending("complete"))
     assert frozen(again)[0].constraints == {"latency_ms <= 5": 1.0}
     assert not recwarn.list
@@ -146,10 +146,9 @@ def open_recorder(tmp_path: Path, **search) -> SearchRecorder:
 
 def drive(recorder: SearchRecorder, latencies: list[float], maps: list[float]) -> None:
     for latency, value in zip(latencies, maps, strict=True):
-        job = recorder.next_job()
-        assert job is not None
+        job = next_job(recorder)
 
-        def train(config, report, *, fold, directory, seed, latency=latency, value=value):
+        def train(config, report: Any = None, *, fold, directory, seed=None, latency=latency, value=value) -> Any:
             for epoch in range(1, config.train.epochs + 1):
                 metrics = curve(config, fold, seed, epoch) | {"val/mAP": value * epoch / 4, "latency_ms": latency}
                 report(Epoch(fold, seed, epoch, metrics, replayed=False))
@@ -160,7 +159,9 @@ def drive(recorder: SearchRecorder, latencies: list[float], maps: list[float]) -
 def test_the_pareto_front_is_marked_and_comes_first(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path, constraints=["latency_ms <= 8"])
     drive(recorder, latencies=[9.0, 6.0, 5.0, 2.0, 2.0], maps=[0.9, 0.5, 0.6, 0.3, 0.4])
-    assert recorder.best().number == 2
+    best = recorder.best()
+    assert best is not None
+    assert best.number == 2
     rows = list_trials(recorder.folder.root).to_pylist()
     assert [row["trial"] for row in rows] == [2, 4, 1, 3, 0]
     assert [row["pareto"] for row in rows] == [True, True, False, False, False]
@@ -174,5 +175,6 @@ def test_a_metric_that_is_not_finite_ends_the_trial_as_diverged_within_one_epoch
     drive(recorder, latencies=[3.0, 3.0], maps=[float("nan"), 0.5])
     first, second = recorder.study.view(0), recorder.study.view(1)
     assert (first.state, first.error_type, first.last_step) == ("diverged", "DivergedError", 0)
+    assert first.error_text is not None
     assert "val/mAP must be finite, but is not in epoch 1" in first.error_text
     assert second.state == "complete"

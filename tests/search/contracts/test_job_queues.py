@@ -27,6 +27,7 @@ from search.trials.job_queue import JobQueue
 from search.trials.listener import ActiveJob, EpochRecord, JobListener
 from search.trials.view import Ending
 from tests.support.fake_training import fake_config, fake_run
+from tests.support.handed_out import next_job
 from tests.support.inline_jobs import do_job, work_off
 from tests.support.s3_server import s3 as s3
 
@@ -103,25 +104,25 @@ class JobQueueContract:
         assert self.open_queue(folder).next_job() is None
 
     def test_what_is_not_over_is_handed_out_again_under_its_key(self, queue: JobQueue, folder: RunFolder) -> None:
-        first, second = queue.next_job(), queue.next_job()
+        first, second = next_job(queue), next_job(queue)
         do_job(queue, first)
         queue.job_started(second.key)
         again = self.open_queue(folder)
-        job = again.next_job()
+        job = next_job(again)
         assert (job.key, job.config, job.parts, job.directory) == (
             *(second.key, second.config, second.parts, second.directory),
         )
         assert again.next_job() is None
 
     def test_an_epoch_that_is_reported_again_is_not_new(self, queue: JobQueue, folder: RunFolder) -> None:
-        job = queue.next_job()
+        job = next_job(queue)
         self.report(queue, job, until=2)
         self.report(queue, job, until=math.inf)
         steps = [event[2:] for event in self.events("epoch")]
         assert steps == [(1, True), (2, True), (1, False), (2, False), (3, True), (4, True)]
 
     def test_attempts_are_counted(self, queue: JobQueue) -> None:
-        job = queue.next_job()
+        job = next_job(queue)
         queue.job_started(job.key)
         queue.job_interrupted(job.key, "its node is gone")
         queue.waiting("none is free")
@@ -134,11 +135,11 @@ class JobQueueContract:
         ]
 
     def test_a_job_that_failed_is_over_with_the_text_of_its_crash(self, queue: JobQueue) -> None:
-        job = queue.next_job()
+        job = next_job(queue)
         queue.job_started(job.key)
         queue.message_received(failure(job.key))
         queue.job_failed(job.key, "the worker died")
-        other = queue.next_job()
+        other = next_job(queue)
         queue.job_started(other.key)
         queue.job_failed(other.key, "the worker died")
         assert self.events("crashed") == [("crashed", job.key, "a cable came loose")]
@@ -151,15 +152,15 @@ class JobQueueContract:
         """One attempt, which ends after so many epochs without a word."""
         count = 0
 
-        def train(config, report, **where) -> None:
-            def counted(epoch) -> None:
+        def train(config: Config, report: Any = None, **where: Any) -> Any:
+            def counted(epoch: Any) -> None:
                 nonlocal count
                 report(epoch)
                 count += 1
                 if count == until:
                     raise KeyboardInterrupt
 
-            fake_run(config, counted, **where)
+            return fake_run(config, counted, **where)
 
         try:
             do_job(queue, job, train)
@@ -210,11 +211,12 @@ class InAStore(JobQueueContract):
 
     def test_what_others_rely_on_is_in_the_store(self, queue: JobQueue, folder: RunFolder) -> None:
         mirror = folder.mirror
-        job = queue.next_job()
+        assert mirror is not None, "the run is not in a store"
+        job = next_job(queue)
         assert self.missing(mirror) == set()
         do_job(queue, job)
         assert self.missing(mirror) == set()
-        failed = queue.next_job()
+        failed = next_job(queue)
         queue.job_started(failed.key)
         queue.job_failed(failed.key, "the worker died")
         assert self.missing(mirror) == set()

@@ -31,7 +31,7 @@ class TrainingContract:
     train: Any
     name: str
 
-    def reported(self, config: Config, directory: Path, *, until: int = EPOCHS) -> list[tuple[int, bool, dict]]:
+    def reported(self, config: Config, directory: Path, *, until: float = EPOCHS) -> list[tuple[int, bool, dict]]:
         """Trains, with an end after `until` epochs -> number, `replayed` and metrics of each."""
         epochs = []
 

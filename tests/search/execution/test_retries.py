@@ -9,14 +9,14 @@ import pytest
 
 from search.execution.resources import TrialResources
 from search.execution.retries import RETRY_TIMINGS, RetryPolicy
-from search.trials.job import Job, Message, Part
+from search.trials.job import Job, Message, Part, ReportState
 
 
 def job(number: int, gpu: float | None = None) -> Job:
     return Job(f"job-{number}", {}, (Part("Fold1", 0),), "work", gpu)
 
 
-def last(key: str, state: str) -> Message:
+def last(key: str, state: ReportState) -> Message:
     return Message(key, state, 1, math.nan, "Fold1", 0, 0, (), False, 0.0, "node")
 
 
@@ -129,7 +129,7 @@ def test_a_job_that_comes_back_from_an_unfit_node_is_no_failure_and_that_node_ge
     found.ended("job-1", last("job-1", "complete"))
     assert take(found, "w on a") == returned
     found.ended(returned, last(returned, "complete"))
-    assert queue.events[-1] == ("stopped", returned, "complete")
+    assert queue.events[-1:] == [("stopped", returned, "complete")]
 
 
 def test_a_worker_that_dies_is_in_doubt_until_its_node_is_known_to_live_or_not() -> None:

@@ -108,6 +108,7 @@ def test_tasks_build_what_one_process_would(
     data = open_fold(alone, "Fold1")
     plan = plan_targets(wanted(alone), "Fold1", data.train)
     by_one = targets_for(plan, data.training_set.images, torch.device("cpu"), "stored", lambda line: None)
+    assert by_one is not None
     for name in ("flow-1", "map-4-attention", "layer-3", "pooled"):
         ours, theirs = rows(by_tasks, name), rows(by_one, name)
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

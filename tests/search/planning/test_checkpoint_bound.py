@@ -14,7 +14,7 @@ from search.planning.checkpoint_bound import EPOCH_BYTES, checkpoint_bound
 from tests.support.small_training import root as root
 from tests.support.small_training import small_config
 
-SEARCH = {"scheduler": {"name": "none"}}
+SEARCH: dict[str, object] = {"scheduler": {"name": "none"}}
 SPACE = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,13 +45,14 @@ def test_halving_is_the_rule_of_rays_scheduler(rng: np.random.Generator, longest
         scheduler = ASHAScheduler(
             time_attr="step", metric="objective", mode="max", max_t=longest, grace_period=grace, reduction_factor=factor
         )
+        controller: Any = None  # the scheduler never asks it
         ran = []
         for number, value in enumerate(values):
-            trial = SimpleNamespace(trial_id=str(number))
-            scheduler.on_trial_add(None, trial)
+            trial: Any = SimpleNamespace(trial_id=str(number))
+            scheduler.on_trial_add(controller, trial)
             for step in range(1, longest + 1):
                 result = {"step": step, "objective": float(value)}
-                if scheduler.on_trial_result(None, trial, result) == "STOP":
+                if scheduler.on_trial_result(controller, trial, result) == "STOP":
                     break
             ran.append(step)
         assert halving_steps(values, longest=longest, grace=grace, factor=factor) == ran

@@ -182,16 +182,13 @@ def test_the_quantity_that_decides_is_the_most_important_one(tmp_path: Path):
     for number in range(40):
         weight = 3 * ((number * 7) % 40) / 40
         rows.append(
-            trial(
-                number,
-                objective=1 - abs(weight - 1.5) / 3,
-                **{
-                    "param.distill.teacher_weights.original": weight,
-                    "param.distill.teacher_weights.attention": 3 * ((number * 11) % 40) / 40,
-                    "param.distill.teacher_weights.gce": 3 * ((number * 13) % 40) / 40,
-                    "param.distill.gram": 10 ** (-6 + 4 * ((number * 17) % 40) / 40),
-                },
-            )
+            trial(number, objective=1 - abs(weight - 1.5) / 3)
+            | {
+                "param.distill.teacher_weights.original": weight,
+                "param.distill.teacher_weights.attention": 3 * ((number * 11) % 40) / 40,
+                "param.distill.teacher_weights.gce": 3 * ((number * 13) % 40) / 40,
+                "param.distill.gram": 10 ** (-6 + 4 * ((number * 17) % 40) / 40),
+            }
         )
     found = importances(gather(make_run(tmp_path / "run", rows).root))
     assert next(iter(found)) == "distill.teacher_weights.original"
@@ -202,14 +199,17 @@ def test_the_quantity_that_decides_is_the_most_important_one(tmp_path: Path):
 def test_the_trade_off_joins_what_nothing_beats_and_the_best_keeps_every_constraint(tmp_path: Path):
     costs = {0: (0.5, 4.0, True), 1: (0.6, 6.0, True), 2: (0.55, 7.0, True), 3: (0.9, 99.0, False)}
     rows = [
-        trial(number, objective=value, feasible=feasible, **{"metric.val/mAP": value, "metric.latency_ms": cost})
+        trial(number, objective=value, feasible=feasible) | {"metric.val/mAP": value, "metric.latency_ms": cost}
         for number, (value, cost, feasible) in costs.items()
     ]
     objectives = [{"metric": "val/mAP"}, {"metric": "latency_ms"}]
     folder = make_run(tmp_path / "run", rows, objectives=objectives, constraints=["latency_ms <= 50"])
     data = gather(folder.root)
+    assert data.best is not None
     assert data.best["trial"] == 1
-    front = pareto(data).data[1]
+    figure = pareto(data)
+    assert figure is not None
+    front = figure.data[1]
     assert (list(front.x), list(front.y), list(front.text)) == ([4.0, 6.0], [0.5, 0.6], ["0", "1"])
     assert "Trade-off" in write_report(folder.root).read_text()
 

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -21,6 +20,7 @@ from search.runs.manifest import create
 from search.study.study import Study
 from tests.support.fake_training import fake_config, fake_evaluate, fake_run
 from tests.support.inline_jobs import evaluate_here, work_off
+from tests.support.queries import rows_of
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -52,11 +52,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    best, cost = (duckdb.sql(text) for text in blocks("sql"))
-    rows = best.fetchall()
+    rows, costs = (rows_of(text) for text in blocks("sql"))
     assert sorted(row[0] for row in rows) == list(range(TRIALS))
     assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
-    ((state, trials, hours),) = cost.fetchall()
+    ((state, trials, hours),) = costs
     assert (state, trials) == ("complete", TRIALS)
     assert hours == pytest.approx(TRIALS * 4 * 0.25 / 3600)
 
@@ -65,7 +64,7 @@ def test_the_readmes_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """On a run of another name, whose space has another loss."""
     monkeypatch.chdir(home)
     (text,) = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    rows = duckdb.sql(text.replace("runs/demo", "runs/sysu-search").replace("distill.logit", "distill.gram")).fetchall()
+    rows = rows_of(text.replace("runs/demo", "runs/sysu-search").replace("distill.logit", "distill.gram"))
     assert sorted(row[0] for row in rows) == list(range(TRIALS))
     assert rows[0][2] == max(row[2] for row in rows)
 

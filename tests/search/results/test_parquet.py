@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pytest
 
 from search.results import parquet as trial_files
 from search.results.parquet import TrialFiles
+from tests.support.queries import rows_of
 
 SCHEMA = pa.schema([("trial", pa.int64()), ("epoch", pa.int64())])
 EXPECTED = [(trial, epoch) for trial in range(6) for epoch in range(3)]
@@ -25,12 +25,13 @@ def write(files: TrialFiles, *numbers: int) -> None:
 
 def rows(files: TrialFiles) -> list[tuple]:
     table = files.read()
+    assert table is not None, "there is no file"
     return list(zip(*(table[name].to_pylist() for name in ("trial", "epoch")), strict=True))
 
 
 def by_glob(files: TrialFiles) -> list[tuple]:
     """As anybody reads them who knows no more than the folder."""
-    return duckdb.sql(f"SELECT trial, epoch FROM '{files.folder}/*.parquet' ORDER BY ALL").fetchall()
+    return rows_of(f"SELECT trial, epoch FROM '{files.folder}/*.parquet' ORDER BY ALL")
 
 
 def names(files: TrialFiles) -> list[str]:
@@ -69,7 +70,9 @@ def test_columns_that_only_some_trials_have_are_kept(files: TrialFiles) -> None:
     write(files, 0)
     files.write(1, SCHEMA.append(pa.field("loss/new", pa.float64())), [{"trial": 1, "epoch": 0, "loss/new": 0.5}])
     files.move([0, 1])
-    assert files.read()["loss/new"].to_pylist() == [None] * 3 + [0.5]
+    table = files.read()
+    assert table is not None
+    assert table["loss/new"].to_pylist() == [None] * 3 + [0.5]
 
 
 def test_a_row_that_was_moved_can_be_put_right(files: TrialFiles) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from owkd.config import parse_config
+from owkd.config import Preset, parse_config
 from owkd.data.synthetic import DATASET, write_dataset
 from owkd.errors import ConfigError
 from owkd.models.checkpoint import save_model
@@ -27,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def save_teacher(path: Path, classes: int, preset: str = "nano") -> None:
+def save_teacher(path: Path, classes: int, preset: Preset = "nano") -> None:
     torch.manual_seed(0)
     save_model(WseNet(architecture(preset), classes, 64, "teacher"), path)
 

@@ -21,6 +21,7 @@ from search.runs.manifest import create, open_run
 from search.study.study import Study
 from search.trials.view import Ending
 from tests.support.fake_training import fake_check, fake_config, fake_run
+from tests.support.handed_out import next_proposal
 
 WORK = Work(fake_run, fake_check)
 
@@ -31,7 +32,7 @@ def run(tmp_path: Path) -> Path:
     config = parse_config(fake_config(tmp_path, trials=1))
     folder = create(tmp_path / "runs" / "fake", config, fake_check(config))
     study = Study(folder.journal, "fake", config)
-    number = study.next().number
+    number = next_proposal(study).number
     study.started(number)
     study.report(number, 1, 0.5)
     study.finish(number, Ending("complete"))

@@ -30,7 +30,8 @@ from tests.chaos.training import chained_run
 from tests.support.fake_training import fake_check
 
 ARCHIVES = Path(__file__).parents[2] / "old_runs" / "0.1.0"
-WORK = Work(chained_run, fake_check)
+TRAIN: Any = chained_run
+WORK = Work(TRAIN, fake_check)
 TRIALS = 10
 STATES = {
     "auto": "complete pruned diverged error pruned error interrupted interrupted",

@@ -17,6 +17,7 @@ from search.samplers.gp import ONE_IN, GaussianProcessSampler
 from search.samplers.selection import GP_TRIALS, SAMPLERS, make_sampler, sampler_name, startup_trials
 from search.space.parameters import distributions
 from search.study.study import Study
+from search.trials.states import State
 from search.trials.view import Ending
 
 SPACE = {
@@ -55,7 +56,7 @@ def worth(values) -> float:
     return 1 - 0.2 * abs(math.log10(values["distill.gram"] / 1e-4)) - 0.1 * spread - batch
 
 
-def play(study: Study, trials: int, endings: tuple[str, ...] = ("complete",)) -> list[dict]:
+def play(study: Study, trials: int, endings: tuple[State, ...] = ("complete",)) -> list[dict]:
     """Runs trials to their ends, in turn -> their values."""
     values = []
     for _ in range(trials):
@@ -109,7 +110,7 @@ class SamplerContract:
 
     def test_it_survives_every_end_of_a_trial(self, tmp_path: Path) -> None:
         study = open_study(tmp_path, config_of(self.name))
-        endings = ("complete", "complete", "pruned", "diverged", "error", "out_of_memory")
+        endings: tuple[State, ...] = ("complete", "complete", "pruned", "diverged", "error", "out_of_memory")
         values = play(study, 12, endings)
         assert len({str(each) for each in values}) == 12
         assert all(trial.state.is_finished() for trial in study._study.trials)

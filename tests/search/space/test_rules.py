@@ -102,7 +102,8 @@ def test_grace_beyond_the_epochs_that_the_space_proposes_is_refused(entry: dict[
 
 @pytest.mark.parametrize("epochs", [{"type": "int", "low": 1, "high": 3}, {"type": "fixed", "value": 3}])
 def test_a_trial_that_is_shorter_than_the_grace_is_allowed(epochs: dict[str, Any]) -> None:
-    assert parse_search_config(raw(train={"epochs": 2}, search={"space": {"train.epochs": epochs}}))
+    config = parse_search_config(raw(train={"epochs": 2}, search={"space": {"train.epochs": epochs}}))
+    assert config.train.epochs == 2
 
 
 PRESET = {"type": "categorical", "choices": ["nano", "micro"]}

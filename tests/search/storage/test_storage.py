@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -33,6 +34,12 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def address(s3: str, request: pytest.FixtureRequest) -> Address:
     """A place of a test's own."""
     return Address.of(s3) / request.node.name.partition("[")[0]
+
+
+def stored_lease(place: ObjectStore) -> lease.Lease:
+    stored = lease.read_lease(place)
+    assert stored is not None, "nobody ever drove"
+    return stored
 
 
 def put(folder: Path, **files: str) -> None:
@@ -105,13 +112,16 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, 
     both = Mirror(address, tmp_path, QUICK)
     both.push()
     assert objects(str(address)) == {"run.yaml": 1, "results/a": 1, "results/b": 1, "study.journal": 1}
-    sent = []
+    sent: list[str] = []
     both.place.write("checkpoints/trial-00000/last.pt", b"of a worker")
     original = ObjectStore.upload
+
+    def upload(self: ObjectStore, file: BinaryIO, path: str, size: int) -> None:
+        sent.append(path)
+        original(self, file, path, size)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            ObjectStore, "upload", lambda self, file, path, size: (sent.append(path), original(self, file, path, size))
-        )
+        patch.setattr(ObjectStore, "upload", upload)
         put(tmp_path, study_DOT_journal="jj", tensorboard__t="event", results__a="11")
         (tmp_path / "results" / "b").unlink()
         both.remove_later("checkpoints/trial-00000")
@@ -245,8 +255,8 @@ def test_a_second_driver_is_refused_with_the_first_ones_name(address: Address, t
             Mirror(address, tmp_path / "other", QUICK).driven(),
         ):
             raise AssertionError("two drivers")
-        assert lease.read_lease(ObjectStore.at(address)).is_alive(QUICK)
-    assert not lease.read_lease(ObjectStore.at(address)).is_alive(QUICK)
+        assert stored_lease(ObjectStore.at(address)).is_alive(QUICK)
+    assert not stored_lease(ObjectStore.at(address)).is_alive(QUICK)
 
 
 def test_a_silent_driver_is_taken_over_after_its_time(address: Address, tmp_path: Path) -> None:
@@ -276,11 +286,12 @@ def test_who_was_taken_over_ends_and_writes_no_more(address: Address) -> None:
     ours = new_run(address)
     with pytest.raises(OwkdError, match="on the other side"), ours.driven():  # noqa: PT012  # the driver's whole stay
         lease.Hold(ours.place, lease.Lease(host="the other side"), None, "").write()
+        assert ours._hold is not None
         ours._hold._seen = 0.0  # as on a machine that wakes up after a long sleep
         put(ours.copy, results__late="of the one that slept")
         time.sleep(30)  # ended by the next beat, as by Ctrl-C
     assert "results/late" not in objects(str(address))
-    assert lease.read_lease(ours.place).host == "the other side"
+    assert stored_lease(ours.place).host == "the other side"
 
 
 def test_a_store_that_is_away_at_the_end_costs_nothing(address: Address, monkeypatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from owkd.config import parse_config
 from search.study.study import Study
 from search.trials.view import Ending
+from tests.support.handed_out import next_proposal
 
 
 def test_the_dashboard_shows_the_study(tmp_path: Path):
@@ -25,7 +26,7 @@ def test_the_dashboard_shows_the_study(tmp_path: Path):
     journal = tmp_path / "study.journal"
     study = Study(journal, "shown", config)
     for value in (0.25, 0.5):
-        number = study.next().number
+        number = next_proposal(study).number
         study.started(number)
         study.report(number, 1, value)
         study.finish(number, Ending("pruned"))

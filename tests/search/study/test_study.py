@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from owkd.config import parse_config
 from search.study.study import Study
 from search.trials.view import Ending
+from tests.support.handed_out import next_proposal
 
 SPACE = {
     "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
@@ -38,8 +39,7 @@ def frozen(tmp_path: Path) -> list[optuna.trial.FrozenTrial]:
 
 
 def run_trial(study: Study, curve: list[float], ending: Ending) -> int:
-    proposal = study.next()
-    assert proposal is not None
+    proposal = next_proposal(study)
     study.started(proposal.number)
     for step, value in enumerate(curve, start=1):
         study.report(proposal.number, step, value)
@@ -99,9 +99,7 @@ def test_a_late_divergence_is_worse_for_tpe_than_an_early_stop(tmp_path: Path) -
 
 def test_trial_0_is_the_published_setting(tmp_path: Path) -> None:
     study = open_study(tmp_path)
-    first, second = study.next(), study.next()
-    assert first is not None
-    assert second is not None
+    first, second = next_proposal(study), next_proposal(study)
     assert (first.number, first.published, second.published) == (0, True, False)
     assert first.values["distill.gram"] == 1e-4
     assert first.values["distill.stage_weights"] == "learned"
@@ -125,9 +123,7 @@ def test_interrupted_trials_are_handed_out_again_first_under_their_own_numbers(t
     again.started(1)
     assert again.view(1).attempt == 2
     assert again.view(1).curve == {1: 0.4}
-    following = again.next()
-    assert following is not None
-    assert following.number == 3
+    assert next_proposal(again).number == 3
 
 
 def test_a_proposal_cut_off_in_the_middle_is_completed(tmp_path: Path) -> None:
@@ -136,7 +132,7 @@ def test_a_proposal_cut_off_in_the_middle_is_completed(tmp_path: Path) -> None:
     trial = study._study.ask()  # killed here: no parameter is drawn yet
     assert trial.number == 1
     again = open_study(tmp_path)
-    assert [again.next().number, again.next().number] == [0, 1]
+    assert [next_proposal(again).number for _ in range(2)] == [0, 1]
     assert again.view(1).values.keys() == SPACE.keys()
     assert len(frozen(tmp_path)[1].params) == 8
 
@@ -149,7 +145,7 @@ def test_a_kill_between_the_last_word_and_the_end_counts_as_interrupted(tmp_path
     again = open_study(tmp_path)
     assert again.view(0).state == "running"
     assert again.view(0).ended_at is None
-    assert again.next().number == 0
+    assert next_proposal(again).number == 0
 
 
 def test_an_epoch_told_again_changes_nothing(tmp_path: Path) -> None:
@@ -183,7 +179,7 @@ def test_seeds_give_different_proposals(tmp_path: Path) -> None:
         (tmp_path / str(seed)).mkdir()
         study = open_study(tmp_path / str(seed), sampler={"name": "random", "seed": seed})
         study.next()
-        found.append(study.next().values)
+        found.append(next_proposal(study).values)
     assert found[0] != found[1]
 
 
@@ -194,7 +190,7 @@ def test_more_trials_can_be_asked_for_and_are_remembered(tmp_path: Path) -> None
     study.add_trials(2)
     again = open_study(tmp_path, trials=1)
     assert again.num_trials == 3
-    assert [again.next().number, again.next().number] == [1, 2]
+    assert [next_proposal(again).number for _ in range(2)] == [1, 2]
     assert again.next() is None
 
 

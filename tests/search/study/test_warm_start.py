@@ -12,9 +12,10 @@ from owkd.errors import ConfigError
 from search.runs.lock import lock_run
 from search.runs.manifest import create
 from search.study.study import Study
-from search.study.warm_start import read_earlier
+from search.study.warm_start import EarlierTrials, read_earlier
 from search.trials.objective import Score
 from search.trials.view import Ending
+from tests.support.handed_out import next_proposal
 from tests.support.s3_server import s3 as s3
 
 BATCH = {"train.batch_size": {"type": "int", "low": 4, "high": 32, "step": 4}}
@@ -37,7 +38,7 @@ def play(study: Study, trials: int) -> list[dict]:
     """Runs trials to their ends -> their values."""
     found = []
     for _ in range(trials):
-        proposal = study.next()
+        proposal = next_proposal(study)
         study.started(proposal.number)
         value = worth(proposal.values)
         study.report(proposal.number, 1, value, score=Score(value, {"val/mAP": value, "val/rank-1": value}, step=1))
@@ -62,14 +63,19 @@ def warm(run: Path, name: str = "tpe", space=ONE, **search) -> Config:
     return config_of(name, space=space, warm_start=str(run), sampler={"startup_trials": 10}, **search)
 
 
+def earlier_trials(config: Config) -> EarlierTrials:
+    earlier = read_earlier(config)
+    assert earlier is not None, "the configuration names no earlier run"
+    return earlier
+
+
 @pytest.mark.parametrize("constraints", [[], ["val/rank-1 >= 0.5"]], ids=["free", "constrained"])
 @pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_proposals_lie_near_the_earlier_optimum_and_counts_are_our_own(
     tmp_path: Path, name: str, constraints: list[str]
 ) -> None:
     config = warm(earlier_run(tmp_path, constraints=constraints), name, constraints=constraints)
-    earlier = read_earlier(config)
-    assert earlier is not None
+    earlier = earlier_trials(config)
     teaching = len(earlier.points)
     assert 10 < teaching < 20 if constraints else teaching == 20
     assert f"{teaching} trials" in earlier.summary
@@ -84,12 +90,12 @@ def test_proposals_lie_near_the_earlier_optimum_and_counts_are_our_own(
     assert [view.published for view in views] == [True] + [False] * 5
     assert len(study._study.trials) == 6
     assert study._study.best_trial.number in range(6)
-    assert study.next().number == 6
+    assert next_proposal(study).number == 6
 
 
 def test_a_resumed_study_needs_no_earlier_run(tmp_path: Path) -> None:
     config = warm(earlier_run(tmp_path))
-    points = read_earlier(config).points
+    points = earlier_trials(config).points
     proposals = []
     for name, opened in (("once", 1), ("often", 4)):
         (tmp_path / name).mkdir()
@@ -106,19 +112,19 @@ def test_a_resumed_study_needs_no_earlier_run(tmp_path: Path) -> None:
 
 def test_a_part_of_the_space_is_shared_and_the_rest_is_as_in_their_configuration(tmp_path: Path) -> None:
     config = warm(earlier_run(tmp_path, 3), space=BOTH)
-    earlier = read_earlier(config)
+    earlier = earlier_trials(config)
     assert "which searched distill.gram; as in its configuration: train.batch_size" in earlier.summary
     assert {point["params"]["train.batch_size"] for point in earlier.points} == {config.train.batch_size}
     assert len({point["params"]["distill.gram"] for point in earlier.points}) == 3
 
 
 def test_cmaes_takes_ten_trials_or_none(tmp_path: Path) -> None:
-    few = read_earlier(warm(earlier_run(tmp_path / "few", 9, BOTH), "cmaes", BOTH))
+    few = earlier_trials(warm(earlier_run(tmp_path / "few", 9, BOTH), "cmaes", BOTH))
     assert few.points == ()
     assert "ignored" in few.summary
     config = warm(earlier_run(tmp_path / "many", 10, BOTH), "cmaes", BOTH)
     (tmp_path / "new").mkdir()
-    play(Study(tmp_path / "new" / "study.journal", "run", config, read_earlier(config).points), 4)
+    play(Study(tmp_path / "new" / "study.journal", "run", config, earlier_trials(config).points), 4)
 
 
 def test_a_run_of_no_use_to_us_is_refused(tmp_path: Path) -> None:
@@ -146,8 +152,7 @@ def test_an_earlier_run_may_be_in_a_store(s3: str, tmp_path: Path, monkeypatch: 
     with lock_run(folder):
         play(Study(folder.journal, folder.name, config), 3)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))  # as on another machine
-    earlier = read_earlier(config_of("tpe", space=ONE, warm_start=f"{s3}/runs/earlier"))
-    assert earlier is not None
+    earlier = earlier_trials(config_of("tpe", space=ONE, warm_start=f"{s3}/runs/earlier"))
     assert len(earlier.points) == 3
     assert f"3 trials of {s3}/runs/earlier" in earlier.summary
 

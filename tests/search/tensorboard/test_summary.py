@@ -7,11 +7,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.tensorboard.summary import EndedTrial, SearchEventFile
+from search.trials.states import State
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def ended(minute: int, state: str, objective: float | None = None) -> EndedTrial:
+def ended(minute: int, state: State, objective: float | None = None) -> EndedTrial:
     return EndedTrial(state, START + timedelta(minutes=minute), objective)
 
 

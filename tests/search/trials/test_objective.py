@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ def search_of(**search):
     return parse_config({"data": {"root": "d", "dataset": "s"}, "search": search}).search
 
 
-def view(number: int, *, state: str = "complete", feasible: bool = True, **objectives: float):
+def view(number: int, objectives: dict[str, float], *, state: str = "complete", feasible: bool = True) -> Any:
     first = next(iter(objectives.values()))
     return SimpleNamespace(number=number, state=state, feasible=feasible, objective=first, objectives=objectives)
 
@@ -60,7 +61,8 @@ def test_a_trial_is_judged_by_its_best_epoch_on_the_part_under_way() -> None:
     judge = ObjectiveAccumulator(search_of())
     found = [judge.add(i // 4, {"val/mAP": value}) for i, value in enumerate([0.9, 0.2, 0.2, 0.2, 0.1, 0.3])]
     assert (found[3].step, found[3].values["val/mAP"]) == (1, 0.9)
-    assert (found[5].step, found[5].values["val/mAP"]) == (6, pytest.approx((0.9 + 0.3) / 2))
+    assert found[5].step == 6
+    assert found[5].values["val/mAP"] == pytest.approx((0.9 + 0.3) / 2)
 
 
 def test_the_scheduler_may_compare_by_another_metric_than_the_objective() -> None:
@@ -90,11 +92,11 @@ def test_constraints_say_by_how_much_they_are_missed_and_before_the_end_only_cos
 
 def test_one_objective_ranks_complete_feasible_trials_by_value() -> None:
     views = [
-        view(0, **{"val/mAP": 0.5}),
-        view(1, **{"val/mAP": 0.9}, state="pruned"),
-        view(2, **{"val/mAP": 0.8}, feasible=False),
-        view(3, **{"val/mAP": 0.7}),
-        view(4, **{"val/mAP": 0.7}),
+        view(0, {"val/mAP": 0.5}),
+        view(1, {"val/mAP": 0.9}, state="pruned"),
+        view(2, {"val/mAP": 0.8}, feasible=False),
+        view(3, {"val/mAP": 0.7}),
+        view(4, {"val/mAP": 0.7}),
     ]
     assert [found.number for found in ranked(search_of(), views)] == [3, 4, 0]
 
@@ -109,7 +111,7 @@ def test_several_objectives_rank_in_fronts_as_a_plain_definition_has_them() -> N
     search = search_of(objectives=[{"metric": "val/mAP"}, {"metric": "latency_ms"}])
     generator = np.random.default_rng(0)
     views = [
-        view(i, **{"val/mAP": round(float(a), 1), "latency_ms": round(float(b), 1)})
+        view(i, {"val/mAP": round(float(a), 1), "latency_ms": round(float(b), 1)})
         for i, (a, b) in enumerate(generator.random((40, 2)))
     ]
     first = {one.number for one in views if not any(dominates(other, one) for other in views)}
