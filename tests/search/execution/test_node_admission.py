@@ -32,7 +32,7 @@ def test_a_late_node_that_cannot_serve_is_left_out_and_a_sound_one_is_not(tmp_pa
     """No failure is allowed (`max_failures` 0), and none is counted."""
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), "FAKE_EPOCH_S": "0.4"}
-    command = [sys.executable, PROGRAM, str(tmp_path), str(TRIALS)]
+    command = [sys.executable, str(PROGRAM), str(tmp_path), str(TRIALS)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     [excluded_nodes] = [line for line in done.stdout.splitlines() if "left out" in line]
