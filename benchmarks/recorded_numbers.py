@@ -61,6 +61,8 @@ def compare_runs(before: Recorded, now: Recorded, *, every_trial: bool) -> list[
     """One result for each trial and each retrained model of `before`.
 
     With `every_trial`, each must be on the other side, with all its epochs; else what only one side has is passed over.
+    A model whose configuration was retrained with other seeds on the other side has nothing to be compared with: 0.2.0
+    took fresh ones.
     """
     results = []
     twins = {number: _twin(number, before, now) for number in sorted(before.params)}
@@ -73,6 +75,9 @@ def compare_runs(before: Recorded, now: Recorded, *, every_trial: bool) -> list[
     for key, metrics in before.models.items():
         configuration = str(key[0])
         if configuration.startswith("trial ") and twins.get(int(configuration.split()[1])) is None:
+            continue
+        if key not in now.models and any(other[0] == key[0] for other in now.models):
+            results.append(Compared(f"{' '.join(map(str, key))} (other seeds there)", 0))
             continue
         theirs = {key: now.models[key]} if key in now.models else {}
         results.append(_compare(" ".join(map(str, key)), {key: metrics}, theirs, every_trial))

@@ -108,3 +108,11 @@ def test_runs_that_share_no_trial_are_not_called_equal(tmp_path: Path, monkeypat
     runs = [write_run(tmp_path / name, [value], [(0, 1, 1.5)]) for name, value in (("a", 0.1), ("b", 0.2))]
     monkeypatch.setattr("sys.argv", ["same_numbers", "--runs", *map(str, runs)])
     assert main() == 1
+
+
+def test_models_of_other_seeds_have_nothing_to_be_compared_with() -> None:
+    before = Recorded({}, {}, {("none", "Fold1", 0): {"test/mAP": 0.5}, ("gone", "Fold1", 0): {"test/mAP": 0.5}})
+    now = Recorded({}, {}, {("none", "Fold1", 7): {"test/mAP": 0.4}})
+    other_seeds, gone = compare_runs(before, now, every_trial=True)
+    assert other_seeds == Compared("none Fold1 0 (other seeds there)", 0)
+    assert gone.difference is not None
