@@ -16,7 +16,7 @@ from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, o
 
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
-    """Our study, desk and engine."""
+    """Our study, recorder and jobs."""
     from search.execution.resources import TrialResources
     from search.execution.tune import run_jobs
     from search.recorder import SearchRecorder

@@ -1,6 +1,6 @@
 """The bookkeeping of a search, cut off at each of its writes in turn: what random moments only sample.
 
-    python -m tests.chaos.cuts FOLDER [--first N] [--every N]
+    python -m tests.chaos.cuts [--first N] [--every N]
 
 A driver without Ray, one job at a time in its own process, is ended from within (no cleaning up, nothing flushed) just
 before its n-th operation on a file; an append to the study is left half done. A second driver is cut off in the same

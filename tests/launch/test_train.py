@@ -37,7 +37,7 @@ STOPPED = 2
 
 @pytest.fixture(scope="module")
 def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three trials over two seeds, of real training, by the desk of a search; the jobs run in this process."""
+    """Three trials over two seeds, of real training, by the recorder of a search; the jobs run in this process."""
     config = small_config(
         root,
         search={
