@@ -21,7 +21,8 @@ from numpy.random import Generator
 
 from benchmarks import measure
 from benchmarks.claim_world import Design, Found, before, simulated
-from search.retrain.claims import Lead, detectable_lead, power_of, seeds_for_lead
+from search.power.welch import detectable_lead, power_of, seeds_for_lead
+from search.retrain.claims import Lead
 
 COMMAND = "python -m benchmarks.bench_claim"
 REPEATS = 8000

@@ -116,7 +116,7 @@ LAYERS = {
         ("samplers", "runs"),
         ("progress",),
         ("trials",),
-        ("storage", "space"),
+        ("storage", "space", "power"),
     ),
     "launch": (
         ("cli",),

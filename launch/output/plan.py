@@ -14,7 +14,7 @@ from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
-from search.planning.wording import detectable_in_words, objectives_in_words
+from search.planning.wording import objectives_in_words
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
@@ -75,7 +75,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "sampler", describe_sampler(search)
     yield "scheduler", describe_scheduler(search.scheduler)
     yield "final stage", _final_stage(plan, budget)
-    yield "", detectable_in_words(config)
+    yield "power", plan.power.in_words()
 
 
 def _final_stage(plan: Plan, budget: Budget) -> str:
@@ -88,7 +88,7 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
     )
     choice = f"choice among the {retrain.top_k} best trials: {rounds}; " if rounds else ""
     return (
-        f"{choice}champion + {BASELINES} baselines with {format_count(retrain.seeds, 'test seed')}; "
+        f"{choice}champion + {BASELINES} baselines with {format_count(budget.test_seeds, 'test seed')}; "
         f"{budget.final_models} models on {format_count(folds, 'fold')} x {each} = {plan.costs.epochs.retrain:,} epochs"
     )
 

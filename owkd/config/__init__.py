@@ -29,6 +29,7 @@ from owkd.config.paths import field_paths, local_paths, path_fields, set_dotted,
 from owkd.config.reading import Check, Reading, load_config, parse_config, read_config, with_values
 from owkd.config.search import (
     REDUCTION,
+    SPREAD,
     Choice,
     Fixed,
     FloatRange,
@@ -89,6 +90,7 @@ __all__ = [
     "NO_DISTILLATION",
     "PUBLISHED_METRIC",
     "REDUCTION",
+    "SPREAD",
     "TEST_METRICS",
     "VALIDATION",
     "AshaSettings",

@@ -27,6 +27,8 @@ from owkd.config.node import AddressText, Node
 from owkd.config.strategies import AshaSettings, AutoSettings, SamplerConfig, SchedulerConfig
 
 REDUCTION = re.compile(r"best|last|mean of last ([1-9]\d*)")
+SPREAD = 0.015
+"""standard deviation of a training's test mAP over seeds, where nobody measured it"""
 CONSTRAINT = re.compile(rf"\s*({'|'.join(map(re.escape, METRICS))})\s*(<=|>=)\s*(\S+)\s*")
 
 
@@ -223,10 +225,23 @@ class RetrainConfig(Node):
         description="trainings on every fold that the choice spends, in rounds of the better half; what two seeds a "
         "round take when unset, and never less than one seed takes",
     )
-    seeds: PositiveInt = Field(
-        default=10,
-        description="test seeds, fresh ones: models of the champion and of both baselines on each fold; a lead of "
-        "1.33 standard deviations of a training is detected with 80 % by 10 of them, of 2.08 by 5, of 3.51 by 3",
+    smallest_lead: float = Field(
+        default=0.02,
+        ge=0.001,
+        lt=1,
+        description="the lead in test mAP that shall not be missed, 0.02 being 2 points: it is shown with 80 %",
+    )
+    spread: float | None = Field(
+        default=None,
+        gt=0,
+        le=0.2,
+        description="standard deviation of a training's test mAP over seeds on one fold, as `owkd plan --pilot` "
+        f"measures it; {SPREAD} when unset",
+    )
+    seeds: PositiveInt | None = Field(
+        default=None,
+        description="test seeds, fresh ones: models of the champion and of both baselines on each fold; when unset, as "
+        "many as smallest_lead takes at this spread, at most 40",
     )
     epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
     folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")

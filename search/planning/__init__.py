@@ -2,6 +2,7 @@
 
 mistakes.py           every mistake at once
 plan.py               what it will do, how long, and how much room it takes
+power.py              which lead its final stage will be able to show
 costs.py              its epochs, and their time on this machine
 disk_use.py           all that it writes, and whether there is room for it
 checkpoint_bound.py   the most room that checkpoints take

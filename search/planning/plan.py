@@ -15,6 +15,7 @@ from owkd.config import Config
 from search.planning.checkpoint_bound import checkpoint_bound
 from search.planning.costs import Costs
 from search.planning.disk_use import DiskUse, disk_use
+from search.planning.power import PlannedPower
 from search.planning.wording import value_in_words
 from search.retrain.test_evaluation import missing_test_splits
 from search.space.entries import entries
@@ -59,6 +60,7 @@ class Plan:
     draws: tuple[Mapping[str, Any], ...]
     costs: Costs
     disk: DiskUse
+    power: PlannedPower
     notes: tuple[str, ...]
 
     @property
@@ -94,6 +96,7 @@ class Plan:
                 "targets": disk.targets,
                 "free": disk.free,
             },
+            "power": self.power.to_dict(),
             "notes": list(self.notes),
         }
 
@@ -109,6 +112,7 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
     bound = checkpoint_bound(config, identities=max(fold.people for fold in folds), at_a_time=max(1, costs.at_a_time))
     disk = disk_use(config, run, bound, sum(fold.images + fold.validation_images for fold in folds))
     disk.require_room(runs)
+    power = PlannedPower.of(config)
     return Plan(
         config=config,
         run=run,
@@ -117,7 +121,8 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
         draws=tuple(_draws(config)),
         costs=costs.timed(config) if measure else costs,
         disk=disk,
-        notes=tuple(_notes(config)),
+        power=power,
+        notes=(*power.warnings(), *_notes(config)),
     )
 
 

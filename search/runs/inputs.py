@@ -10,6 +10,7 @@ from typing import Any
 
 from owkd.config import Config, StudentConfig, path_fields, with_values
 from owkd.errors import ConfigError, UserError
+from search.power import number_of_seeds
 from search.runs.integrity import compare
 from search.space.parameters import students
 from search.storage.address import Address
@@ -118,7 +119,7 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
 
 
 def anchored(config: Config, name: str, trials: int | None = None) -> Config:
-    """The configuration as workers in any folder can use it: absolute paths, the run's name, the asked trials.
+    """The configuration as a run keeps it: absolute paths, for workers in any folder; its name, trials, test seeds.
 
     Raises `ConfigError`, and `UserError` for an address that cannot be used.
     """
@@ -131,6 +132,7 @@ def anchored(config: Config, name: str, trials: int | None = None) -> Config:
         field: str(address if address.remote else address.path.absolute()) for field, address in addresses.items()
     }
     values["name"] = name
+    values["retrain.seeds"] = number_of_seeds(config)
     if trials is not None:
         values["search.trials"] = trials
     return with_values(config, values)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from owkd.config import Config
+from search.power import number_of_seeds
 from search.space import epochs_of, most_epochs
 from search.trials.choice import Round, rounds_within
 from search.trials.job import parts_of
@@ -28,6 +29,7 @@ class Budget:
         final_folds: folds of the final stage
         rounds: in which the final stage chooses its champion among `retrain.top_k` candidates
         choice_models: trainings of these rounds, on every fold
+        test_seeds: of the champion and of each baseline
         test_models: trainings of the champion and the baselines, on every fold with every test seed
         candidate_epochs: of one model of the longest candidate
         baseline_epochs: of one model of a baseline
@@ -40,6 +42,7 @@ class Budget:
     final_folds: tuple[str, ...]
     rounds: tuple[Round, ...]
     choice_models: int
+    test_seeds: int
     test_models: int
     candidate_epochs: int
     baseline_epochs: int
@@ -51,6 +54,7 @@ class Budget:
         longest = most_epochs(config)
         folds = retrain.folds or config.data.folds
         rounds = rounds_within(retrain.top_k, retrain.choice_budget)
+        seeds = number_of_seeds(config)
         return cls(
             config,
             trials=config.search.trials,
@@ -59,7 +63,8 @@ class Budget:
             final_folds=folds,
             rounds=rounds,
             choice_models=sum(each.trainings for each in rounds) * len(folds),
-            test_models=(1 + BASELINES) * len(folds) * retrain.seeds,
+            test_seeds=seeds,
+            test_models=(1 + BASELINES) * len(folds) * seeds,
             candidate_epochs=retrain.epochs or longest,
             baseline_epochs=retrain.epochs or config.train.epochs,
         )
@@ -83,7 +88,7 @@ class Budget:
     def final_epochs(self) -> int:
         """Epochs of all models of the final stage together."""
         tested = (self.candidate_epochs + BASELINES * self.baseline_epochs) * len(self.final_folds)
-        return self.choice_models * self.candidate_epochs + tested * self.config.retrain.seeds
+        return self.choice_models * self.candidate_epochs + tested * self.test_seeds
 
     @property
     def longest_training(self) -> int:

@@ -2,14 +2,13 @@
 
 scores.py    one setting's figures on the test split: fold, seed, query, identity
 leads.py     a lead with its interval: on this test split, and for people of this kind
-power.py     which lead so many seeds can detect, and how many seeds a lead takes
 order.py     comparisons in a fixed order, each tested as long as those before it held
 words.py     one sentence a reader can quote
 """
 
+from search.power import ERROR
 from search.retrain.claims.leads import Lead, lead_for_people, lead_on_split
 from search.retrain.claims.order import Claim, Comparison, Kind, Status, claims_in_order
-from search.retrain.claims.power import ERROR, detectable_lead, power_of, seeds_for_lead
 from search.retrain.claims.scores import Scores
 from search.retrain.claims.words import in_words
 
@@ -22,10 +21,7 @@ __all__ = [
     "Scores",
     "Status",
     "claims_in_order",
-    "detectable_lead",
     "in_words",
     "lead_for_people",
     "lead_on_split",
-    "power_of",
-    "seeds_for_lead",
 ]

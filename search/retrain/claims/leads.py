@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from search.retrain.claims.power import ERROR, noncentrality
+from search.power import ERROR
+from search.power.welch import noncentrality
 from search.retrain.claims.scores import Scores
 
 NO_SPREAD = 1e-9

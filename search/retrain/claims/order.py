@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from search.power import ERROR
 from search.retrain.claims.leads import Lead, lead_for_people, lead_on_split
-from search.retrain.claims.power import ERROR
 from search.retrain.claims.scores import Scores
 
 Kind = Literal["split", "people"]

@@ -31,10 +31,11 @@ class Selection:
         if not self.contenders:  # what a search without any other complete trial falls back to
             self.contenders = [baseline for baseline in self.baselines if baseline.name == PUBLISHED]
         self.rounds = rounds_within(len(self.contenders), config.retrain.choice_budget)
-        self.folds = Budget.of(config).final_folds
+        budget = Budget.of(config)
+        self.folds = budget.final_folds
         seeds = Seeds.of(config)
         self.choice_seeds = seeds.choice(sum(each.seeds for each in self.rounds))
-        self.test_seeds = seeds.test(config.retrain.seeds)
+        self.test_seeds = seeds.test(budget.test_seeds)
 
     @property
     def most_models(self) -> int:

@@ -73,8 +73,8 @@ def test_the_page_says_what_a_search_would_do(
         "gp: 3 random trials first",
         "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",
         "choice among the 3 best trials: 3 with 2 fresh seeds, then 2 with 2 fresh seeds; champion + 2 baselines with "
-        "10 test seeds; 40 models on 1 fold x 9 epochs = 360 epochs",
-        "a lead of 1.3 standard deviations of a training's test mAP is detected with 80 %",
+        "11 test seeds; 43 models on 1 fold x 9 epochs = 387 epochs",
+        "11 test seeds show a lead of 2.0 points of test mAP with 80 %; as many as 2.0 points take;",
         "at a time, each with 1 CPU",
         "ms (median of 5), validation",
         "before the first trial, the teacher's targets once: ",

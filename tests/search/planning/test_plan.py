@@ -87,7 +87,8 @@ def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None
     for values in plan.draws:
         assert sum(values["distill.teacher_weights"].values()) == pytest.approx(3)
         assert single(plan.config, values).distill.gram == values["distill.gram"]
-    assert plan.notes == ()
+    (note,) = plan.notes
+    assert note.startswith("retrain.seeds=3 must be at least 11 to show retrain.smallest_lead=0.02")
     assert plan.costs.hours(100) is None
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from owkd.config import RetrainConfig, parse_config
+from owkd.config import parse_config
 from search.execution.resources import TrialResources
 from search.recorder import SearchRecorder
 from search.retrain.candidates import select_candidates
-from search.retrain.claims import detectable_lead
 from search.retrain.models import Records, RetrainRecorder, Selection
 from search.retrain.seeds import SeedSet
 from search.retrain.stage import FinalWork, Outcome, retrain
@@ -124,10 +123,3 @@ def test_interrupted_anywhere_it_comes_to_the_same_champion_and_trains_nothing_t
         assert (again.champion, again.comparison) == (whole.champion, whole.comparison)
         assert len(list(cut.glob("retrain/*/seed-*/*/best.safetensors"))) == FIRST + SECOND + TESTED
         assert {path: path.stat().st_mtime_ns for path in trained} == trained
-
-
-def test_the_default_of_the_test_seeds_says_what_it_detects() -> None:
-    text = " ".join(str(RetrainConfig.model_fields["seeds"].description).split())
-    lead = {seeds: f"{detectable_lead(seeds, sd=1.0):.2f}" for seeds in (RetrainConfig().seeds, 5, 3)}
-    assert f"{lead[10]} standard deviations of a training is detected with 80 % by 10 of them" in text
-    assert f"of {lead[5]} by 5, of {lead[3]} by 3" in text

@@ -1,4 +1,4 @@
-"""Power, before anything is trained: which lead so many seeds can detect, and how many seeds a lead takes.
+"""The power of Welch's test: which lead so many seeds can detect, and how many seeds a lead takes.
 
 For two settings of n seeds each, whose trainings are normal and spread alike (standard deviation sd), the statistic
 t = lead / sqrt((s_1^2 + s_2^2) / n) follows Student's noncentral t with 2 (n - 1) degrees of freedom and noncentrality
@@ -11,17 +11,18 @@ the three seeds at which leaving b out would promise 46 % of detections where th
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import betaincinv, nctdtr, nctdtrinc, stdtrit
 
-from search.retrain.claims.scores import Floats
+from search.power.looks import ERROR
 
-ERROR = 0.025
-"""one-sided: the chance that a setting which is no better is said to be; the interval's level is 1 - 2 * ERROR"""
 POWER = 0.8
 MOST_SEEDS = 10**6
 POINTS = 64
 """quantiles of b that the average is taken over"""
+
+Floats = NDArray[np.float64]
 
 
 def noncentrality(degrees: float, power: float = POWER, error: float = ERROR) -> float:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.retrain.claims import detectable_lead, power_of, seeds_for_lead
-from search.retrain.claims.power import noncentrality
+from search.power.welch import detectable_lead, noncentrality, power_of, seeds_for_lead
 
 SPREADS = st.floats(1e-4, 0.2)
 
