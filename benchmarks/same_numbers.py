@@ -96,6 +96,7 @@ def _configuration(name: str, folder: Path, search: Mapping[str, Any]) -> dict[s
         "search": {
             "trials": 5,
             "max_concurrent": 1,
+            "objectives": [{"reduction": "best"}],  # the default of early versions
             "resources": {"cpu": 1, "gpu": 0},
             "space": SPACE,
             **search,

@@ -61,6 +61,7 @@ def configuration(seed: int, sizes: Sizes, sampler: str = "auto") -> Config:
                 "max_failures": 0,
                 "sampler": {"name": sampler, "seed": seed},
                 "scheduler": {"name": "asha", "grace_epochs": GRACE, "reduction_factor": FACTOR},
+                "objectives": [{"reduction": "best"}],  # what the rivals are told, and what the truth is (landscape.py)
                 "resources": {"cpu": 1, "gpu": 0},
                 "space": SPACE,
             },

@@ -9,6 +9,7 @@ from owkd.config import FOLD_PLACEHOLDER, TEST_METRICS, VALIDATION, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
 from owkd.training.loop import Epoch, Report
+from owkd.training.reduction import in_words
 from owkd.training.run import Run, run
 from owkd.training.teacher import phases, train_teacher
 from search.trials.objective import epoch_rule
@@ -48,7 +49,8 @@ def train_students(config: Config, out: Path) -> dict[str, Run]:
             costs=config.search.costs,
             say=_print_line,
         )
-    table = Table(title="Students, best epoch on validation")
+    epochs = config.train.epochs
+    table = Table(title=f"Students, validation at the kept epoch ({in_words(config.search.reduction, epochs, epochs)})")
     for column in ("fold", "epoch", *TEST_METRICS, "checkpoint"):
         table.add_column(column, justify="left" if column in ("fold", "checkpoint") else "right", overflow="fold")
     for fold, result in runs.items():

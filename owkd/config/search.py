@@ -26,7 +26,7 @@ from owkd.config.metrics import (
 from owkd.config.node import AddressText, Node
 from owkd.config.strategies import AshaSettings, AutoSettings, SamplerConfig, SchedulerConfig
 
-REDUCTION = re.compile(r"best|last|mean of last ([1-9]\d*)")
+REDUCTION = re.compile(r"auto|best|last|mean of last ([1-9]\d*)")
 SPREAD = 0.015
 """standard deviation of a training's test mAP over seeds, where nobody measured it"""
 CONSTRAINT = re.compile(rf"\s*({'|'.join(map(re.escape, METRICS))})\s*(<=|>=)\s*(\S+)\s*")
@@ -108,8 +108,10 @@ class ObjectiveConfig(Node):
     metric: MetricName = PUBLISHED_METRIC
     mode: Direction | None = Field(default=None, description="max for val/*, min for costs, when unset")
     reduction: str = Field(
-        default="best",
-        description="best: the epoch where the first objective is best, for all objectives; last; or: mean of last 3",
+        default="auto",
+        description="auto: mean of the last 3 epochs, of fewer where less than 6 are trained; last; mean of last N; "
+        "best: the epoch where the first objective is best, for all objectives. That epoch's model is kept, with the "
+        "others the last one's",
     )
 
     @property
@@ -121,7 +123,8 @@ class ObjectiveConfig(Node):
     def _sensible(self) -> Self:
         if not REDUCTION.fullmatch(self.reduction):
             raise ValueError(
-                f"reduction must be best, last, or `mean of last N` with N of 1 or more, but got {self.reduction!r}"
+                f"reduction must be auto, best, last, or `mean of last N` with N of 1 or more, but got "
+                f"{self.reduction!r}"
             )
         natural = METRICS[self.metric].direction
         if self.mode not in (None, natural):
@@ -163,7 +166,7 @@ class SearchConfig(Node):
     objectives: tuple[ObjectiveConfig, ...] = Field(
         default=(ObjectiveConfig(),),
         min_length=1,
-        description=f"what a trial is evaluated by: {', '.join(METRICS)}; reduction: best, last, or mean of last N",
+        description=f"what a trial is evaluated by: {', '.join(METRICS)}; and a reduction of epochs",
     )
     constraints: tuple[str, ...] = Field(default=(), description="such as `latency_ms <= 5`; others are infeasible")
     resources: ResourcesConfig = ResourcesConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from owkd.config import EPOCH_METRICS, Config
+from search.space.parameters import reduction_in_words
 
 
 def value_in_words(value: Any) -> str:
@@ -19,7 +20,8 @@ def objectives_in_words(config: Config) -> str:
     shown = []
     for objective in config.search.objectives:
         changes = objective.metric in EPOCH_METRICS
-        reduction = f" ({objective.reduction if objective.reduction != 'best' else 'best epoch'})" if changes else ""
-        shown.append(f"{objective.direction} {objective.metric}{reduction}")
+        shown.append(
+            f"{objective.direction} {objective.metric}" + (f" ({reduction_in_words(config)})" if changes else "")
+        )
     bounds = f", subject to {', '.join(config.search.constraints)}" if config.search.constraints else ""
     return ", ".join(shown) + bounds

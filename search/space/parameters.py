@@ -13,6 +13,7 @@ from optuna.trial import BaseTrial
 from pydantic import ValidationError
 
 from owkd.config import Config, DistillConfig, StudentConfig, TrainConfig, with_values
+from owkd.training.reduction import in_words
 from search.space.conditions import combinations, is_searched, parents_first
 from search.space.entries import entries, entry_of
 from search.space.entry import ColumnType, Entry, Space, as_cell
@@ -130,6 +131,17 @@ def epochs_of(config: Config, values: Mapping[str, Any]) -> int:
 
 def most_epochs(config: Config) -> int:
     """The most epochs that the search may train one part of a trial for; values that are mistakes do not count."""
+    return max(_epochs_proposed(config), default=config.train.epochs)
+
+
+def reduction_in_words(config: Config) -> str:
+    """How the epochs of a training become one number, and which model is kept, for trainings of this search."""
+    epochs = _epochs_proposed(config) or {config.train.epochs}
+    return in_words(config.search.reduction, min(epochs), max(epochs))
+
+
+def _epochs_proposed(config: Config) -> set[int]:
+    """Numbers of epochs between which every training of a part lies."""
     space = config.search.space
     searched = {name: space[name] for name in ("train", "train.epochs") if name in space}
     always = any(not entry.when for entry in searched.values())
@@ -138,7 +150,7 @@ def most_epochs(config: Config) -> int:
         for value in entry_of(name, entry).proposed():
             with suppress(ValidationError):
                 epochs.add(epochs_of(config, {name: value}))
-    return max(epochs, default=config.train.epochs)
+    return epochs
 
 
 def columns(config: Config) -> dict[str, ColumnType]:

@@ -174,4 +174,4 @@ def test_a_single_student_keeps_the_epoch_that_a_search_would_keep(
     search = {"objectives": [{"metric": "val/mINP"}], "constraints": ["flops <= 1e12"]}
     with pytest.raises(AskedError):
         train_students(small_config(root, search=search), tmp_path)
-    assert (asked["keep"], asked["costs"]) == (EpochRule("val/mINP"), ("flops",))
+    assert (asked["keep"], asked["costs"]) == (EpochRule("val/mINP", "auto"), ("flops",))

@@ -152,6 +152,7 @@ def fake_config(tmp: Path, **search: Any) -> dict[str, Any]:
             "trials": 6,
             "max_failures": 1,
             "scheduler": {"name": "none"},
+            "objectives": [{"reduction": "best"}],
             "resources": {"cpu": 1, "gpu": 0},
             "space": {
                 "distill.gram": {"type": "float", "low": 2e-5, "high": 9e-4, "log": True},

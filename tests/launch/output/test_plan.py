@@ -69,7 +69,7 @@ def test_the_page_says_what_a_search_would_do(
     for words in (
         "planned: no mistake found, nothing started",
         "50 trials x 1 part (Fold1; seed 0) x 9 epochs = 450 epochs; trial 0 is the published setting",
-        "max val/mAP (best epoch)",
+        "max val/mAP (mean of the last 3 epochs; the last one's model is kept)",
         "gp: 3 random trials first",
         "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",
         "choice among the 3 best trials: 3 with 2 fresh seeds, then 2 with 2 fresh seeds; champion + 2 baselines with "

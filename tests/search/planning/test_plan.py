@@ -214,7 +214,8 @@ def test_the_search_in_words(root: Path) -> None:
         | {"distill.logit": {"type": "float", "low": 0, "high": 1, "when": {"student.preset": "nano"}}},
     )
     assert objectives_in_words(config) == (
-        "max val/mAP (mean of last 3), min latency_ms, subject to parameters <= 1000000"
+        "max val/mAP (mean of the last 3 epochs; the last one's model is kept), min latency_ms, subject to "
+        "parameters <= 1000000"
     )
     assert describe_scheduler(config.search.scheduler).startswith("asha: after 2 epochs, and each 4 times as many")
     assert describe_sampler(config.search).endswith("; seed 0")

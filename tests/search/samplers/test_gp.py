@@ -18,7 +18,8 @@ GRAM = FloatDistribution(1e-6, 1e-2, log=True)
 
 def section(**search: Any) -> SearchConfig:
     space = {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}
-    tree = {"data": {"root": "d", "dataset": "s"}, "search": {"space": space, **search}}
+    best = [{"reduction": "best"}]
+    tree = {"data": {"root": "d", "dataset": "s"}, "search": {"space": space, "objectives": best, **search}}
     return parse_config(tree).search
 
 

@@ -194,7 +194,7 @@ def test_mistakes_of_the_space_are_all_named_at_once() -> None:
         ({"objectives": [{"metric": "latency_ms"}]}, "must begin with a metric of what the student learned"),
         (
             {"objectives": [{"metric": "val/mAP"}, {"metric": "val/mINP", "reduction": "last"}]},
-            "must have one reduction, because a trial is evaluated by one model, but got best, last",
+            "must have one reduction, because a trial is evaluated by one model, but got auto, last",
         ),
         ({"objectives": [{"metric": "val/mAP"}, {"metric": "val/mAP"}]}, "val/mAP stands there twice"),
         (

@@ -22,7 +22,8 @@ SPACE = {
 
 
 def config_of(**search):
-    search = {"trials": 5, "scheduler": {"name": "none"}, "space": SPACE, **search}
+    best = [{"reduction": "best"}]
+    search = {"trials": 5, "scheduler": {"name": "none"}, "objectives": best, "space": SPACE, **search}
     return parse_config({"data": {"root": "d", "dataset": "s"}, "train": {"epochs": 4}, "search": search})
 
 

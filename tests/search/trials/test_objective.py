@@ -32,6 +32,7 @@ RANKS = [0.9, 0.4, 0.6, 0.7]
         ("last", 4, (0.3, 0.7)),
         ("mean of last 3", 4, ((0.5 + 0.5 + 0.3) / 3, (0.4 + 0.6 + 0.7) / 3)),
         ("mean of last 9", 4, (1.5 / 4, 2.6 / 4)),
+        ("auto", 4, ((0.5 + 0.3) / 2, (0.6 + 0.7) / 2)),
     ],
 )
 def test_the_reduction_turns_epochs_into_one_number(reduction: str, step: int, values: tuple[float, float]) -> None:
@@ -58,7 +59,7 @@ def test_each_part_is_reduced_by_itself_and_then_the_mean_is_taken() -> None:
 
 def test_a_trial_is_judged_by_its_best_epoch_on_the_part_under_way() -> None:
     """A high value on the first part alone is no rival of a mean over two."""
-    judge = ObjectiveAccumulator(search_of())
+    judge = ObjectiveAccumulator(search_of(objectives=[{"reduction": "best"}]))
     found = [judge.add(i // 4, {"val/mAP": value}) for i, value in enumerate([0.9, 0.2, 0.2, 0.2, 0.1, 0.3])]
     assert (found[3].step, found[3].values["val/mAP"]) == (1, 0.9)
     assert found[5].step == 6
@@ -66,7 +67,7 @@ def test_a_trial_is_judged_by_its_best_epoch_on_the_part_under_way() -> None:
 
 
 def test_the_scheduler_may_compare_by_another_metric_than_the_objective() -> None:
-    search = search_of(scheduler={"name": "asha", "metric": "val/rank-1"})
+    search = search_of(scheduler={"name": "asha", "metric": "val/rank-1"}, objectives=[{"reduction": "best"}])
     judge = ObjectiveAccumulator(search)
     found = [judge.add(0, {"val/mAP": a, "val/rank-1": b}) for a, b in zip(MAPS, RANKS, strict=True)]
     assert [score.scheduler_value for score in found] == RANKS
