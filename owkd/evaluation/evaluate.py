@@ -1,7 +1,10 @@
 """A checkpoint against a split of a data set: the only road by which a test split is opened."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from owkd.config import TEST_METRICS, DataConfig
 from owkd.data.images import load_images
@@ -9,7 +12,11 @@ from owkd.data.index import SplitName, read_split
 from owkd.device import DeviceName, pick_device
 from owkd.evaluation.embed import BATCH_SIZE, embed_images
 from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings, metrics
+from owkd.evaluation.query_table import query_rows
 from owkd.models.checkpoint import load_model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def evaluate_checkpoint(
@@ -64,8 +71,12 @@ def evaluate(
     split: SplitName,
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
-) -> dict[str, float]:
-    """`evaluate_checkpoint` as plain numbers: `owkd.config.TEST_METRICS` (fractions) and parameters."""
+) -> tuple[dict[str, float], pa.Table]:
+    """`evaluate_checkpoint` as plain numbers, and `query_rows`.
+
+    The numbers are `owkd.config.TEST_METRICS` (fractions) and parameters.
+    """
     result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol, device=device)
     measured = metrics(result)
-    return {name: measured[name] for name in TEST_METRICS} | {"parameters": float(parameters)}
+    numbers = {name: measured[name] for name in TEST_METRICS} | {"parameters": float(parameters)}
+    return numbers, query_rows(result)

@@ -1,9 +1,9 @@
-"""Results as Parquet: one row a trial, one row an epoch of each fold and seed, one row a retrained model.
+"""Results as Parquet: one row a trial, one row an epoch of each fold and seed; and the final stage.
 
     results/trials/trial-00412.parquet    one row; rewritten whole when the trial starts, after each epoch, at its end
     results/epochs/trial-00412.parquet    one row for each epoch, fold and seed that the trial reported
     results/{trials,epochs}/part-*.parquet    the same of many trials that are over
-    results/retrain/models.parquet        one row for each model of the final stage
+    results/retrain/                      the final stage: `search.retrain.tables`, `search.retrain.queries`
 
 Only the driver writes. The columns are in `search.results.schema`; `schema_version` is in each file's metadata. The
 study is the truth: a trial's row is made of it.

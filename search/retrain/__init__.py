@@ -9,6 +9,7 @@ significance.py      whether the champion's difference could be chance
 seeds.py             three disjoint sets of seeds: search, choice, test
 claims/              what may be claimed: leads with intervals, their power, their order, their words
 tables.py            the same as Parquet
+queries.py           what the tested models scored on each query, as Parquet
 """
 
 from search.retrain.candidates import Candidate, Model, select_candidates

@@ -5,6 +5,7 @@
     retrain/champion/                           student.safetensors, config.yaml, metrics.json
     tensorboard/retrain-*/                      how each model learned
     results/retrain/*.parquet                   what `search.retrain.tables` says
+    results/retrain/queries/*.parquet           what `search.retrain.queries` says
 
 Three sets of seeds share none (`search.retrain.seeds`). The search's top k are trained on choice seeds, where the
 champion is chosen by validation. Then the champion and the baselines, the published weights and no distillation, are
@@ -32,11 +33,13 @@ from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, pr
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.progress import Progress
+from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
+from search.retrain.queries import QueryFiles, queries_of_model, queries_of_teacher
 from search.retrain.seeds import SeedSet
 from search.retrain.significance import adjust_p_values
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
@@ -80,16 +83,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class PendingEvaluation:
-    """A model or teacher that the test split is not opened for yet.
+class TestedModel:
+    """A model or teacher that the test split is opened for.
 
     Attributes:
         folder: of its record
+        columns: that its rows of queries share
     """
 
     checkpoint: CheckpointRef
     folder: Path
     record: ModelRecord
+    columns: Row
 
 
 def retrain(run: Address | Path | str, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
@@ -115,6 +120,7 @@ class FinalStage(Stage[Outcome]):
     candidates: list[Candidate]
     records: Records
     selection: Selection
+    queries: QueryFiles
     teachers: dict[str, ModelRecord]
 
     def __init__(self, run: Address | Path | str, console: Console, work: FinalWork) -> None:
@@ -139,6 +145,7 @@ class FinalStage(Stage[Outcome]):
         metric = self.config.search.leading_metric
         self.records = Records(self.folder, metric)
         self.selection = Selection(self.config, self.candidates, self.records)
+        self.queries = QueryFiles(self.folder.results)
         self.teachers = self._read_teachers()
         if self.has_work() and (missing := missing_test_splits(self.config)):
             raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; add it")
@@ -160,6 +167,7 @@ class FinalStage(Stage[Outcome]):
     def conclude(self) -> Outcome:
         """Writes the champion and the tables."""
         champion = self._champion()
+        self.queries.keep(self._tested())
         comparison = self._comparison(champion)
         self._write_models(champion)
         write_comparison(self.folder.results, champion, comparison.tests)
@@ -209,7 +217,7 @@ class FinalStage(Stage[Outcome]):
         if not pending:
             return
         self.console.print(f"opening the test split for {len(pending)} models", soft_wrap=True)
-        for key, metrics in evaluate_on_test(
+        for key, evaluation in evaluate_on_test(
             {key: each.checkpoint for key, each in pending.items()},
             self._full_config.data,
             evaluate=self.work.evaluate,
@@ -217,21 +225,28 @@ class FinalStage(Stage[Outcome]):
             device=self._full_config.train.device,
             admission=admission,
         ):
-            pending[key].record.test = metrics
+            self.queries.write(key, pending[key].columns, evaluation.queries)
+            pending[key].record.test = evaluation.metrics
             pending[key].record.write(pending[key].folder)
 
-    def _pending(self) -> dict[str, PendingEvaluation]:
-        """Complete models of the test seeds, and teachers, without test metrics, by key."""
-        pending = {}
+    def _pending(self) -> dict[str, TestedModel]:
+        """Those without test metrics, or without their rows of queries."""
+        return {key: each for key, each in self._tested().items() if not (each.record.test and self.queries.has(key))}
+
+    def _tested(self) -> dict[str, TestedModel]:
+        """Complete models of the test seeds, and teachers, by key."""
+        tested = {}
         for key, record in self.records.by_key.items():
             model = self.records.models[key]
             if record.state == "complete" and model.seed_set is SeedSet.TEST:
                 checkpoint = CheckpointRef(self.folder.where(self._checkpoint(model)), model.fold)
-                pending[key] = PendingEvaluation(checkpoint, model.folder(self.folder.retrain), record)
+                folder = model.folder(self.folder.retrain)
+                tested[key] = TestedModel(checkpoint, folder, record, queries_of_model(model))
         for fold, record in self.teachers.items():
             checkpoint = CheckpointRef(str(self._full_config.teacher.checkpoint_for(fold)), fold)
-            pending[f"{TEACHER}/{fold}"] = PendingEvaluation(checkpoint, self._teacher_folder(fold), record)
-        return {key: each for key, each in pending.items() if not each.record.test}
+            columns = queries_of_teacher(TEACHER, fold)
+            tested[f"{TEACHER}/{fold}"] = TestedModel(checkpoint, self._teacher_folder(fold), record, columns)
+        return tested
 
     def _comparison(self, champion: Candidate) -> Comparison:
         baselines = [self._baseline(name) for name in BASELINES]

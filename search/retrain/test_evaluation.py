@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 
 from owkd.config import Config, DataConfig
@@ -17,8 +18,22 @@ from search.trials.budget import Budget
 
 SPLIT = "test"
 
-Evaluate = Callable[..., dict[str, float]]
-"""As `owkd.evaluation.evaluate.evaluate`"""
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test split says of one model.
+
+    Attributes:
+        metrics: `owkd.config.TEST_METRICS`, fractions, and parameters
+        queries: `owkd.evaluation.query_rows`, whose mean average precision is the mAP
+    """
+
+    metrics: dict[str, float]
+    queries: pa.Table
+
+
+Evaluate = Callable[..., Evaluation]
+"""As `evaluate_model`"""
 
 
 @dataclass(frozen=True)
@@ -35,11 +50,11 @@ class CheckpointRef:
 
 def evaluate_model(
     checkpoint: Path, data: DataConfig, *, fold: str, split: str, protocol: str = "standard", device: str = "auto"
-) -> dict[str, float]:
+) -> Evaluation:
     """`owkd.evaluation.evaluate.evaluate`, loaded where it is needed."""
     from owkd.evaluation.evaluate import evaluate
 
-    metrics: dict[str, float] = evaluate(
+    metrics, queries = evaluate(
         checkpoint,
         data,
         fold=fold,
@@ -47,7 +62,7 @@ def evaluate_model(
         protocol=protocol,  # type: ignore[arg-type]
         device=device,  # type: ignore[arg-type]
     )
-    return metrics
+    return Evaluation(metrics, queries)
 
 
 def missing_test_splits(config: Config) -> list[Path]:
@@ -65,8 +80,8 @@ def evaluate_on_test(
     resources: TrialResources,
     device: str,
     admission: NodeAdmission | None = None,
-) -> Iterator[tuple[str, dict[str, float]]]:
-    """Test metrics of every checkpoint with its key, as they come, in parallel on the connected cluster.
+) -> Iterator[tuple[str, Evaluation]]:
+    """The evaluation of every checkpoint with its key, as they come, in parallel on the connected cluster.
 
     A caller that stores each of them at once opens the split for no model twice. Raises `OwkdError` at the end, naming
     the checkpoints that could not be evaluated.
@@ -82,11 +97,11 @@ def evaluate_on_test(
         (reference,), _ = ray.wait(list(pending), num_returns=1)
         key = pending.pop(reference)
         try:
-            metrics: dict[str, float] = ray.get(reference)
+            evaluation: Evaluation = ray.get(reference)
         except ray.exceptions.RayError as error:
             problems.append(f"{key}: {str(error).strip().splitlines()[-1]}")
         else:
-            yield key, metrics
+            yield key, evaluation
     if problems:
         raise OwkdError("these models could not be evaluated on the test split:\n" + "\n".join(problems))
 
@@ -98,6 +113,6 @@ def _evaluate_in_task(
     fold: str,
     device: str,
     admission: NodeAdmission | None,
-) -> dict[str, float]:
+) -> Evaluation:
     with task_checkpoint(checkpoint, admission) as file:
         return evaluate(file, DataConfig.model_validate(data), fold=fold, split=SPLIT, device=device)

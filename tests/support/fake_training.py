@@ -24,11 +24,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owkd.config import Config
 from owkd.errors import CheckpointError, DivergedError
 from owkd.files import written_whole
+
+if TYPE_CHECKING:
+    from search.retrain.test_evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -166,20 +169,47 @@ def fake_config(tmp: Path, **search: Any) -> dict[str, Any]:
 
 def fake_evaluate(
     checkpoint: Path, data: Any, *, fold: str, split: str, protocol: str = "standard", device: str = "auto"
-) -> dict[str, float]:
-    """Test metrics of what `fake_run` wrote; a file that is no JSON is the teacher. Keeps a log of every call."""
+) -> Evaluation:
+    """The test split of what `fake_run` wrote; a file that is no JSON is the teacher. Keeps a log of every call."""
     with (Path(data.root) / "opened.log").open("a") as log:
         log.write(f"{split} {fold} {checkpoint}\n")
     try:
         found = json.loads(checkpoint.read_text())
     except (ValueError, OSError):
-        return {"mAP": 0.9, "rank-1": 0.95, "mINP": 0.8, "parameters": 109_500_000.0}
+        return evaluation(0.9, 0.95, fold, 0, 109_500_000.0)
     luck = 0.01 * math.sin(1000 * found["quality"] + 7 * (found["seed"] % 100) + len(fold) * ord(fold[-1]))
     value = found["quality"] * 0.8 + 0.001 * (found["seed"] % 10) + luck
-    return {"mAP": value, "rank-1": value + 0.05, "mINP": value - 0.05, "parameters": 45_500_000.0}
+    return evaluation(value, value + 0.05, fold, found["seed"] % 1000, 45_500_000.0)
 
 
-def broken_evaluate(checkpoint: Path, data: Any, **named: Any) -> dict[str, float]:
+PEOPLE, QUERIES_EACH = 8, 10
+"""of each fold, who are nobody of another fold"""
+
+
+def evaluation(mean: float, rank_1: float, fold: str, training: int, parameters: float) -> Evaluation:
+    """An mAP, the nearest rank-1 that so many queries can have, and rows that have both; no person is like another."""
+    import pyarrow as pa
+
+    from search.retrain.test_evaluation import Evaluation
+
+    total = PEOPLE * QUERIES_EACH
+    queries = range(total)
+    people = [10 * int(fold[-1]) + query // QUERIES_EACH for query in queries]
+    waves = [math.sin(person) + 0.5 * math.sin(query + training) for query, person in zip(queries, people, strict=True)]
+    precision = [mean + 0.02 * (wave - sum(waves) / total) for wave in waves]
+    hits = set(sorted(queries, key=lambda query: -precision[query])[: round(rank_1 * total)])
+    rows = {
+        "query": list(queries),
+        "identity": people,
+        "camera": [query % 2 for query in queries],
+        "average_precision": precision,
+        "first_match": [1 if query in hits else 2 for query in queries],
+    }
+    metrics = {"mAP": sum(precision) / total, "rank-1": len(hits) / total, "mINP": mean - 0.05}
+    return Evaluation({**metrics, "parameters": parameters}, pa.table(rows))
+
+
+def broken_evaluate(checkpoint: Path, data: Any, **named: Any) -> Evaluation:
     """`fake_evaluate`, but for the model whose folder `<data.root>/broken` names."""
     if (Path(data.root) / "broken").read_text() in str(checkpoint):
         raise RuntimeError("no such luck")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from owkd.config import DataConfig
 from search.execution.worker import Train, work
-from search.retrain.test_evaluation import CheckpointRef, Evaluate
+from search.retrain.test_evaluation import CheckpointRef, Evaluate, Evaluation
 from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
 from tests.support.fake_training import fake_run
@@ -36,7 +36,7 @@ def do_job(queue: JobQueue, job: Job, train: Train = fake_run) -> list[Message]:
 
 def evaluate_here(
     checkpoints: Mapping[str, CheckpointRef], data: DataConfig, *, evaluate: Evaluate, **_: object
-) -> Iterator[tuple[str, dict[str, float]]]:
+) -> Iterator[tuple[str, Evaluation]]:
     """Stands in for `search.retrain.test_evaluation.evaluate_on_test`."""
     for key, ref in checkpoints.items():
         yield key, evaluate(Path(ref.checkpoint), data, fold=ref.fold, split="test")

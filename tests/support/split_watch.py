@@ -15,7 +15,7 @@ from typing import Any
 
 from owkd.config import Config
 from search.execution.worker import train_student
-from search.retrain.test_evaluation import evaluate_model
+from search.retrain.test_evaluation import Evaluation, evaluate_model
 
 EVENTS = ("open", "os.listdir", "os.scandir")
 TEST_SPLIT = re.compile(r"Fold\d+[/-]test(?![a-z])")
@@ -53,7 +53,7 @@ def watched_train(
     return train_student(config, report, fold=fold, directory=directory, seed=seed)
 
 
-def watched_evaluate(checkpoint: Path, data: Any, **named: Any) -> dict[str, float]:
+def watched_evaluate(checkpoint: Path, data: Any, **named: Any) -> Evaluation:
     """`evaluate_model`, watched."""
     watch(data.root / "opened.log", "the test evaluation")
     return evaluate_model(checkpoint, data, **named)

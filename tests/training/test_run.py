@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -46,7 +47,9 @@ def test_every_epoch_is_reported_with_all_terms(root: Path, tmp_path: Path) -> N
         assert all(math.isfinite(value) for value in epoch.metrics.values())
     best = max(seen, key=lambda epoch: epoch.metrics["val/mAP"])
     assert result.best is best
-    measured = evaluate(result.checkpoint, small_config(root).data, fold="Fold1", split="validation", device="cpu")
+    config = small_config(root)
+    measured, queries = evaluate(result.checkpoint, config.data, fold="Fold1", split="validation", device="cpu")
+    assert np.mean(queries["average_precision"].to_numpy()) == pytest.approx(measured["mAP"], abs=1e-12)
     assert measured["mAP"] == pytest.approx(best.metrics["val/mAP"], abs=1e-6)
 
 

@@ -25,6 +25,7 @@ from tests.support.queries import rows_of
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 TRIALS = 4
+RETRAIN = "runs/sysu-search/results/retrain"
 
 
 def blocks(language: str) -> list[str]:
@@ -52,12 +53,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    rows, costs = (rows_of(text) for text in blocks("sql"))
+    rows, costs, figures = (rows_of(text) for text in blocks("sql"))
     assert sorted(row[0] for row in rows) == list(range(TRIALS))
     assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
     ((state, trials, hours),) = costs
     assert (state, trials) == ("complete", TRIALS)
     assert hours == pytest.approx(TRIALS * 4 * 0.25 / 3600)
+    models = f'SELECT configuration, fold, seed, "test/mAP", "test/rank-1" FROM \'{RETRAIN}/models.parquet\''
+    tested = rows_of(f'{models} WHERE "test/mAP" IS NOT NULL ORDER BY ALL')
+    assert len(tested) == 3 * 3 + 1
+    assert [row[:3] for row in figures] == [row[:3] for row in tested]
+    for found, measured in zip(figures, tested, strict=True):
+        assert found[3:] == pytest.approx(measured[3:])
 
 
 def test_the_readmes_sql_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +91,7 @@ def test_the_python_runs(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert said[0].endswith(", 3 pairs")
 
 
-@pytest.mark.parametrize("table", ["trials", "epochs", "retrain/models", "retrain/comparison"])
+@pytest.mark.parametrize("table", ["trials", "epochs", "retrain/models", "retrain/queries", "retrain/comparison"])
 def test_the_columns_are_those_of_the_files(home: Path, table: str) -> None:
     (line,) = (line for line in PAGE.splitlines() if line.startswith(f"| `results/{table}"))
     named = set(re.findall(r"`([^`]+)`", line.split("|")[3]))

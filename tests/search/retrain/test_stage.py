@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from rich.console import Console
@@ -30,6 +31,7 @@ from search.runs.manifest import create
 from search.trials.view import TrialView
 from tests.support.fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
 from tests.support.inline_jobs import work_off
+from tests.support.queries import figures_from_queries, rows_of
 
 WORK = FinalWork(fake_run, fake_evaluate)
 FOLDS = ("Fold1", "Fold2")
@@ -82,7 +84,7 @@ def no_ray() -> None:
     raise AssertionError("a stage that is done needs no Ray")
 
 
-def rows_of(root: Path) -> list[dict]:
+def models_of(root: Path) -> list[dict]:
     path = root / "fake" / "results" / "retrain" / "models.parquet"
     relation = duckdb.sql(f"SELECT * FROM '{path}'")
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
@@ -90,7 +92,7 @@ def rows_of(root: Path) -> list[dict]:
 
 def test_candidates_get_choice_seeds_and_the_champion_and_both_baselines_test_seeds(final) -> None:
     root, outcome, _ = final
-    rows = rows_of(root)
+    rows = models_of(root)
     trained = [row for row in rows if row["role"] != "teacher"]
     assert len(trained) == MODELS
     seeds = {name: {row["seed"] for row in rows if row["seed_set"] == name} for name in ("choice", "test")}
@@ -120,12 +122,12 @@ def test_candidates_get_choice_seeds_and_the_champion_and_both_baselines_test_se
 def test_the_champion_is_the_candidate_with_the_best_mean_on_validation(final) -> None:
     root, outcome, _ = final
     means: dict[str, list[float]] = {}
-    for row in rows_of(root):
+    for row in models_of(root):
         if row["seed_set"] == "choice":
             means.setdefault(row["configuration"], []).append(row["val/mAP"])
     best = max(means, key=lambda name: sum(means[name]))
     assert outcome.champion == best
-    assert {row["configuration"] for row in rows_of(root) if row["champion"]} == {best}
+    assert {row["configuration"] for row in models_of(root) if row["champion"]} == {best}
 
 
 def test_the_test_split_is_opened_once_for_each_model_when_all_are_trained(final) -> None:
@@ -140,11 +142,46 @@ def test_the_test_split_is_opened_once_for_each_model_when_all_are_trained(final
     assert len([line for line in lines[:opened] if " complete after epoch" in line]) == MODELS
 
 
+def test_the_figures_of_every_tested_model_follow_from_its_queries(final) -> None:
+    root, _, _ = final
+    tested = [row for row in models_of(root) if row["test/mAP"] is not None]
+    found = figures_from_queries(root / "fake")
+    assert len(tested) == len(found) == TESTED + len(FOLDS)
+    for row in tested:
+        figures = found[row["configuration"], row["fold"], row["seed"]]
+        assert figures == pytest.approx((row["test/mAP"], row["test/rank-1"]), abs=1e-12)
+    files = f"{root}/fake/results/retrain/queries/*.parquet"
+    shared = "role, seed_set, min(query), count(DISTINCT identity), count(DISTINCT camera)"
+    assert sorted(rows_of(f"SELECT {shared} FROM '{files}' GROUP BY ALL"), key=str) == [
+        ("baseline", "test", 0, 16, 2),
+        ("candidate", "test", 0, 16, 2),
+        ("teacher", None, 0, 16, 2),
+    ]
+
+
+def test_a_model_without_its_queries_is_tested_again_and_no_other(final, tmp_path: Path, connect) -> None:
+    root, outcome, _ = final
+    shutil.copytree(root / "fake", tmp_path / "fake")
+    queries = tmp_path / "fake" / "results" / "retrain" / "queries"
+    lost = queries / f"no-distillation-Fold1-seed-{LAST}.parquet"
+    content = pq.read_table(lost)
+    lost.unlink()
+    (queries / "trial-00099-Fold1-seed-5.parquet").write_bytes(b"of one who was champion once")
+    log = root / "data" / "opened.log"
+    before = log.read_text()
+    again = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
+    (opened,) = log.read_text().removeprefix(before).splitlines()
+    assert opened.endswith(f"no-distillation/seed-{LAST}/Fold1/best.safetensors")
+    assert again.comparison == outcome.comparison
+    assert pq.read_table(lost).equals(content)
+    assert len(list(queries.iterdir())) == TESTED + len(FOLDS)
+
+
 def test_the_table_says_how_the_champion_stands(final) -> None:
     root, outcome, _ = final
     rows = {row.name: row for row in outcome.comparison.rows}
     assert list(rows) == ["teacher", "no distillation", "published weights", "champion"]
-    champion = [row for row in rows_of(root) if row["champion"] and row["seed_set"] == "test"]
+    champion = [row for row in models_of(root) if row["champion"] and row["seed_set"] == "test"]
     values = [row["test/mAP"] for row in champion]
     mean = sum(values) / 4
     deviation = (sum((value - mean) ** 2 for value in values) / 3) ** 0.5
@@ -176,7 +213,7 @@ def test_every_model_has_its_curves_in_tensorboard(final) -> None:
     assert [step for step, _ in values] == [1, 2, 3]
     (row,) = (
         row
-        for row in rows_of(root)
+        for row in models_of(root)
         if (row["configuration"], row["fold"], row["seed"]) == ("published weights", "Fold2", LAST)
     )
     assert values[row["best_epoch"] - 1][1] == pytest.approx(row["val/mAP"])
@@ -193,7 +230,7 @@ def test_the_paired_tests_can_be_read_by_others(final) -> None:
     assert rows.keys() == {
         (name, metric) for name in ("published weights", "no distillation") for metric in ("test/mAP", "test/rank-1")
     }
-    by_pair = {(row["configuration"], row["fold"], row["seed"]): row["test/mAP"] for row in rows_of(root)}
+    by_pair = {(row["configuration"], row["fold"], row["seed"]): row["test/mAP"] for row in models_of(root)}
     for name in ("published weights", "no distillation"):
         row = rows[name, "test/mAP"]
         differences = [
@@ -210,7 +247,7 @@ def test_the_champion_can_be_taken_home(final) -> None:
     home = root / "fake" / "retrain" / "champion"
     metrics = json.loads((home / "metrics.json").read_text())
     config = parse_config(yaml.safe_load((home / "config.yaml").read_text()))
-    tested = (row for row in rows_of(root) if row["champion"] and row["seed_set"] == "test")
+    tested = (row for row in models_of(root) if row["champion"] and row["seed_set"] == "test")
     best = max(tested, key=lambda row: row["val/mAP"])
     assert (metrics["fold"], metrics["seed"]) == (best["fold"], best["seed"])
     assert metrics["test"]["mAP"] == best["test/mAP"]
@@ -264,7 +301,7 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
     assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
     assert f"no distillation, Fold1, seed {SEEDS[0]}" in outcome.comparison.notes[0]
     assert outcome.comparison.verdict()[2].startswith("There is no comparison with training without distillation")
-    failed = [row for row in rows_of(tmp_path) if row["configuration"] == "no distillation"]
+    failed = [row for row in models_of(tmp_path) if row["configuration"] == "no distillation"]
     assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
 
 

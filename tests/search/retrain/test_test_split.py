@@ -21,6 +21,7 @@ from search.planning.plan import make_plan
 from search.rerun import rerun
 from search.retrain.stage import FinalWork, retrain
 from search.run_search import Work, search
+from tests.support.queries import figures_from_queries, rows_of
 from tests.support.small_training import small_config
 from tests.support.split_watch import unwatch, watch, watched_evaluate, watched_train
 
@@ -77,6 +78,13 @@ def test_only_the_test_evaluation_opens_the_test_split(config: Config, tmp_path:
     assert {line.split(" /")[0] for line in once} == {"the test evaluation"}
     images = {line.partition(" /")[2] for line in once if line.endswith(".png")}
     assert len(images) == count
+    found = figures_from_queries(run)
+    models = run / "results" / "retrain" / "models.parquet"
+    measured = rows_of(f"""SELECT configuration, fold, seed, "test/mAP", "test/rank-1" FROM '{models}'
+        WHERE "test/mAP" IS NOT NULL""")
+    assert len(measured) == len(found) == 4  # champion, two baselines, teacher
+    for *model, mean_average_precision, rank_1 in measured:
+        assert found[tuple(model)] == pytest.approx((mean_average_precision, rank_1), abs=1e-12)
 
     watch(log, "the final stage, again")
     retrain(run, connect=lambda: pytest.fail("what is done needs no Ray"), console=console(), work=FINAL)

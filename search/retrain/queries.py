@@ -1,0 +1,76 @@
+"""What the tested models scored on each query, as Parquet: what mAP and every claim are made of.
+
+    results/retrain/queries/<configuration>-<fold>-seed-<s>.parquet    one row a query that has a match
+    results/retrain/queries/teacher-<fold>.parquet                     the same of the teacher
+
+A file appears whole, before the record of its model takes the test figures: a model that is known to be tested has its
+rows. The folder holds the models that take part and no others, so that `*.parquet` is all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+
+from search.results.parquet import write_table
+from search.results.schema import Row
+from search.retrain.candidates import Model
+
+QUERY_FIELDS: dict[str, pa.DataType] = {
+    "configuration": pa.string(),
+    "role": pa.string(),
+    "fold": pa.string(),
+    "seed": pa.int64(),
+    "seed_set": pa.string(),
+    "query": pa.int64(),
+    "identity": pa.int64(),
+    "camera": pa.int64(),
+    "average_precision": pa.float64(),
+    "first_match": pa.int64(),
+}
+"""a model by its columns in models.parquet, then `owkd.evaluation.query_rows`"""
+
+
+def queries_of_model(model: Model) -> Row:
+    """The columns that are equal in all rows of a model."""
+    return {
+        "configuration": model.candidate.name,
+        "role": model.candidate.role,
+        "fold": model.fold,
+        "seed": model.seed,
+        "seed_set": str(model.seed_set),
+    }
+
+
+def queries_of_teacher(name: str, fold: str) -> Row:
+    """The same of the teacher of a fold, which has no seed."""
+    return {"configuration": name, "role": name, "fold": fold}
+
+
+class QueryFiles:
+    """The files of one run, by the keys of models and teachers."""
+
+    def __init__(self, results: Path) -> None:
+        self.folder = results / "retrain" / "queries"
+
+    def path(self, key: str) -> Path:
+        """Where the rows of a model are, or will be."""
+        return self.folder / f"{key.replace('/', '-')}.parquet"
+
+    def has(self, key: str) -> bool:
+        """Whether the rows of a model are there."""
+        return self.path(key).is_file()
+
+    def write(self, key: str, model: Row, queries: pa.Table) -> None:
+        """Writes the rows of a model in place of those that are there."""
+        rows = [{**model, **row} for row in queries.to_pylist()]
+        write_table(self.path(key), pa.schema(QUERY_FIELDS.items()), rows)
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Removes the rows of all other models: a search that went further may have another champion."""
+        kept = {self.path(key) for key in keys}
+        for path in self.folder.glob("*.parquet"):
+            if path not in kept:
+                path.unlink()
