@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -60,11 +60,19 @@ class Progress(JobListener[ActiveJob]):
     """Counts, running jobs, the best so far, and the time left. Use it as a context manager."""
 
     def __init__(
-        self, console: Console, title: str, *, total: int, unit: str, metric: str, past: Mapping[State, int]
+        self,
+        console: Console,
+        title: str,
+        *,
+        total: int | Callable[[], int],
+        unit: str,
+        metric: str,
+        past: Mapping[State, int],
     ) -> None:
+        """`total`: how many jobs there shall be; to be called where that is not known before the last"""
         self._console = console
         self._title = title
-        self._total = total
+        self._how_many = total
         self._unit = unit
         self._metric = metric
         self._ended: Counter[State] = Counter(past)
@@ -77,6 +85,10 @@ class Progress(JobListener[ActiveJob]):
         self._epochs_of_ended = 0
         self._live: Live | None = None
         self._waiting = ""
+
+    @property
+    def _total(self) -> int:
+        return self._how_many if isinstance(self._how_many, int) else self._how_many()
 
     def __enter__(self) -> Self:
         self._begun = self._printed_at = time.monotonic()

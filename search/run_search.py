@@ -118,6 +118,46 @@ def resume(
     return _ResumedSearch(run, trials, console, work or OWKD, force).carry_out(connect)
 
 
+def run_trials(
+    recorder: SearchRecorder,
+    resources: TrialResources,
+    admission: NodeAdmission | None,
+    *,
+    title: str,
+    console: Console,
+    work: Work,
+) -> None:
+    """Runs the trials that a recorder hands out until it has no more. Ray is connected, the recorder's run locked.
+
+    Raises `OwkdError` when no trial can succeed, and `KeyboardInterrupt` after Ctrl-C.
+    """
+    folder, config, study = recorder.folder, recorder.config, recorder.study
+    past = ((trial_name(view.number), view.curve) for view in study.views())
+    fixed = {trial_name(number) for number in study.fixed}
+    metric = config.search.leading_metric
+    progress = Progress(
+        console, title, total=lambda: study.num_trials, unit="trials", metric=metric, past=recorder.counts()
+    )
+    try:
+        with progress:
+            recorder.show_on(progress, resources.at_a_time)
+            run_jobs(
+                folder.durable(recorder),
+                train=work.train,
+                resources=resources,
+                scheduler=make_scheduler(config, past, recorder.stops_after_first_fold, fixed),
+                max_failures=config.search.max_failures,
+                scratch=folder.scratch,
+                admission=admission,
+                timings=work.timings.retries,
+            )
+    finally:
+        recorder.close()
+    recorder.best_trials.keep_checkpoints()
+    if reason := recorder.failures.reason():
+        raise OwkdError(f"{title} was stopped because all of its trials fail alike:\n{reason}")
+
+
 class _Search(Stage[Summary]):
     """The steps that a new search and a resumed one have in common."""
 
@@ -137,32 +177,9 @@ class _Search(Stage[Summary]):
 
     def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         begun = time.monotonic()
-        config, study = self.config, self.study
-        recorder = self.recorder = SearchRecorder(self.folder, config, study)
-        past = ((trial_name(view.number), view.curve) for view in study.views())
-        metric = config.search.leading_metric
+        self.recorder = SearchRecorder(self.folder, self.config, self.study)
         title = f"search {self.folder.name}"
-        progress = Progress(
-            self.console, title, total=study.num_trials, unit="trials", metric=metric, past=recorder.counts()
-        )
-        try:
-            with progress:
-                recorder.show_on(progress, resources.at_a_time)
-                run_jobs(
-                    self.folder.durable(recorder),
-                    train=self.work.train,
-                    resources=resources,
-                    scheduler=make_scheduler(config, past, recorder.stops_after_first_fold),
-                    max_failures=config.search.max_failures,
-                    scratch=self.folder.scratch,
-                    admission=admission,
-                    timings=self.work.timings.retries,
-                )
-        finally:
-            recorder.close()
-        recorder.best_trials.keep_checkpoints()
-        if reason := recorder.failures.reason():
-            raise OwkdError(f"the search was stopped because all of its trials fail alike:\n{reason}")
+        run_trials(self.recorder, resources, admission, title=title, console=self.console, work=self.work)
         self._draw_panels(resources, admission)
         self.elapsed_s = time.monotonic() - begun
 

@@ -13,7 +13,16 @@ from search.runs.inputs import anchored, check_inputs, look_at_inputs
 from search.runs.integrity import Change, changes_since, compare, refuse
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import is_locked, lock_run
-from search.runs.manifest import SCHEMA_VERSION, amend, create, exists, open_run, refuse_existing, versions
+from search.runs.manifest import (
+    SCHEMA_VERSION,
+    amend,
+    create,
+    create_control,
+    exists,
+    open_run,
+    refuse_existing,
+    versions,
+)
 from search.runs.sync import followed
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "check_inputs",
     "compare",
     "create",
+    "create_control",
     "exists",
     "followed",
     "is_locked",

@@ -82,10 +82,13 @@ def changes_since(
         "versions.",
     )
     changes += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
-    if began_with is not None:
-        edited = compare(upgraded(began_with), config.to_dict(), "config.")
-        changes += [change for change in edited if not _is_free(change.where.removeprefix("config."))]
-    return changes
+    return changes + edits_since(began_with, config)
+
+
+def edits_since(began_with: Mapping[str, Any] | None, config: Config) -> list[Change]:
+    """What of the configuration decides a run's numbers and is not as it was; the arguments as in `changes_since`."""
+    edited = [] if began_with is None else compare(upgraded(began_with), config.to_dict(), "config.")
+    return [change for change in edited if not _is_free(change.where.removeprefix("config."))]
 
 
 def refuse(changes: Sequence[Change]) -> None:

@@ -7,6 +7,7 @@ tensorboard/<trial>/     event files
 checkpoints/<trial>/     of running trials, and of the best finished ones
 panels/<trial>/          pictures of how the best trials rank
 retrain/                 the final stage; retrain/champion is what one takes home
+control/                 a run of the same layout: the random trials that the search is compared with
 .ray/                    Ray's own bookkeeping, removed at the end
 .lock                    held by the driver as long as it lives
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from search.runs.durable import DurableRecorder
 from search.storage.address import Address
-from search.storage.mirror import Mirror
+from search.storage.mirror import CONTROL, Mirror
 from search.storage.object_store import ObjectStore
 from search.trials.job_queue import JobQueue
 
@@ -34,7 +35,7 @@ class RunFolder:
 
     Attributes:
         root: the run itself, or the working copy of one that lies in a store
-        mirror: what keeps a working copy and its store alike
+        mirror: what keeps a working copy and its store alike; of a control, that of the run around it
     """
 
     root: Path
@@ -43,7 +44,7 @@ class RunFolder:
     @property
     def address(self) -> Address:
         """Where the run lies, for people and for commands."""
-        return Address(str(self.root)) if self.mirror is None else self.mirror.address
+        return Address(str(self.root)) if self.mirror is None else self.mirror.address_of(self.root)
 
     @property
     def name(self) -> str:
@@ -82,6 +83,11 @@ class RunFolder:
         return self.retrain / "champion"
 
     @property
+    def control(self) -> RunFolder:
+        """The run within this one that this one's driver drives."""
+        return RunFolder(self.root / CONTROL, self.mirror)
+
+    @property
     def scratch(self) -> Path:
         return self.root / ".ray"
 
@@ -112,7 +118,7 @@ class RunFolder:
     def discard(self, path: Path) -> None:
         """Removes a worker's file or folder: from a store, once what the driver wrote until now is in it."""
         if self.mirror is not None:
-            self.mirror.remove_later(self._relative(path))
+            self.mirror.remove_later(path)
         else:
             self._place().remove(self._relative(path))
 

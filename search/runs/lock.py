@@ -23,7 +23,7 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
 
     The lock is the kernel's: it goes with the process, however that ends. In a store a lease stands beside it, and
     what is written goes there. What a killed driver left half-written is removed on entry, and Ray's scratch folder on
-    exit.
+    exit. Whoever holds a run holds the control within it.
 
     Raises `UserError` when another process drives this run.
     """
@@ -41,7 +41,8 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
             try:
                 yield
             finally:
-                shutil.rmtree(folder.scratch, ignore_errors=True)
+                for each in (folder, folder.control):
+                    shutil.rmtree(each.scratch, ignore_errors=True)
     finally:
         os.close(handle)
 
@@ -73,13 +74,14 @@ def is_locked_here(folder: RunFolder) -> bool:
 
 def remove_leftovers(folder: RunFolder) -> None:
     """Removes what an earlier driver was writing when it died; only for the holder of the run."""
-    shutil.rmtree(folder.scratch, ignore_errors=True)
     for draft in folder.root.parent.glob(".*.tmp"):  # of a driver that died while it made this run
         if draft.stem.rpartition(".")[0] == f".{folder.root.name}":
             shutil.rmtree(draft, ignore_errors=True)
-    # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
-    folder.journal.with_name(folder.journal.name + ".lock").unlink(missing_ok=True)
-    _cut_torn_line(folder.journal)
+    for each in (folder, folder.control):
+        shutil.rmtree(each.scratch, ignore_errors=True)
+        # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
+        each.journal.with_name(each.journal.name + ".lock").unlink(missing_ok=True)
+        _cut_torn_line(each.journal)
     for partial in folder.root.rglob(TEMPORARY):
         partial.unlink(missing_ok=True)
 

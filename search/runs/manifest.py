@@ -29,6 +29,9 @@ from search.storage.timings import STORE_TIMINGS, StoreTimings
 SCHEMA_VERSION = 1
 """of run.yaml and of the tables; counted up when an older owkd could no longer read them, or would read them wrong"""
 
+WITHIN = "within"
+"""key of the run.yaml of a run within another one: that one's name"""
+
 PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
 
 
@@ -52,16 +55,8 @@ def create(
         raise UserError(
             f"a run needs a folder that can be made, but got {root} ({error.strerror}); change --runs"
         ) from error
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **versions()},
-        "seed": {"train": config.train.seed, "sampler": config.search.sampler.seed},
-        "fingerprints": dict(fingerprints),
-        "config": config.to_dict(),
-    }
     try:
-        _write_manifest(draft, manifest)
+        _write_manifest(draft, _manifest(config, fingerprints))
         if address.remote:
             lease.remember(draft.root, lease.Lease(driver=lease.NEW))
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
@@ -71,6 +66,15 @@ def create(
             refuse_existing(address)  # somebody else may have made it in the meantime
         raise
     return _at(address, "driver", timings)
+
+
+def create_control(run: RunFolder, config: Config, fingerprints: Mapping[str, Any]) -> RunFolder:
+    """Makes the control within a run that this process holds, or finds it there."""
+    control = run.control
+    if not control.manifest.is_file():
+        control.root.mkdir(exist_ok=True)
+        _write_manifest(control, {WITHIN: run.name, **_manifest(config, fingerprints)})
+    return control
 
 
 def amend(
@@ -112,7 +116,8 @@ def open_run(
     """An existing run, its configuration and its whole manifest. Raises `UserError`, `ConfigError`.
 
     Of a run in a store, `drive` opens the driver's working copy, for `lock_run` to bring up to date; without it, files
-    are fetched for reading: all that drivers write, or the files and folders that `only` names.
+    are fetched for reading: all that drivers write, or the files and folders that `only` names. A control is driven by
+    the run around it alone.
     """
     address = Address.of(run)
     folder = _at(address, "driver", timings)
@@ -131,6 +136,11 @@ def open_run(
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; restore it")
     _refuse_newer(manifest, folder.manifest)
+    if drive and WITHIN in manifest:
+        raise UserError(
+            f"a control must be driven with the run around it, but got {address}; go on with owkd retrain "
+            f"{address.above}"
+        )
     return folder, _stored_config(manifest, folder.manifest), manifest
 
 
@@ -158,6 +168,18 @@ def _made_by(manifest: Mapping[str, Any]) -> Any:
     """The version of owkd, as far as the manifest has it."""
     recorded = manifest.get("versions")
     return recorded.get("owkd") if isinstance(recorded, Mapping) else None
+
+
+def _manifest(config: Config, fingerprints: Mapping[str, Any]) -> dict[str, Any]:
+    """The run.yaml of a new run."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "seed": {"train": config.train.seed, "sampler": config.search.sampler.seed},
+        "fingerprints": dict(fingerprints),
+        "config": config.to_dict(),
+    }
 
 
 def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,16 +41,20 @@ SCHEDULERS: dict[str, SchedulerKind] = {
 
 
 def make_scheduler(
-    config: Config, past: Iterable[tuple[str, Curve]], stops_after_first_fold: FirstFoldStop | None = None
+    config: Config,
+    past: Iterable[tuple[str, Curve]],
+    stops_after_first_fold: FirstFoldStop | None = None,
+    never_stopped: Container[str] = frozenset({trial_name(0)}),
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
-    A job that it would let continue, `stops_after_first_fold` may stop all the same. Neither ever stops trial 0, the
-    published setting: what all others are compared with must be known at its end.
+    A job that it would let continue, `stops_after_first_fold` may stop all the same. Neither stops any of
+    `never_stopped`, by default trial 0, the published setting: what all others are compared with must be known at its
+    end.
     """
     scheduler = config.search.scheduler
     rule = SCHEDULERS[scheduler.name].rule(scheduler, Budget.of(config).trial_steps)
-    return ResumableScheduler(rule, past, stops_after_first_fold, never_stopped={trial_name(0)})
+    return ResumableScheduler(rule, past, stops_after_first_fold, never_stopped)
 
 
 def describe_scheduler(scheduler: SchedulerConfig) -> str:

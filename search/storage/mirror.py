@@ -5,7 +5,8 @@ then removals. The journal is cut where it stood when the push began. So at ever
 least what its journal knows, which is the order in which a driver writes them: a driver that starts from the store
 alone finds nothing that the study took for done and that is missing elsewhere.
 
-What workers write (`last.pt`, `best.safetensors`) goes from them to the store, never through a working copy.
+What workers write (`last.pt`, `best.safetensors`) goes from them to the store, never through a working copy. A run
+within the run (`control/`) is treated like the run around it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ GROWING = "tensorboard/"
 INDEX = ".mirror.json"
 PRIVATE = (INDEX, lease.NAME, ".lock", f"{JOURNAL}.lock")
 """of the working copy alone"""
+CONTROL = "control"
+"""the folder of a run within the run"""
 CHECKPOINTS = ("last.pt", "best.safetensors")
 """of the workers"""
 TRIES = 5
@@ -74,12 +77,16 @@ class Mirror:
             return False
         return True
 
-    def remove_later(self, path: str) -> None:
-        """Removes a file or folder from the store once what is on disk now has been pushed.
+    def address_of(self, path: Path) -> Address:
+        """Where a path of the working copy lies in the store."""
+        return self.address if path == self.copy else self.address / path.relative_to(self.copy)
+
+    def remove_later(self, path: Path) -> None:
+        """Removes what a path of the working copy stands for from the store, once what is on disk now has been pushed.
 
         A trial's state must not be gone before the store knows that the trial is over.
         """
-        self._removals.append(path)
+        self._removals.append(path.relative_to(self.copy).as_posix())
 
     def push(self) -> None:
         """Brings the store up to date. Raises `OSError`, and `OwkdError` when another driver took over.
@@ -119,7 +126,7 @@ class Mirror:
             self._index = {
                 path: index[path] if path in index and index[path].size == stat.size else Stat(-1, 0)
                 for path, stat in self.place.files().items()
-                if mirrored(path) and "/" in path
+                if mirrored(path) and "/" in _within_its_run(path)
             }
         else:
             lease.forget(self.copy)  # until all of it is here, it is nobody's
@@ -217,6 +224,7 @@ class Mirror:
 
 def mirrored(path: str) -> bool:
     """Whether a file of a run goes through the driver's working copy."""
+    path = _within_its_run(path)
     parts = path.split("/")
     if parts[0] in ("checkpoints", ".ray") or path in PRIVATE:
         return False
@@ -227,10 +235,16 @@ def _within(path: str, below: tuple[str, ...]) -> bool:
     return not below or path in below or path.startswith(tuple(f"{folder}/" for folder in below))
 
 
+def _within_its_run(path: str) -> str:
+    """The path as the run has it that the file is of: the whole one, or the control within it."""
+    return path.removeprefix(f"{CONTROL}/")
+
+
 def _grows(path: str) -> bool:
+    path = _within_its_run(path)
     return path == JOURNAL or path.startswith(GROWING)
 
 
 def _rank(path: str) -> tuple[bool, bool]:
     """What is replaced whole first, the journal last."""
-    return path == JOURNAL, _grows(path)
+    return _within_its_run(path) == JOURNAL, _grows(path)

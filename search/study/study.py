@@ -49,9 +49,22 @@ NUM_TRIALS = "target"
 
 
 class Study:
-    """Ask/tell on a journal that survives its driver."""
+    """Ask/tell on a journal that survives its driver.
 
-    def __init__(self, journal: Path, name: str, config: Config, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
+    Attributes:
+        fixed: numbers of the trials that no sampler proposes: the published setting
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        name: str,
+        config: Config,
+        earlier: Sequence[Mapping[str, Any]] = (),
+        *,
+        fixed_trials: bool = True,
+    ) -> None:
+        """`fixed_trials`: whether the search begins with them; the same each time that a study is opened"""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.config = config
         self._earlier: list[FrozenTrial] = []
@@ -67,12 +80,14 @@ class Study:
         )
         self._id = self._storage.get_study_id_from_name(name)
         self._published = published_point(config)
+        self.fixed = range(1 if fixed_trials else 0)
         if not self._study.get_trials(deepcopy=False):
             self._study.set_user_attr(NUM_TRIALS, config.search.trials)
             self.remember(config)
             if earlier:
                 self._study.set_user_attr("earlier", list(earlier))
-            self._study.enqueue_trial(self._published.params)
+            if self.fixed:
+                self._study.enqueue_trial(self._published.params)
         self._earlier = earlier_trials(self._study.user_attrs.get("earlier", ()), config.search)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
@@ -128,7 +143,7 @@ class Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             values = suggest(trial, self.config.search.space)
-        published = trial.number == 0
+        published = trial.number in self.fixed
         if published:
             values = self._published.values
             trial.set_user_attr("published", True)

@@ -65,6 +65,18 @@ def test_without_a_terminal_each_event_is_one_line(clock) -> None:
     ]
 
 
+def test_how_many_jobs_there_are_may_become_known_as_they_run(clock) -> None:
+    out, known = io.StringIO(), [1]
+    progress = Progress(
+        Console(file=out, width=80), "control", total=lambda: known[0], unit="trials", metric="val/mAP", past={}
+    )
+    with progress:
+        progress.job_started(job("trial 0"))
+        known[0] = 2
+        progress.job_ended(job("trial 0", objective=0.5), Ending("complete"))
+    assert "(1/2 trials)" in out.getvalue()
+
+
 def test_epochs_told_again_do_not_make_time_look_short(clock) -> None:
     progress = view(Console(file=io.StringIO()), total=2)
     progress.job_started(job("trial 0", "", 10))

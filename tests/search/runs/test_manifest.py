@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from owkd.config import parse_config
+from owkd.config import parse_config, with_values
 from owkd.errors import UserError
 from search.runs.lock import is_locked, lock_run
-from search.runs.manifest import SCHEMA_VERSION, create, open_run
+from search.runs.manifest import SCHEMA_VERSION, create, create_control, open_run
 
 
 @pytest.fixture
@@ -127,6 +127,34 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
     assert left == {"run.yaml", ".lock", "study.journal", "checkpoints/trial-00000/Fold1/last.pt"}
     assert not folder.scratch.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"a", ".a.b.96.tmp"}
+
+
+def test_a_control_is_a_run_that_the_run_around_it_drives(tmp_path: Path, config) -> None:
+    run = create(tmp_path / "a", config, {"data": {"Fold1": "x"}})
+    random = with_values(config, {"search.sampler": {"name": "random", "seed": 7}})
+    control = create_control(run, random, {"data": {"Fold1": "x"}})
+    written = control.manifest.read_text()
+    assert create_control(run, config, {}) == control
+    assert control.manifest.read_text() == written
+    folder, again, manifest = open_run(tmp_path / "a" / "control")
+    assert (folder.root, again, manifest["within"]) == (run.root / "control", random, "a")
+    assert manifest["fingerprints"] == {"data": {"Fold1": "x"}}
+    with pytest.raises(UserError, match=r"driven with the run around it.* go on with owkd retrain \S+/a$"):
+        open_run(control.root, drive=True)
+
+
+def test_what_a_killed_driver_was_writing_in_a_control_is_removed(tmp_path: Path, config) -> None:
+    run = create(tmp_path / "a", config, {})
+    control = create_control(run, config, {})
+    control.journal.write_bytes(b"whole\ntorn")
+    control.journal.with_name("study.journal.lock").symlink_to(control.journal)
+    (control.root / ".run.yaml.99.tmp").write_text("half")
+    control.scratch.mkdir()
+    with lock_run(run):
+        assert {path.name for path in control.root.iterdir()} == {"run.yaml", "study.journal"}
+        assert control.journal.read_bytes() == b"whole\n"
+        control.scratch.mkdir()
+    assert not control.scratch.exists()
 
 
 @pytest.mark.parametrize(

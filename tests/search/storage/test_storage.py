@@ -13,6 +13,7 @@ from typing import BinaryIO
 import pytest
 
 from owkd.errors import OwkdError, UserError
+from search.runs.layout import RunFolder
 from search.storage import lease
 from search.storage.address import Address
 from search.storage.mirror import Mirror
@@ -124,12 +125,42 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(address: Address, 
         patch.setattr(ObjectStore, "upload", upload)
         put(tmp_path, study_DOT_journal="jj", tensorboard__t="event", results__a="11")
         (tmp_path / "results" / "b").unlink()
-        both.remove_later("checkpoints/trial-00000")
+        both.remove_later(tmp_path / "checkpoints" / "trial-00000")
         both.push()
         assert sent == ["results/a", "tensorboard/t", "study.journal"]
         both.push()
         assert len(sent) == 3
     assert objects(str(address)) == {"run.yaml": 1, "results/a": 2, "study.journal": 2, "tensorboard/t": 5}
+
+
+def test_a_control_within_a_run_is_kept_like_the_run(address: Address, tmp_path: Path, monkeypatch) -> None:
+    own = {"run.yaml": 1, "results/a": 1, "study.journal": 1, "tensorboard/t": 1}
+    for folder in (tmp_path / "here", tmp_path / "here" / "control"):
+        put(folder, run_DOT_yaml="r", results__a="1", study_DOT_journal="j", tensorboard__t="e")
+        put(folder, _DOT_lock="", study_DOT_journal_DOT_lock="", _DOT_ray__x="ray", checkpoints__last_DOT_pt="w")
+    sent: list[str] = []
+    original = ObjectStore.upload
+
+    def upload(self: ObjectStore, file: BinaryIO, path: str, size: int) -> None:
+        sent.append(path)
+        original(self, file, path, size)
+
+    monkeypatch.setattr(ObjectStore, "upload", upload)
+    mirror = Mirror(address, tmp_path / "here", QUICK)
+    mirror.push()
+    assert objects(str(address)) == {**own, **{f"control/{path}": size for path, size in own.items()}}
+    assert {path.removeprefix("control/") for path in sent[-2:]} == {"study.journal"}  # after all that they rely on
+    run = RunFolder(tmp_path / "here", mirror)
+    assert str(run.control.address) == f"{address}/control"
+    assert run.control.where(run.control.checkpoints / "trial-00001") == f"{address}/control/checkpoints/trial-00001"
+    mirror.place.write("control/checkpoints/trial-00001/last.pt", b"of a worker")
+    assert run.control.stored(run.control.checkpoints) == [run.control.checkpoints / "trial-00001" / "last.pt"]
+    run.control.discard(run.control.checkpoints / "trial-00001")
+    mirror.push()
+    assert not run.control.stored(run.control.checkpoints)
+    alone = Mirror(address / "control", tmp_path / "there", QUICK)  # a reader who has the control's address alone
+    alone.pull()
+    assert alone._scan().keys() == own.keys()
 
 
 def test_the_journal_is_sent_as_it_was_when_the_push_began(address: Address, tmp_path: Path) -> None:

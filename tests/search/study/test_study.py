@@ -199,3 +199,15 @@ def test_a_trial_that_said_nothing_can_fail(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     run_trial(study, [], Ending("error", error_type="WorkerDied", error_text="gone"))
     assert (study.view(0).objective, study.view(0).best_step, study.view(0).last_step) == (None, None, 0)
+
+
+def test_a_study_without_fixed_trials_begins_with_what_its_sampler_proposes(tmp_path: Path) -> None:
+    config = config_of(sampler={"name": "random", "seed": 3})
+    study = Study(tmp_path / "study.journal", "run", config, fixed_trials=False)
+    first = next_proposal(study)
+    assert (first.number, first.published, list(study.fixed)) == (0, False, [])
+    assert first.values["distill.gram"] != config.distill.gram
+    assert not study.view(0).published
+    again = Study(tmp_path / "study.journal", "run", config, fixed_trials=False)  # after its driver was killed
+    assert next_proposal(again) == first
+    assert not next_proposal(again).published
