@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from launch.connection import connection
 from launch.local_ray import remove_leftovers
-from launch.output.console import console
+from launch.output.console import console, errors
 from launch.output.summary import print_retrain_summary, print_search_summary
 from owkd.config import Config
 
@@ -55,6 +55,19 @@ def run_retrain(run: Path | str, address: str | None = None) -> None:
     with _resume_hint(run, "retrain"):
         outcome = retrain(run, connect=connect, console=console)
     print_retrain_summary(outcome)
+
+
+def train_pilot(config: Config, runs: Path | str, seeds: int, address: str | None = None) -> None:
+    """The pilot of a search at `runs/<name>`. Raises as `search.pilot.run_pilot`."""
+    from search.pilot import pilot_address, run_pilot
+
+    remove_leftovers()
+    connect = _checked_connection(address, config, pilot_address(config, runs))
+    try:
+        run_pilot(config, runs, seeds, connect=connect, console=errors)
+    except KeyboardInterrupt:
+        errors.print("Stopped; nothing is lost: the same command continues.")
+        raise
 
 
 def _checked_connection(address: str | None, config: Config, run: Address) -> Connect:

@@ -107,6 +107,7 @@ def test_it_loads_without_heavy_packages(module: str) -> None:
 LAYERS = {
     "search": (
         ("report", "planning"),
+        ("pilot",),
         ("retrain",),
         ("run_search", "rerun"),
         ("recorder",),

@@ -30,13 +30,22 @@ def plan(
     set_: Overrides = None,
     measure: Annotated[bool, typer.Option(help="Time a few training steps here, for the estimates.")] = True,
     format: Annotated[Literal["page", "json"], typer.Option(help="How to print it.")] = "page",
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="First train a few models that measure how far equal settings spread.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of each setting of the pilot.")] = 4,
+    address: Address = None,
 ) -> None:
-    """Name every mistake at once, or preview the search: its space, time, cost and disk. Starts nothing."""
-    from launch.output.plan import print_plan
+    """Name every mistake at once, or preview the search: space, time, cost, disk, power. Starts nothing but a pilot."""
+    from launch.output.plan import print_plan, without_mistakes
     from search.space import read_search_config
 
     reading = read_search_config(config, set_ or ())
     print_notes(reading)
+    if pilot:
+        from launch.driver import train_pilot
+
+        train_pilot(without_mistakes(reading, runs), runs, seeds, address)
     print_plan(reading, runs, measure=measure, form=format)
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from launch.output.console import console
-from owkd.config import Reading
+from owkd.config import Config, Reading
 from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
+from search.pilot import pilot_in_words
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
 from search.planning.wording import objectives_in_words
@@ -23,16 +24,21 @@ from search.trials.job import parts_of
 
 def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
     """Prints the plan as a page or as JSON. Raises `ConfigError` naming every mistake at once."""
-    problems = find_mistakes(reading, runs)
-    if problems:
-        raise ConfigError(problems, reading.source)
-    plan = make_plan(reading.whole(), runs, measure=measure)
+    plan = make_plan(without_mistakes(reading, runs), runs, measure=measure)
     if form == "json":
         json.dump(plan.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")
         return
     for part in page(plan):
         console.print(part)
+
+
+def without_mistakes(reading: Reading, runs: str) -> Config:
+    """The configuration of a search that could start. Raises `ConfigError` naming every mistake at once."""
+    problems = find_mistakes(reading, runs)
+    if problems:
+        raise ConfigError(problems, reading.source)
+    return reading.whole()
 
 
 def page(plan: Plan) -> Iterator[RenderableType]:
@@ -76,6 +82,9 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "scheduler", describe_scheduler(search.scheduler)
     yield "final stage", _final_stage(plan, budget)
     yield "power", plan.power.in_words()
+    if plan.power.pilot is not None:
+        for number, line in enumerate(pilot_in_words(plan.power.pilot, config)):
+            yield ("" if number else "pilot"), line
 
 
 def _final_stage(plan: Plan, budget: Budget) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owkd.config import Config
+from search.pilot import Pilot, find_pilot
 from search.planning.checkpoint_bound import checkpoint_bound
 from search.planning.costs import Costs
 from search.planning.disk_use import DiskUse, disk_use
@@ -112,7 +113,9 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
     bound = checkpoint_bound(config, identities=max(fold.people for fold in folds), at_a_time=max(1, costs.at_a_time))
     disk = disk_use(config, run, bound, sum(fold.images + fold.validation_images for fold in folds))
     disk.require_room(runs)
-    power = PlannedPower.of(config)
+    pilot = find_pilot(config, runs)
+    current = pilot is not None and pilot.is_of(config)
+    power = PlannedPower.of(config, pilot if current else None)
     return Plan(
         config=config,
         run=run,
@@ -122,7 +125,7 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
         costs=costs.timed(config) if measure else costs,
         disk=disk,
         power=power,
-        notes=(*power.warnings(), *_notes(config)),
+        notes=(*power.warnings(), *_stale(None if current else pilot), *_notes(config)),
     )
 
 
@@ -152,6 +155,11 @@ def _draws(config: Config) -> Iterator[dict[str, Any]]:
     study = optuna.create_study(sampler=sampler)
     for _ in range(DRAWS):
         yield suggest(study.ask(), config.search.space)
+
+
+def _stale(pilot: Pilot | None) -> Iterator[str]:
+    if pilot is not None:
+        yield f"The pilot {pilot.run} was of another configuration, so its spread is not used."
 
 
 def _notes(config: Config) -> Iterator[str]:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from owkd.config import Config
 from owkd.formatting import format_count
+from search.pilot import Pilot
 from search.power import FIRST_LOOK, MOST_BY_DEFAULT, SeedCount, seed_count
 from search.retrain.claims.words import points
 
-SpreadFrom = Literal["default", "configuration"]
+SpreadFrom = Literal["default", "configuration", "pilot"]
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,22 @@ class PlannedPower:
     """The power of the first look, as far as it can be known before any training of the final stage.
 
     Attributes:
-        spread_from: where the spread of a training's test mAP is known from
+        spread_from: where the spread of a training's test mAP is known from; what is configured goes before a pilot
+        pilot: the one that was made for this configuration
     """
 
     count: SeedCount
     spread_from: SpreadFrom
+    pilot: Pilot | None
 
     @classmethod
-    def of(cls, config: Config) -> PlannedPower:
+    def of(cls, config: Config, pilot: Pilot | None = None) -> PlannedPower:
         """Of the final stage that `config` asks for."""
-        return cls(seed_count(config), "default" if config.retrain.spread is None else "configuration")
+        if config.retrain.spread is not None:
+            return cls(seed_count(config), "configuration", pilot)
+        if pilot is not None:
+            return cls(seed_count(config, pilot.spread.value), "pilot", pilot)
+        return cls(seed_count(config), "default", None)
 
     def in_words(self) -> str:
         """On the page, on one line."""
@@ -47,6 +54,12 @@ class PlannedPower:
         """Where the smallest lead would rather be missed."""
         count = self.count
         if count.enough or count.detectable is None:
+            return
+        if self.spread_from == "pilot" and not count.configured and count.seeds < MOST_BY_DEFAULT:
+            yield (
+                f"{count.seeds} test seeds follow from the default spread; with the pilot's, {count.wanted} are what "
+                f"retrain.smallest_lead={count.smallest_lead:g} takes; set retrain.spread: {count.spread:.3g}"
+            )
             return
         which = f"retrain.seeds={count.seeds}" if count.configured else f"{MOST_BY_DEFAULT} seeds, the most by default,"
         yield (
@@ -68,10 +81,14 @@ class PlannedPower:
             "spread_from": self.spread_from,
             "power": 0.8,
             "error": FIRST_LOOK,
+            "pilot": self.pilot.to_dict() if self.pilot else None,
         }
 
     def _spread(self) -> str:
         spread = f"a training's spread of {points(self.count.spread, signed=False)} points is"
         if self.spread_from == "default":
             return f"{spread} the default, not measured"
-        return f"{spread} retrain.spread"
+        if self.spread_from == "configuration":
+            return f"{spread} retrain.spread"
+        assert self.pilot is not None
+        return f"{spread} from the pilot {self.pilot.run} of {self.pilot.ended_at[:10]}"

@@ -1,13 +1,14 @@
-"""Three disjoint sets of seeds, derived from one: S for the search, C for the choice, T for the test.
+"""Disjoint sets of seeds, derived from one: for the search, the choice, the test, and a pilot before them.
 
 A seed that was searched on says nothing new about the trial that it made look best, and one that chose the champion
-says nothing new about the champion. So no seed is in two sets: the derived ones differ in their remainder modulo 3, and
-those that the search was given are passed over in all three streams. Asking for more later keeps the first ones.
+says nothing new about the champion. So no seed is in two sets: those of search, choice and test differ in their
+remainder modulo 3, the pilot's lie above them all, and those that the search was given are passed over in every stream.
+Asking for more later keeps the first ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from itertools import count, islice
@@ -23,10 +24,12 @@ class SeedSet(StrEnum):
     SEARCH = auto()
     CHOICE = auto()
     TEST = auto()
+    PILOT = auto()
 
 
 LARGEST = 2**31 - 1
-"""seeds fit into 31 bits, as every library takes them"""
+"""seeds of search, choice and test fit into 31 bits, as every library takes them; a pilot's into 32"""
+REMAINDERS = 3
 BLOCK = 32
 """seeds that are derived together"""
 
@@ -61,14 +64,26 @@ class Seeds:
         """Seeds of the models for which the test split is opened."""
         return list(islice(self._stream(2), number))
 
+    def pilot(self, number: int) -> list[int]:
+        """Seeds of trainings before the search, which measure how far such trainings spread."""
+        draws = (LARGEST + 1 + draw % (LARGEST + 1) for draw in self._draws(REMAINDERS))
+        return list(islice(self._fresh(draws), number))
+
     def _stream(self, remainder: int) -> Iterator[int]:
-        """All of one set, without repeats: in blocks, so that none depends on how many are asked for."""
-        size = len(SeedSet)
+        """All of one set, those whose remainder this is."""
+        size = LARGEST // REMAINDERS
+        return self._fresh(draw % size * REMAINDERS + remainder for draw in self._draws(remainder))
+
+    def _fresh(self, seeds: Iterable[int]) -> Iterator[int]:
+        """Without repeats, and without those that the search was given."""
         passed = set(self.given)
+        for seed in seeds:
+            if seed not in passed:
+                passed.add(seed)
+                yield seed
+
+    def _draws(self, key: int) -> Iterator[int]:
+        """Numbers of 32 bits: in blocks, so that none depends on how many are asked for."""
         root: Sequence[int] = (abs(self.root), int(self.root < 0))
         for block in count():
-            for draw in SeedSequence(root, spawn_key=(remainder, block)).generate_state(BLOCK).tolist():
-                seed = draw % (LARGEST // size) * size + remainder
-                if seed not in passed:
-                    passed.add(seed)
-                    yield seed
+            yield from SeedSequence(root, spawn_key=(key, block)).generate_state(BLOCK).tolist()

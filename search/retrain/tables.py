@@ -36,7 +36,7 @@ MODEL_FIELDS: dict[str, pa.DataType] = {
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
-"""`seed_set` is choice or test; `checkpoint` is relative to the run's folder. A teacher has no seed,
+"""`seed_set` is choice or test, of a pilot pilot; `checkpoint` is relative to the run's folder. A teacher has no seed,
 no checkpoint of the run's and no validation"""
 
 COMPARISON_FIELDS: dict[str, pa.DataType] = {

@@ -5,8 +5,8 @@ recorder.py    hands them out, and records what becomes of them
 records.py     what became of each, on disk and when asked
 """
 
-from search.retrain.models.recorder import ActiveModel, RetrainRecorder
+from search.retrain.models.recorder import ActiveModel, ModelSource, RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
 
-__all__ = ["ActiveModel", "ModelRecord", "Records", "RetrainRecorder", "Selection"]
+__all__ = ["ActiveModel", "ModelRecord", "ModelSource", "Records", "RetrainRecorder", "Selection"]

@@ -7,10 +7,10 @@ watch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from search.retrain.candidates import Model
 from search.retrain.models.records import ModelRecord, Records
-from search.retrain.models.selection import Selection
 from search.runs.layout import RunFolder
 from search.tensorboard.retrain import RetrainEventFiles
 from search.trials.job import Job, Message, final_state
@@ -33,10 +33,24 @@ class ActiveModel(ActiveJob):
     record: ModelRecord | None = None
 
 
-class RetrainRecorder:
+class ModelSource(Protocol):
+    """Which models there are to train: those of a final stage (`Selection`), or of a pilot."""
+
+    @property
+    def records(self) -> Records: ...
+
+    def models(self) -> list[Model]:
+        """All that the records so far call for, in the order in which they are trained."""
+        ...
+
+
+SourceT = TypeVar("SourceT", bound=ModelSource)
+
+
+class RetrainRecorder(Generic[SourceT]):
     """Hands out the models that are not done yet: a `JobQueue`."""
 
-    def __init__(self, selection: Selection, run: RunFolder) -> None:
+    def __init__(self, selection: SourceT, run: RunFolder) -> None:
         self.run = run
         self.selection = selection
         self.records = selection.records

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ import ray
 import yaml
 
 from launch.cli import run_command
+from search.execution.resources import TrialResources
+from search.pilot import PilotWork, run_pilot
+from tests.support.fake_training import fake_check, fake_run
+from tests.support.inline_jobs import work_off
 from tests.support.small_training import small_config
 
 SPACE = {
@@ -106,3 +112,36 @@ def test_a_plan_for_scripts(
     assert plan["bytes"]["run"] == plan["bytes"]["checkpoints"] + plan["bytes"]["tables"]
     assert len(plan["draws"]) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["plan.yaml"]
+
+
+def test_a_pilot_is_trained_first_and_its_spread_is_used_from_then_on(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = PilotWork(fake_run, fake_check, lambda config, console: (config, TrialResources(1, 0, 1)))
+    monkeypatch.setattr("search.pilot.stage.run_jobs", work_off)
+    monkeypatch.setattr("launch.driver.connection", lambda address: nullcontext)
+    monkeypatch.setattr("search.pilot.run_pilot", partial(run_pilot, work=work))
+    monkeypatch.chdir(tmp_path)
+    plain = ["plan", "plan.yaml", "--no-measure"]
+    assert run_command([*plain, "--pilot", "--seeds", "5"]) == 0
+    captured = capsys.readouterr()
+    assert "pilot at runs/planned-pilot: 10 models on Fold1" in captured.err
+    pilot = json.loads((tmp_path / "runs/planned-pilot/pilot.json").read_text())
+    page = " ".join(captured.out.split())
+    for words in (
+        f"points is from the pilot runs/planned-pilot of {pilot['ended_at'][:10]}",
+        "pilot runs/planned-pilot, Fold1: 5 of published weights and 5 of no distillation;",
+        f"to use it, put into the configuration: retrain.spread: {pilot['spread']['value']:.3g}",
+    ):
+        assert words in page, words
+    assert run_command([*plain, "--format", "json"]) == 0  # found again
+    power = json.loads(capsys.readouterr().out)["power"]
+    assert (power["spread_from"], power["spread"]) == ("pilot", pilot["spread"]["value"])
+    assert power["pilot"] == pilot
+    assert run_command([*plain, "--format", "json", "--set", "retrain.spread=0.03"]) == 0
+    assert json.loads(capsys.readouterr().out)["power"]["spread_from"] == "configuration"
+    assert run_command([*plain, "--set", "train.epochs=8"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    assert "planned-pilot was of another configuration, so its spread is not used" in page
+    assert "is the default, not measured" in page
+    assert run_command([*plain, "--pilot", "--set", "train.batch_size=many"]) == 2

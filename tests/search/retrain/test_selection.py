@@ -50,7 +50,7 @@ def run(searched: RunFolder, tmp_path: Path) -> Path:
     return tmp_path / "fake"
 
 
-def queue_of(run: Path) -> RetrainRecorder:
+def queue_of(run: Path) -> RetrainRecorder[Selection]:
     config = parse_config({**fake_config(run.parent), "retrain": RETRAIN})
     views = Study(run / "study.journal", "fake", config).views()
     return RetrainRecorder(
