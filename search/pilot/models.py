@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from owkd.config import Config, with_values
 from search.retrain.candidates import Candidate, Model, select_candidates
-from search.retrain.comparison import BASELINES
+from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.retrain.models.records import Records
 from search.retrain.seeds import Seeds, SeedSet
 
@@ -39,7 +39,7 @@ def pilot_settings(config: Config) -> list[Candidate]:
     """The published setting and no distillation, as the final stage would train them on the first fold."""
     alone = with_values(config, {"retrain.folds": [config.data.folds[0]]})
     by_name = {candidate.name: candidate for candidate in select_candidates(alone, ())}
-    return [by_name[name] for name in BASELINES]
+    return [by_name[name] for name in (PUBLISHED, NO_DISTILLATION_NAME)]
 
 
 def pilot_digests(config: Config) -> dict[str, str]:
