@@ -63,11 +63,17 @@ def resume(
     run_resume(run, trials, address, force=force)
 
 
-def retrain(run: Run, address: Address = None) -> None:
+def retrain(
+    run: Run,
+    address: Address = None,
+    reopen: Annotated[
+        bool, typer.Option("--reopen", help="Although an earlier version of owkd opened the test split; trains anew.")
+    ] = False,
+) -> None:
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
     from launch.driver import run_retrain
 
-    run_retrain(run, address)
+    run_retrain(run, address, reopen=reopen)
 
 
 def trials(

@@ -2,6 +2,7 @@
 
 console.py      one console for every command, and how an epoch is shown on it
 summary.py      a command's outcome, and the commands that come next
+final_stage.py  the result of the final stage
 plan.py         the page of `owkd plan`
 trials.py       the trials of a run
 evaluation.py   the evaluation of one checkpoint

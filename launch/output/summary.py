@@ -31,7 +31,9 @@ def print_search_summary(summary: Summary) -> None:
 
 def print_retrain_summary(outcome: Outcome) -> None:
     """The outcome of the final stage."""
-    console.print(outcome.comparison.render())
+    from launch.output.final_stage import final_stage_page
+
+    console.print(final_stage_page(outcome.comparison))
     console.print(f"champion: {outcome.folder.where(outcome.folder.champion)}", soft_wrap=True)
     print_next_commands({f"report {shlex.quote(str(outcome.folder.address))}": "one page of results"})
 

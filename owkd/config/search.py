@@ -217,6 +217,15 @@ class SearchConfig(Node):
         return tuple(metric for metric in self.judged_metrics if metric in COST_METRICS)
 
 
+class ClaimConfig(Node):
+    """The comparison that the final stage is about, declared before the search; the others follow in a fixed order."""
+
+    against: Literal["published weights", "no distillation"] = Field(
+        default="published weights", description="what the champion is to be better than"
+    )
+    metric: Literal["mAP", "rank-1"] = Field(default="mAP", description="on the test split")
+
+
 class RetrainConfig(Node):
     """The final stage."""
 
@@ -246,6 +255,7 @@ class RetrainConfig(Node):
         description="test seeds, fresh ones: models of the champion and of both baselines on each fold; when unset, as "
         "many as smallest_lead takes at this spread, at most 40",
     )
+    claim: ClaimConfig = ClaimConfig()
     epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
     folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
 

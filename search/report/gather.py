@@ -50,7 +50,7 @@ class RunData:
         epochs: by trial, in order of their steps
         params: names of the searched columns, simplex weights by component
         models: of the final stage; empty before it
-        tests: the champion against each baseline
+        claims: the champion against each baseline, in the order of the tests; of an earlier version: none
         comparison: from retrain/champion/metrics.json; None before the end of the final stage
         panels: best ranking first
     """
@@ -63,7 +63,7 @@ class RunData:
     epochs: Mapping[int, Sequence[Row]]
     params: tuple[str, ...]
     models: Sequence[Row]
-    tests: Sequence[Row]
+    claims: Sequence[Row]
     comparison: Mapping[str, Any] | None
     panels: Sequence[TrialPanel]
 
@@ -95,7 +95,7 @@ def gather(run: Address | Path | str) -> RunData:
         epochs=_epochs_by_trial(read_epochs(folder.results)),
         params=tuple(columns(config)),
         models=_rows(folder.results / "retrain" / "models.parquet"),
-        tests=_rows(folder.results / "retrain" / "comparison.parquet"),
+        claims=[row for row in _rows(folder.results / "retrain" / "comparison.parquet") if "kind" in row],
         comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
         panels=_panels(folder),
     )

@@ -9,11 +9,41 @@ import plotly.graph_objects as go
 
 from search.report.gather import RunData, grouped
 from search.report.style import BLUE, GRAY, GREEN, ORANGE, PINK, YELLOW, with_axes
-from search.report.text import configuration_label
+from search.report.text import IN_FULL, configuration_label, metric_name
 from search.results.schema import Row
+from search.retrain.claims import KINDS, Kind
 
 MODEL = {"size": 9, "opacity": 0.7}
 MEAN = {"color": ORANGE, "size": 18, "symbol": "line-ns-open", "line": {"width": 3}}
+
+
+CLAIM: dict[Kind, tuple[float, str, str]] = {"split": (-0.16, BLUE, "circle"), "people": (0.16, ORANGE, "diamond")}
+"""of each kind: its place beside the line of its comparison, its colour, its mark"""
+
+
+def claims(data: RunData) -> go.Figure:
+    """The champion's lead with its interval in every comparison, on this split and for people side by side."""
+    figure = go.Figure()
+    lines = list(dict.fromkeys((row["baseline"], metric_name(row)) for row in data.claims))
+    for kind in KINDS:
+        place, color, mark = CLAIM[kind]
+        for is_tested in (True, False):
+            rows = [row for row in data.claims if row["kind"] == kind and (row["status"] != "not tested") == is_tested]
+            if rows:
+                _add_claims(
+                    figure,
+                    rows,
+                    [lines.index((row["baseline"], metric_name(row))) + place for row in rows],
+                    name=IN_FULL[kind] if is_tested else f"{IN_FULL[kind]}, not tested",
+                    color=color if is_tested else GRAY,
+                    mark=mark,
+                )
+    figure.add_vline(x=0, line={"color": GRAY, "width": 2, "dash": "dot"})
+    figure.update_layout(height=150 + 62 * len(lines), showlegend=True)
+    with_axes(figure, "lead, points", None)
+    texts = [f"{name},<br>{metric}" for name, metric in lines]
+    figure.update_yaxes(tickvals=list(range(len(lines))), ticktext=texts, range=[len(lines) - 0.5, -0.5])
+    return figure
 
 
 def models(data: RunData) -> go.Figure:
@@ -70,6 +100,26 @@ def _add_configuration(figure: go.Figure, rows: Sequence[Row]) -> None:
         marker=MEAN,
         hovertemplate="mean %{x:.4f}<extra></extra>",
         showlegend=False,
+    )
+
+
+def _add_claims(
+    figure: go.Figure, rows: Sequence[Row], places: Sequence[float], *, name: str, color: str, mark: str
+) -> None:
+    """Dots with intervals; where no test was possible, the dot alone."""
+    ends = [(row["interval_low"], row["interval_high"]) for row in rows]
+    leads = [row["difference"] for row in rows]
+    above = [0.0 if high is None else high - lead for (_, high), lead in zip(ends, leads, strict=True)]
+    below = [0.0 if low is None else lead - low for (low, _), lead in zip(ends, leads, strict=True)]
+    figure.add_scatter(
+        x=_percent(leads),
+        y=list(places),
+        name=name,
+        mode="markers",
+        marker={"color": color, "size": 9, "symbol": mark},
+        error_x={"type": "data", "array": _percent(above), "arrayminus": _percent(below), "color": color, "width": 5},
+        text=[f"{row['baseline']}, {metric_name(row)}: {row['status']}" for row in rows],
+        hovertemplate="%{x:+.1f} (%{text})<extra></extra>",
     )
 
 

@@ -15,10 +15,9 @@ from owkd.files import written_whole
 from owkd.formatting import format_metric, format_value
 from search.report import text
 from search.report.gather import RunData, gather, param
-from search.report.sections import sections
+from search.report.sections import claims_section, sections
 from search.results.schema import Row
 from search.retrain.comparison import CHAMPION
-from search.retrain.significance import points
 from search.storage.address import Address
 
 TOP_TRIALS = 10
@@ -49,10 +48,11 @@ def _context(data: RunData) -> dict[str, Any]:
         "state": "running" if data.has_driver else "finished" if data.comparison is not None else "not running",
         "status": text.status(data),
         "headline": text.headline(data),
-        "caveat": _caveat(data),
+        "picture": claims_section(data),
         "candidates": text.candidates(data),
-        "tests": data.tests,
-        "points": points,
+        "claims": text.claims(data),
+        "others": [] if data.comparison is None else data.comparison.get("others", []),
+        "caveat": "" if data.comparison is None else data.comparison.get("caveat", ""),
         "cost": text.cost_in_words(data),
         "failures": text.failures(data),
         "sections": sections(data),
@@ -67,10 +67,6 @@ def _context(data: RunData) -> dict[str, Any]:
         "champion_name": CHAMPION,
         "plotly": Markup(get_plotlyjs()),
     }
-
-
-def _caveat(data: RunData) -> str:
-    return "" if data.comparison is None else str(data.comparison["paired_tests"]["caveat"])
 
 
 def _top(data: RunData) -> list[dict[str, Any]]:

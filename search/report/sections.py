@@ -11,10 +11,17 @@ from markupsafe import Markup
 from search.report import model_figures, search_figures
 from search.report.gather import RunData
 from search.report.importance import FEWEST, comparable, importances
+from search.retrain.claims import level
 
 PLOTLY = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 CAPTIONS = {
+    "claims": (
+        "Does searching pay?",
+        "How far the champion is ahead in each comparison: the mark is the lead, the bar its {level} interval. A claim "
+        "is shown where the whole bar is to the right of zero; what is grey was not tested, because a comparison above "
+        "it was not shown.",
+    ),
     "models": (
         "Final stage",
         "Every retrained model on the test split: a dot is a model, a bar the mean of its row.",
@@ -63,6 +70,13 @@ class Section:
     title: str
     caption: str
     html: Markup
+
+
+def claims_section(data: RunData) -> Section | None:
+    """The picture that the page begins with; None before the end of the final stage."""
+    if not data.claims:
+        return None
+    return _section("claims", model_figures.claims(data), level=level(data.claims[0]["error"]))
 
 
 def sections(data: RunData) -> list[Section]:

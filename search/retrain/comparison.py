@@ -1,4 +1,4 @@
-"""The result of the final stage, as a table and in words: the champion beside the teacher and the baselines."""
+"""The result of the final stage: the champion beside the teacher and the baselines, and what may be claimed of it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from search.retrain.significance import ADJUSTMENT, CAVEAT, LEVEL, METHOD, PairedTest, p_text, points
+from search.retrain.claims import CAVEAT, Claim, PlannedComparison, by_comparison, in_words
 
 TEACHER = "teacher"
 NO_DISTILLATION_NAME = "no distillation"
 PUBLISHED = "published weights"
 CHAMPION = "champion"
 
-BASELINES = (PUBLISHED, NO_DISTILLATION_NAME)
 NO_OTHER = "no other trial of the search is complete and keeps its constraints"
 IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training without distillation"}
 
@@ -71,12 +66,16 @@ class Comparison:
     """The result of the final stage.
 
     Attributes:
-        tests: the champion against each baseline in each metric, adjusted
+        claims: of each comparison that could be made, in the order of their tests; on this split, then for people
+        primary: the comparison that was declared before the search
+        planned: names of all that the champion was to be compared with
         validation: every retrained configuration, champion first, with the metric that chose it
     """
 
     rows: tuple[ComparisonRow, ...]
-    tests: tuple[PairedTest, ...]
+    claims: tuple[Claim, ...]
+    primary: PlannedComparison
+    planned: tuple[str, ...]
     validation: tuple[tuple[str, Spread], ...]
     notes: tuple[str, ...]
 
@@ -84,33 +83,29 @@ class Comparison:
         """The line of that name, if it could be measured."""
         return next((row for row in self.rows if row.name == name), None)
 
-    def verdict(self) -> list[str]:
-        """In plain words, how the champion stands to the two baselines on the test split, and how sure that is."""
-        champion = self.row(CHAMPION)
-        assert champion is not None
-        words = []
-        for name in BASELINES:
-            tests = [test for test in self.tests if test.baseline == name]
-            if champion.detail == name:
-                words.append(f"The champion is {IN_WORDS[name]}: {NO_OTHER}.")
-            elif not tests:
-                words.append(f"There is no comparison with {IN_WORDS[name]}: none of its models could be trained.")
-            words.extend(test.in_words(IN_WORDS[name]) for test in tests)
-        return words
+    def headline(self) -> str:
+        """What holds of the primary comparison, in one sentence."""
+        found = next((each for each in by_comparison(self.claims) if each[0].primary), None)
+        return self._missing(self.primary.other) if found is None else in_words(*found, _called(self.primary.other))
 
-    def render(self) -> RenderableType:
-        """The tables, and the verdict below them."""
-        parts: list[RenderableType] = [self._models()]
-        if self.tests:
-            parts.append(self._tests())
-        parts.extend(Text(words) for words in self.verdict())
-        if self.tests:
-            parts.append(Text(CAVEAT, style="dim"))
-        return Group(*parts, *(Text(words) for words in self.notes))
+    def missing(self) -> list[str]:
+        """Comparisons that were planned besides the primary one and could not be made, each with its reason."""
+        made = {claim.comparison.other for claim in self.claims}
+        return [self._missing(name) for name in self.planned if name not in (*made, self.primary.other)]
+
+    def others(self) -> list[str]:
+        """A sentence on each comparison that is not the primary one, in the order of their tests."""
+        pairs = (pair for pair in by_comparison(self.claims) if not pair[0].primary)
+        return [in_words(*pair, _called(pair[0].comparison.other)) for pair in pairs]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
         return {
+            "headline": self.headline(),
+            "missing": self.missing(),
+            "others": self.others(),
+            "notes": list(self.notes),
+            "caveat": CAVEAT,
             "test": [
                 {
                     "model": row.name,
@@ -124,42 +119,33 @@ class Comparison:
                 }
                 for row in self.rows
             ],
-            "paired_tests": {
-                "method": METHOD,
-                "adjustment": ADJUSTMENT,
-                "interval_level": LEVEL,
-                "caveat": CAVEAT,
-                "results": [asdict(test) for test in self.tests],
-            },
+            "claims": [
+                {
+                    "kind": claim.kind,
+                    "against": claim.comparison.other,
+                    "metric": claim.comparison.metric,
+                    "primary": claim.primary,
+                    "status": claim.status,
+                    **asdict(claim.lead),
+                    "difference": claim.lead.difference,
+                }
+                for claim in self.claims
+            ],
             "validation": [
                 {"configuration": name, "mean": spread.mean, "std": spread.std} for name, spread in self.validation
             ],
-            "verdict": self.verdict(),
-            "notes": list(self.notes),
         }
 
-    def _models(self) -> Table:
-        table = Table(title="Test split, opened once", title_justify="left", title_style="bold")
-        table.add_column("model", no_wrap=True)
-        for name in ("test mAP", "rank-1", "params", "models"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in self.rows:
-            name = f"{row.name} ({row.detail})" if row.detail else row.name
-            numbers = (str(row.mean_average_precision), str(row.rank_1), f"{row.parameters / 1e6:.2f} M")
-            table.add_row(name, *numbers, str(row.models), style="bold" if row.name == CHAMPION else "")
-        return table
+    def _missing(self, name: str) -> str:
+        champion = self.row(CHAMPION)
+        if champion is not None and champion.detail == name:
+            return f"The champion is {_called(name)}: {NO_OTHER}, so searching led to nothing that could be compared."
+        return (
+            f"There is no comparison of the champion with {_called(name)}: none of its seeds could be trained on every "
+            "fold."
+        )
 
-    def _tests(self) -> Table:
-        table = Table(title="The champion against each baseline, in points", title_justify="left", title_style="bold")
-        table.add_column("against", no_wrap=True)
-        table.add_column("metric", no_wrap=True)
-        for name in ("difference", f"{LEVEL:.0%} interval".replace("%", " %"), f"p ({ADJUSTMENT})", "pairs"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for test in self.tests:
-            interval = "-"
-            if test.low is not None and test.high is not None:
-                interval = f"{points(test.low)} to {points(test.high)}"
-            p_value = p_text(test.adjusted).removeprefix("p ").removeprefix("= ") if test.adjusted is not None else "-"
-            difference = points(test.difference)
-            table.add_row(test.baseline, test.metric, difference, interval, p_value, str(test.pairs))
-        return table
+
+def _called(name: str) -> str:
+    """A setting's name within a sentence."""
+    return IN_WORDS.get(name, name)

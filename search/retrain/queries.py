@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from search.results.parquet import write_table
+from search.results.parquet import read_table, write_table
 from search.results.schema import Row
 from search.retrain.candidates import Model
+from search.retrain.claims import Scores
 
 QUERY_FIELDS: dict[str, pa.DataType] = {
     "configuration": pa.string(),
@@ -67,6 +68,17 @@ class QueryFiles:
         """Writes the rows of a model in place of those that are there."""
         rows = [{**model, **row} for row in queries.to_pylist()]
         write_table(self.path(key), pa.schema(QUERY_FIELDS.items()), rows)
+
+    def scores(self, keys: Collection[str]) -> dict[str, Scores]:
+        """What the models of one setting scored, by metric: mAP and rank-1.
+
+        Raises `ValueError` when the models of a fold were tested on different queries.
+        """
+        table = pa.concat_tables([read_table(self.path(key)) for key in keys])
+        fold = table["fold"].to_pylist()
+        seed, query, identity = (table[name].to_numpy() for name in ("seed", "query", "identity"))
+        values = {"mAP": table["average_precision"].to_numpy(), "rank-1": table["first_match"].to_numpy() == 1}
+        return {metric: Scores.from_rows(fold, seed, query, identity, value) for metric, value in values.items()}
 
     def keep(self, keys: Collection[str]) -> None:
         """Removes the rows of all other models: a search that went further may have another champion."""

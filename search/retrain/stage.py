@@ -15,33 +15,32 @@ model with a metrics.json is done; any other goes on from its last.pt.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
-from owkd.config import Config, with_values
+from owkd.config import Config
 from owkd.errors import DataError, OwkdError, UserError
-from owkd.files import written_whole
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
+from search.power import error_of_look
 from search.progress import Progress
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
-from search.retrain.comparison import BASELINES, CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow
+from search.retrain.champion import ChampionFolder, refuse_earlier_version
+from search.retrain.claims import Claim, PlannedComparison, claims_in_order, planned_order
+from search.retrain.comparison import CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
 from search.retrain.queries import QueryFiles, queries_of_model, queries_of_teacher
 from search.retrain.seeds import SeedSet
-from search.retrain.significance import adjust_p_values
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
 from search.retrain.test_evaluation import (
     CheckpointRef,
@@ -54,9 +53,6 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
-
-COMPARED = ("mAP", "rank-1")
-"""test metrics in which the champion is compared with the baselines; the first one is what a search is about"""
 
 
 @dataclass(frozen=True)
@@ -97,14 +93,23 @@ class TestedModel:
     columns: Row
 
 
-def retrain(run: Address | Path | str, *, connect: Connect, console: Console, work: FinalWork | None = None) -> Outcome:
+def retrain(
+    run: Address | Path | str,
+    *,
+    connect: Connect,
+    console: Console,
+    work: FinalWork | None = None,
+    reopen: bool = False,
+) -> Outcome:
     """Trains the candidates of a run, chooses the champion, and opens the test split.
+
+    reopen: also where the final stage of an earlier version opened it.
 
     Raises `UserError` when the run has no complete trial or no test split, `OwkdError` when no champion can be
     trained, and `KeyboardInterrupt` after Ctrl-C; called again, it resumes where it was. A stage that is done is known
     from its records: nothing is trained or opened, and no Ray is needed.
     """
-    return FinalStage(run, console, work or FinalWork(prepare=prepare)).carry_out(connect)
+    return FinalStage(run, console, work or FinalWork(prepare=prepare), reopen).carry_out(connect)
 
 
 class FinalStage(Stage[Outcome]):
@@ -123,10 +128,11 @@ class FinalStage(Stage[Outcome]):
     queries: QueryFiles
     teachers: dict[str, ModelRecord]
 
-    def __init__(self, run: Address | Path | str, console: Console, work: FinalWork) -> None:
+    def __init__(self, run: Address | Path | str, console: Console, work: FinalWork, reopen: bool = False) -> None:
         self.run_address = run
         self.console = console
         self.work = work
+        self.reopen = reopen
 
     def open(self) -> RunFolder:
         self.folder, self.config, self.manifest = open_run(
@@ -135,6 +141,8 @@ class FinalStage(Stage[Outcome]):
         return self.folder
 
     def check(self) -> None:
+        if not self.reopen:
+            refuse_earlier_version(self.folder)
         study = Study(self.folder.journal, self.folder.name, self.config)
         self.candidates = select_candidates(self.config, study.views())
         if all(candidate.role == "baseline" for candidate in self.candidates) and study.view(0).state != "complete":
@@ -170,8 +178,9 @@ class FinalStage(Stage[Outcome]):
         self.queries.keep(self._tested())
         comparison = self._comparison(champion)
         self._write_models(champion)
-        write_comparison(self.folder.results, champion, comparison.tests)
-        self._write_champion(champion, comparison)
+        write_comparison(self.folder.results, champion, comparison.claims)
+        best = self.records.best_model(champion)
+        ChampionFolder(self.folder).write(champion, best, self._checkpoint(best[0]), comparison)
         return Outcome(self.folder, comparison, champion.name)
 
     def _train(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
@@ -249,7 +258,7 @@ class FinalStage(Stage[Outcome]):
         return tested
 
     def _comparison(self, champion: Candidate) -> Comparison:
-        baselines = [self._baseline(name) for name in BASELINES]
+        baselines = [candidate for candidate in self.candidates if candidate.role == "baseline"]
         measured: list[tuple[str, str, list[Mapping[str, float]]]] = [
             (TEACHER, "", [record.test for record in self.teachers.values() if record.test]),
             *((each.name, "", list(self.records.tests(each).values())) for each in reversed(baselines)),
@@ -258,47 +267,43 @@ class FinalStage(Stage[Outcome]):
         spreads = ((candidate.name, self.records.validation(candidate)) for candidate in self.candidates)
         validation = [(name, spread) for name, spread in spreads if spread is not None]
         validation.sort(key=lambda each: (each[0] != champion.name, -each[1].mean))
+        declared = self.config.retrain.claim
+        primary = PlannedComparison(declared.against, declared.metric)
         return Comparison(
             rows=tuple(ComparisonRow.of(name, detail, tests) for name, detail, tests in measured if tests),
-            tests=adjust_p_values(self.records.paired_tests(champion, baselines, COMPARED)),
+            claims=self._claims(champion, baselines, primary),
+            primary=primary,
+            planned=tuple(each.name for each in baselines),
             validation=tuple(validation),
             notes=tuple(self._notes(champion)),
         )
+
+    def _claims(
+        self, champion: Candidate, baselines: Sequence[Candidate], primary: PlannedComparison
+    ) -> tuple[Claim, ...]:
+        """Of all that could be trained, and is not the champion itself. Raises `OwkdError` for a split that changed."""
+        tested = {each.name: self.records.tests(each) for each in (champion, *baselines)}
+        others = [each.name for each in baselines if each is not champion and tested[each.name]]
+        try:
+            scores = {name: self.queries.scores(tested[name]) for name in (champion.name, *others)}
+            order = planned_order(others, primary)
+            return claims_in_order(scores[champion.name], scores, order, primary, error_of_look(1))
+        except ValueError as error:
+            raise OwkdError(
+                f"all models must have been tested on the same images, but {error}; restore the test split, remove "
+                f"{self.queries.folder} and run the final stage again"
+            ) from error
 
     def _notes(self, champion: Candidate) -> Iterator[str]:
         records = self.records.by_key.items()
         failed = [self.records.models[key].name for key, record in records if record.state != "complete"]
         if failed:
             yield f"Not trained: {'; '.join(failed)}. Run the final stage again to try once more."
-        earlier = self.folder.champion / "metrics.json"
-        if earlier.is_file():
-            name = json.loads(earlier.read_text(encoding="utf-8"))["configuration"]
-            if name != champion.name:
-                yield (
-                    f"The test split was opened before, when {name} was the champion. What was decided since may have "
-                    "followed its figures; an untouched comparison needs a split that nobody has seen."
-                )
-
-    def _write_champion(self, champion: Candidate, comparison: Comparison) -> None:
-        """What one takes home: the champion's best model on validation, its configuration, its figures."""
-        model, record = self.records.best_model(champion)
-        folder = self.folder.champion
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder.take(self._checkpoint(model), folder / "student.safetensors")
-        with written_whole(folder / "config.yaml") as temporary:
-            config = with_values(champion.config, {"train.seed": model.seed, "data.folds": [model.fold]})
-            temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-        with written_whole(folder / "metrics.json") as temporary:
-            metrics = {
-                "configuration": champion.name,
-                "fold": model.fold,
-                "seed": model.seed,
-                "epoch": record.epoch,
-                "validation": record.validation,
-                "test": record.test,
-                "comparison": comparison.to_dict(),
-            }
-            temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+        if earlier := ChampionFolder(self.folder).opened_before(champion):
+            yield (
+                f"The test split was opened before, when the champion was {', then '.join(earlier)}. What was decided "
+                "since may have followed its figures; an untouched comparison needs a split that nobody has seen."
+            )
 
     def _write_models(self, champion: Candidate | None = None) -> None:
         rows = []

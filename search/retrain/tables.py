@@ -1,7 +1,7 @@
 """The final stage as Parquet, for readers who were not there.
 
 results/retrain/models.parquet        one row a retrained model, and one a teacher and fold
-results/retrain/comparison.parquet    one row a baseline and test metric: the champion's difference and how sure it is
+results/retrain/comparison.parquet    one row a claim: how far the champion is ahead, and how sure that is
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from owkd.config import EPOCH_METRICS, TEST_METRICS
 from search.results.parquet import write_table
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model
+from search.retrain.claims import Claim
 from search.retrain.models.records import ModelRecord
-from search.retrain.significance import ADJUSTMENT, METHOD, PairedTest
 
 MODEL_FIELDS: dict[str, pa.DataType] = {
     "configuration": pa.string(),
@@ -43,18 +43,25 @@ COMPARISON_FIELDS: dict[str, pa.DataType] = {
     "champion": pa.string(),
     "baseline": pa.string(),
     "metric": pa.string(),
-    "pairs": pa.int64(),
+    "kind": pa.string(),
+    "primary": pa.bool_(),
+    "status": pa.string(),
     "champion_mean": pa.float64(),
     "baseline_mean": pa.float64(),
     "difference": pa.float64(),
     "interval_low": pa.float64(),
     "interval_high": pa.float64(),
+    "degrees": pa.float64(),
     "p_value": pa.float64(),
-    "p_value_adjusted": pa.float64(),
-    "method": pa.string(),
-    "adjustment": pa.string(),
+    "error": pa.float64(),
+    "champion_seeds": pa.int64(),
+    "baseline_seeds": pa.int64(),
+    "identities": pa.int64(),
+    "folds": pa.int64(),
 }
-"""means are over the pairs; interval and p-values are null where no test is possible"""
+"""`kind`: split or people; `status`: shown, not shown or not tested; `error` and `p_value` are one-sided, and the level
+of the interval is 1 - 2 error. Interval, degrees of freedom and p-value are null where no test is possible, and
+identities where the test split is taken as it is"""
 
 
 def model_row(model: Model, record: ModelRecord, *, champion: bool, checkpoint: str | None) -> Row:
@@ -89,25 +96,30 @@ def write_models(results: Path, rows: Sequence[Row]) -> None:
     write_table(results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), rows)
 
 
-def write_comparison(results: Path, champion: Candidate, tests: Sequence[PairedTest]) -> None:
-    """Writes comparison.parquet in place of the one that is there."""
+def write_comparison(results: Path, champion: Candidate, claims: Sequence[Claim]) -> None:
+    """Writes comparison.parquet in place of the one that is there, in the order in which the claims are tested."""
     rows = [
         {
             "champion": champion.name,
-            "baseline": test.baseline,
-            "metric": f"test/{test.metric}",
-            "pairs": test.pairs,
-            "champion_mean": test.champion,
-            "baseline_mean": test.other,
-            "difference": test.difference,
-            "interval_low": test.low,
-            "interval_high": test.high,
-            "p_value": test.p_value,
-            "p_value_adjusted": test.adjusted,
-            "method": METHOD,
-            "adjustment": ADJUSTMENT,
+            "baseline": claim.comparison.other,
+            "metric": f"test/{claim.comparison.metric}",
+            "kind": claim.kind,
+            "primary": claim.primary,
+            "status": claim.status,
+            "champion_mean": claim.lead.champion,
+            "baseline_mean": claim.lead.other,
+            "difference": claim.lead.difference,
+            "interval_low": claim.lead.low,
+            "interval_high": claim.lead.high,
+            "degrees": claim.lead.degrees,
+            "p_value": claim.lead.p_value,
+            "error": claim.lead.error,
+            "champion_seeds": claim.lead.seeds[0],
+            "baseline_seeds": claim.lead.seeds[1],
+            "identities": claim.lead.identities,
+            "folds": claim.lead.folds,
         }
-        for test in tests
+        for claim in claims
     ]
     write_table(results / "retrain" / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), rows)
 

@@ -1,13 +1,16 @@
 """The configuration: published defaults, every mistake at once, with the nearest right name."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from owkd.config import Config, field_paths, load_config, parse_config, read_config, value_at, with_values
+from owkd.config import ClaimConfig, Config, field_paths, load_config, parse_config, read_config, value_at, with_values
 from owkd.errors import ConfigError
+from search.retrain.claims.order import METRICS
+from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 
 
 def raw(**sections: Any) -> dict[str, Any]:
@@ -193,3 +196,13 @@ def test_what_a_search_is_made_of_lies_on_disk() -> None:
         "teacher.targets.folder",
     ]
     assert parse_config({"data": {"root": "C:/data", "dataset": "s"}}).data.root == Path("C:/data")
+
+
+def test_the_primary_comparison_is_one_that_the_final_stage_makes() -> None:
+    made = {PUBLISHED, NO_DISTILLATION_NAME}
+    claim = ClaimConfig.model_fields
+    assert set(get_args(claim["against"].annotation)) == made
+    assert get_args(claim["metric"].annotation) == METRICS
+    assert parse_config(raw()).retrain.claim == ClaimConfig(against=PUBLISHED, metric="mAP")
+    (problem,) = problems(retrain={"claim": {"against": "the teacher"}})
+    assert re.search(r"retrain\.claim\.against.*published weights.*the teacher", problem)

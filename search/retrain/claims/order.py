@@ -22,12 +22,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Status = Literal["shown", "not shown", "not tested"]
 """not tested: an earlier comparison was not shown, so that this one's figures are a description and no more"""
 
+METRICS = ("mAP", "rank-1")
+
 LEADS = {"split": lead_on_split, "people": lead_for_people}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What the champion is compared with, and in what.
+class PlannedComparison:
+    """What the champion is compared with, and in what: named before any figure is seen.
 
     Attributes:
         other: name of the setting
@@ -42,33 +44,49 @@ class Claim:
     """One comparison, of one kind, and whether it holds."""
 
     kind: Kind
-    comparison: Comparison
+    comparison: PlannedComparison
     primary: bool
     lead: Lead
     status: Status
 
 
+def planned_order(others: Sequence[str], primary: PlannedComparison) -> list[PlannedComparison]:
+    """The primary comparison, then the others: with each of `others` in mAP, then in rank-1.
+
+    others: those that the champion can be compared with. What could not be trained is left out, and so is, where it is
+    the primary one, that comparison.
+    """
+    everything = [PlannedComparison(name, metric) for metric in METRICS for name in others]
+    first = [primary] if primary in everything else []
+    return first + [comparison for comparison in everything if comparison != primary]
+
+
 def claims_in_order(
     champion: Mapping[str, Scores],
     others: Mapping[str, Mapping[str, Scores]],
-    order: Sequence[Comparison],
+    order: Sequence[PlannedComparison],
+    primary: PlannedComparison,
     error: float = ERROR,
 ) -> tuple[Claim, ...]:
     """Every comparison of `order`, first as claims on this split, then as claims for people.
 
-    champion: scores by metric; others: the same by name. What could not be trained is left out of the order by who
-    calls, before any figure is seen. Raises `ValueError` for an empty order and `KeyError` for what has no scores.
+    champion: scores by metric; others: the same by name. No other comparison takes the place of a `primary` one that
+    is not in the order. Raises `KeyError` for what has no scores.
     """
-    if not order:
-        raise ValueError("order must name at least the primary comparison, but got none")
     result = []
     for kind in KINDS:
         leads = [LEADS[kind](champion[item.metric], others[item.other][item.metric], error) for item in order]
         result += [
-            Claim(kind, item, item == order[0], lead, status)
+            Claim(kind, item, item == primary, lead, status)
             for item, lead, status in zip(order, leads, statuses(leads), strict=True)
         ]
     return tuple(result)
+
+
+def by_comparison(claims: Sequence[Claim]) -> list[tuple[Claim, Claim]]:
+    """The claims on this split with those for people, in the order of the comparisons."""
+    split, people = ([claim for claim in claims if claim.kind == kind] for kind in KINDS)
+    return list(zip(split, people, strict=True))
 
 
 def statuses(leads: Sequence[Lead]) -> list[Status]:

@@ -1,37 +1,50 @@
-"""A claim as one sentence that a reader can quote. It rests on the interval that stands in it, and says no more."""
+"""A comparison as one sentence that a reader can quote: what holds on this test split, and what for people.
+
+It rests on the intervals that stand in it, and says no more.
+"""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from search.retrain.claims.leads import Lead
 from search.retrain.claims.order import Claim, Kind
 
 WHERE: dict[Kind, str] = {
-    "split": "On this test split",
-    "people": "For people of this kind, looked up in this gallery",
+    "split": "on this test split",
+    "people": "for people of this kind, looked up in this gallery",
 }
+CAVEAT = (
+    "On this test split, chance is the luck of training alone: Welch's t-test over seeds, each a mean over folds. For "
+    "people of this kind, chance is also who is looked for: other identities might have been. Training images and "
+    "gallery are taken as they are, and nothing is said of other cameras or data sets. Comparisons are tested in an "
+    "order that was fixed before the search, each only as long as all before it were shown; figures of what was not "
+    "tested are a description."
+)
+"""what the sentences do not say of themselves; docs/claim.md has it in full"""
+
+Outcome = Literal["above", "below", "open", "not tested", "untestable"]
 
 
-def in_words(claim: Claim, other: str) -> str:
-    """One sentence. `other` is the setting's name within it, such as "the published weights"."""
-    lead, metric = claim.lead, claim.comparison.metric
-    where = WHERE[claim.kind]
-    figures = f"test {metric} {points(lead.champion, signed=False)} against {points(lead.other, signed=False)}"
-    if lead.low is None or lead.high is None:
-        return f"{where}, nothing can be claimed about the champion and {other}: {figures}, {_why_untested(lead)}."
-    figures += f", {points(lead.difference)} points ({_interval(lead)} {_sample(lead)})"
+def in_words(split: Claim, people: Claim, other: str) -> str:
+    """One sentence about both claims of a comparison. `other`: its name within it, such as "the published weights"."""
+    ours, theirs = outcome(split), outcome(people)
+    if ours == theirs == "open":
+        said = f"neither {WHERE['split']} nor {WHERE['people']}, was {_open(split, other)}"
+    elif ours == theirs:
+        said = f"{WHERE['split']} and {WHERE['people']}, {_alone(split, other)}"
+    else:
+        said = f"{WHERE['split']}, {_alone(split, other)}; {WHERE['people']}, {_after(ours, people, other)}"
+    return f"{said[0].upper()}{said[1:]}: {_figures(split, people)}{_detectable(split, people)}."
+
+
+def outcome(claim: Claim) -> Outcome:
+    """What the interval of a claim allows to say."""
+    if claim.lead.low is None:
+        return "untestable"
     if claim.status == "not tested":
-        return f"{where}, the champion against {other} was not tested, because an earlier comparison failed: {figures}."
-    if claim.status == "shown":
-        return f"{where}, the champion is above {other}: {figures}."
-    if lead.is_below:
-        return f"{where}, the champion is below {other}: {figures}."
-    pays = "searching was not shown to pay" if claim.primary else "the champion was not shown to be better"
-    could = lead.detectable()
-    assert could is not None
-    return (
-        f"{where}, {pays} against {other}: {figures}; this run could have detected "
-        f"{points(could, signed=False)} points with 80 %."
-    )
+        return "not tested"
+    return "above" if claim.status == "shown" else "below" if claim.lead.is_below else "open"
 
 
 def points(fraction: float, *, signed: bool = True) -> str:
@@ -40,28 +53,84 @@ def points(fraction: float, *, signed: bool = True) -> str:
     return f"{value:+.1f}" if signed else f"{value:.1f}"
 
 
-def _interval(lead: Lead) -> str:
-    """An end that rounds to 0 is given with as many digits as show on which side of 0 it is."""
-    assert lead.low is not None
-    assert lead.high is not None
+def interval(low: float, high: float) -> str:
+    """In points. An end that rounds to 0 is given with as many digits as show on which side of 0 it is."""
     ends = []
-    for end in (lead.low, lead.high):
+    for end in (low, high):
         digits = next((digits for digits in (1, 2, 3) if round(100 * end, digits)), 1)
         ends.append(f"{round(100 * end, digits) + 0.0:+.{digits}f}")
-    return f"{100 * (1 - 2 * lead.error):.3g} % interval {ends[0]} to {ends[1]}"
+    return f"{ends[0]} to {ends[1]}"
 
 
-def _sample(lead: Lead) -> str:
+def level(error: float) -> str:
+    """Of the interval that a one-sided test of this error rests on: `95 %`."""
+    return f"{100 * (1 - 2 * error):.3g} %"
+
+
+def _alone(claim: Claim, other: str) -> str:
+    match outcome(claim):
+        case "above" | "below" as side:
+            return f"the champion is {side} {other}"
+        case "open":
+            pays, is_above = "searching was not shown to pay", "the champion was not shown to be above"
+            return f"{pays} against {other}" if claim.primary else f"{is_above} {other}"
+        case "not tested":
+            return f"the champion against {other} was not tested, because an earlier comparison was not shown"
+        case _:
+            return f"nothing can be claimed about the champion and {other}, {_why_untestable(claim.lead)}"
+
+
+def _open(claim: Claim, other: str) -> str:
+    return f"searching shown to pay against {other}" if claim.primary else f"the champion shown to be above {other}"
+
+
+def _after(before: Outcome, claim: Claim, other: str) -> str:
+    """What follows upon another outcome of the claim on this split."""
+    match outcome(claim):
+        case "open" if before == "above":
+            return "this was not shown"
+        case "not tested":
+            return "this was not tested, because an earlier comparison was not shown"
+        case "untestable":
+            return f"nothing can be claimed, {_why_untestable(claim.lead)}"
+        case _:
+            return _alone(claim, other)
+
+
+def _figures(split: Claim, people: Claim) -> str:
+    lead, wider = split.lead, people.lead
+    figures = (
+        f"test {split.comparison.metric} {points(lead.champion, signed=False)} against "
+        f"{points(lead.other, signed=False)}, {points(lead.difference)} points"
+    )
+    if lead.low is None or lead.high is None:
+        return figures
     ours, theirs = lead.seeds
-    trainings = f"the luck of training, {ours} against {theirs} seeds"
-    if lead.folds > 1:
-        trainings += f" on {lead.folds} folds"
-    return f"over {trainings}" if lead.identities is None else f"over {lead.identities} people and {trainings}"
+    folds = f" on {lead.folds} folds" if lead.folds > 1 else ""
+    sample = f"over the luck of training, {ours} against {theirs} seeds{folds}"
+    figures += f" ({level(lead.error)} interval {interval(lead.low, lead.high)} {sample}"
+    if wider.low is not None and wider.high is not None:
+        figures += f"; {interval(wider.low, wider.high)} over {wider.identities} people as well"
+    return f"{figures})"
 
 
-def _why_untested(lead: Lead) -> str:
+def _detectable(split: Claim, people: Claim) -> str:
+    """Which leads the run could have shown, where it did not."""
+    could = {claim.kind: claim.lead.detectable() for claim in (split, people) if outcome(claim) == "open"}
+    found = {kind: points(lead, signed=False) for kind, lead in could.items() if lead is not None}
+    short = {"split": "on this split", "people": "for people"}
+    if not found:
+        return ""
+    return (
+        "; this run could have detected "
+        + " and ".join(f"{lead} points {short[kind]}" for kind, lead in found.items())
+        + " with 80 %"
+    )
+
+
+def _why_untestable(lead: Lead) -> str:
     if min(lead.seeds) < 2:
-        return "but a test takes two seeds of each"
+        return "because a test takes two seeds of each"
     if lead.identities is not None and lead.identities < 2:
-        return "but a test takes two people"
-    return "but there is no spread to test against"
+        return "because a test takes two people"
+    return "because there is no spread to test against"

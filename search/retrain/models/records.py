@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from owkd.files import written_whole
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Spread
 from search.retrain.seeds import SeedSet
-from search.retrain.significance import Pair, PairedTest, paired_test
 from search.runs.layout import RunFolder
 from search.trials.states import State
 
@@ -96,29 +95,12 @@ class Records:
         values = [record.validation[self.metric] for _, record in self.of(candidate) if record.state == "complete"]
         return Spread.of(values) if values else None
 
-    def tests(self, candidate: Candidate) -> dict[Pair, Mapping[str, float]]:
-        """Test metrics of a candidate's models that have them, by fold and seed."""
-        return {(model.fold, model.seed): record.test for model, record in self.of(candidate) if record.test}
+    def tests(self, candidate: Candidate) -> dict[str, Mapping[str, float]]:
+        """Test metrics by key, of the models with those seeds that a candidate was trained with on all of its folds."""
+        seeds = self.seeds_on_every_fold(candidate, SeedSet.TEST)
+        return {model.key: record.test for model, record in self.of(candidate) if record.test and model.seed in seeds}
 
     def best_model(self, candidate: Candidate) -> tuple[Model, ModelRecord]:
         """Of the models that the test split was opened for, the one with the best validation metric."""
         tested = [(model, record) for model, record in self.of(candidate) if record.test]
         return max(tested, key=lambda each: each[1].validation[self.metric])
-
-    def paired_tests(
-        self, champion: Candidate, baselines: Sequence[Candidate], metrics: Sequence[str]
-    ) -> list[PairedTest]:
-        """The champion against each other baseline in each test metric, over models of equal fold and seed."""
-        ours = self.tests(champion)
-        tests = []
-        for baseline in baselines:
-            theirs = self.tests(baseline)
-            for metric in metrics:
-                test = paired_test(baseline.name, metric, _values(ours, metric), _values(theirs, metric))
-                if test is not None and baseline is not champion:
-                    tests.append(test)
-        return tests
-
-
-def _values(tests: Mapping[Pair, Mapping[str, float]], metric: str) -> dict[Pair, float]:
-    return {pair: test[metric] for pair, test in tests.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,15 +18,18 @@ from owkd.config import parse_config
 from search.report import write_report
 from search.report.gather import gather
 from search.report.importance import importances
+from search.report.model_figures import claims as claims_figure
 from search.report.model_figures import ranking
 from search.report.search_figures import pareto
-from search.report.text import candidates, cost, failures, headline, status
+from search.report.style import GRAY
+from search.report.text import EARLIER_VERSION, candidates, cost, failures, headline, status
 from search.results.parquet import write_table
+from search.retrain.candidates import Candidate
+from search.retrain.claims import Claim, Kind, Lead, PlannedComparison, Status
 from search.retrain.comparison import Comparison, ComparisonRow, Spread
-from search.retrain.significance import PairedTest
-from search.retrain.tables import COMPARISON_FIELDS, MODEL_FIELDS
+from search.retrain.tables import MODEL_FIELDS, write_comparison
 from search.runs.layout import RunFolder, trial_name
-from search.runs.manifest import create
+from search.runs.manifest import create, open_run
 from search.tensorboard.panels import CURVES
 from tests.support.browser import needs_chromium, open_page
 
@@ -109,17 +113,32 @@ def finish(folder: RunFolder) -> None:
     ]
     choice = {"fold": "Fold1", "seed": 2, "seed_set": "choice", "state": "complete", "parameters": None}
     models += [empty | choice | {"configuration": name, "champion": name == "trial-00002"} for name in CHOSEN_AMONG]
-    test = dict.fromkeys(COMPARISON_FIELDS)
-    test |= {"baseline": "no distillation", "metric": "mAP", "difference": 0.1, "pairs": 2, "p_value_adjusted": 0.04}
-    test |= {"interval_low": 0.02, "interval_high": 0.18}
-    retrain = folder.results / "retrain"
-    write_table(retrain / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
-    write_table(retrain / "comparison.parquet", pa.schema(COMPARISON_FIELDS.items()), [test])
-    folder.champion.mkdir(parents=True)
-    paired = PairedTest("no distillation", "test/mAP", 2, 0.6, 0.5, 0.1, 0.02, 0.18, 0.02, 0.04)
+    write_table(folder.results / "retrain" / "models.parquet", pa.schema(MODEL_FIELDS.items()), models)
+    config = open_run(folder.root)[1]
+    champion = Candidate("trial-00002", "trial-00002", "candidate", 2, config)
+    claims = (
+        claim("split", "published weights", "shown", 0.02, 0.18),
+        claim("split", "no distillation", "not shown", -0.01, 0.21),
+        claim("people", "published weights", "not shown", -0.03, 0.23),
+        claim("people", "no distillation", "not tested", None, None),
+    )
+    write_comparison(folder.results, champion, claims)
     row = ComparisonRow("champion", "trial 2", Spread(0.6, 0.01), Spread(0.6, 0.01), 2_500_000, 2)
-    comparison = Comparison((row,), (paired,), (), ("A note on <b>.",)).to_dict()
-    (folder.champion / "metrics.json").write_text(json.dumps({"comparison": comparison}))
+    notes = ("A note on <b>.",)
+    comparison = Comparison((row,), claims, PRIMARY, ("published weights", "no distillation"), (), notes)
+    folder.champion.mkdir(parents=True)
+    (folder.champion / "metrics.json").write_text(json.dumps({"comparison": comparison.to_dict()}))
+
+
+PRIMARY = PlannedComparison("published weights", "mAP")
+
+
+def claim(kind: Kind, other: str, status: Status, low: float | None, high: float | None) -> Claim:
+    found = {"standard_error": 0.03, "degrees": 9.0} if low is not None else {}
+    people = 30 if kind == "people" else None
+    lead = Lead(0.6, 0.5, (2, 2), 1, people, 0.02, low=low, high=high, **found)
+    comparison = PlannedComparison(other, "mAP")
+    return Claim(kind, comparison, comparison == PRIMARY, lead, status)
 
 
 def draw(folder: RunFolder, number: int) -> None:
@@ -228,12 +247,16 @@ def test_one_file_that_asks_the_network_for_nothing(tmp_path: Path):
     text = (folder.root / "report.html").read_text()
     body = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", body)
-    assert "10.0 points above that of training without distillation" in body
+    assert "On this test split, the champion is above the published weights; for people of this kind" in body
+    assert "The others in words" in body
+    assert "the champion was not shown to be above training without distillation" in body
     assert "A note on &lt;b&gt;." in body
-    assert "the pairs are not independent" in body
+    assert "Training images and gallery are taken as they are" in body
     assert "champion (trial-00002)" in body
     assert "0.6050 ± 0.0071" in body, "mean and sample deviation of 0.60 and 0.61"
-    assert "+2.0 to +18.0" in body
+    assert body.index("On this test split") < body.index("figure-claims") < body.index("0.6050 ± 0.0071")
+    assert "<td>+10.0</td><td>+2.0 to +18.0</td>" in body
+    assert body.count('<tr class="soft">') == 1
     assert "disk &lt;full&gt;" in body
     assert list(folder.root.glob(".*.tmp")) == []
 
@@ -275,7 +298,9 @@ def test_a_browser_shows_every_figure_without_an_error(tmp_path: Path):
         page.wait_for_selector("#box-precision .main-svg")
         sections = "all => new Set(all.map(part => part.closest('section').id)).size"
         drawn = page.eval_on_selector_all("section .main-svg", sections)
-        assert drawn == 7  # final stage, history, curves, parallel, stages, CMC, precision; no importance of two trials
+        assert (
+            drawn == 8
+        )  # claims, final stage, history, curves, parallel, stages, CMC, precision; no importance of two trials
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, "fits a phone"
         light = _brightness_of_text(page)
         page.emulate_media(color_scheme="dark")
@@ -300,3 +325,43 @@ def test_models_that_chose_the_champion_are_not_counted_among_the_tested(tmp_pat
     finish(folder)
     rows = candidates(gather(folder.root))
     assert [(row["name"], row["models"]) for row in rows] == [("champion (trial-00002)", 2), ("no distillation", 2)]
+
+
+def test_the_table_of_means_is_of_the_models_that_the_claims_are_made_of(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [trial(0)])
+    finish(folder)
+    data = gather(folder.root)
+    second = [{**row, "fold": "Fold2", "test/mAP": row["test/mAP"] + 0.1} for row in data.models if row["test/mAP"]]
+    second[0]["test/mAP"] = None  # no distillation, seed 0: not trained
+    rows = candidates(replace(data, models=[*data.models, *second]))
+    assert [(row["models"], row["map"]) for row in rows] == [(4, "0.6550 ± 0.0580"), (2, "0.5600 ± 0.0707")]
+
+
+def test_the_picture_holds_every_interval_and_greys_what_was_not_tested(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [trial(0)])
+    finish(folder)
+    figure = claims_figure(gather(folder.root))
+    drawn = {trace.name: trace for trace in figure.data}
+    assert set(drawn) == {"on this test split", "for people of this kind", "for people of this kind, not tested"}
+    split = drawn["on this test split"]
+    assert list(split.x) == pytest.approx([10, 10])
+    assert [x + up for x, up in zip(split.x, split.error_x.array, strict=True)] == pytest.approx([18, 21])
+    assert [x - down for x, down in zip(split.x, split.error_x.arrayminus, strict=True)] == pytest.approx([2, -1])
+    untested = drawn["for people of this kind, not tested"]
+    assert untested.marker.color == GRAY
+    assert list(untested.error_x.array) == [0]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0
+    assert list(figure.layout.yaxis.ticktext) == ["published weights,<br>mAP", "no distillation,<br>mAP"]
+
+
+def test_what_an_earlier_version_said_stays_as_it_was_with_a_word_on_its_weakness(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", [trial(0)])
+    finish(folder)
+    (folder.results / "retrain" / "comparison.parquet").unlink()
+    said = "The champion's test mAP is 6.3 points above that of the published weights"
+    old = {"paired_tests": {"caveat": "..."}, "verdict": [said], "notes": ["Not trained: nothing."]}
+    (folder.champion / "metrics.json").write_text(json.dumps({"comparison": old}))
+    assert headline(gather(folder.root)) == [EARLIER_VERSION, said, "Not trained: nothing."]
+    text = write_report(folder.root).read_text()
+    assert "figure-claims" not in text
+    assert "7.7 % of simulated runs" in text

@@ -127,7 +127,7 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
     opened = (run.parents[1] / "data" / "opened.log").read_text().splitlines()
     assert len(opened) == len(set(opened)) == TESTED + 1
     assert {path: path.with_name("best.safetensors").stat().st_mtime_ns for path in done} == done
-    assert [test.pairs for test in outcome.comparison.tests] == [1] * 4
+    assert [claim.lead.seeds for claim in outcome.comparison.claims] == [(1, 1)] * 8
     (seed,) = Seeds(0, (0,)).choice(1)
     chosen_on = {path.parts[-4]: record for path, record in records.items() if f"seed-{seed}" in path.parts}
     assert len(chosen_on) == CHOICE

@@ -19,12 +19,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
+from search.power import error_of_look
 from search.retrain.candidates import select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.models import Records, Selection
 from search.retrain.seeds import Seeds, SeedSet
-from search.retrain.significance import CAVEAT
-from search.retrain.stage import FinalWork, retrain
+from search.retrain.stage import FinalStage, FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.layout import RunFolder
 from search.runs.manifest import create
@@ -189,19 +189,20 @@ def test_the_table_says_how_the_champion_stands(final) -> None:
     assert rows["champion"].mean_average_precision.std == pytest.approx(deviation)
     assert (rows["champion"].models, rows["teacher"].models, rows["champion"].parameters) == (4, 2, 45_500_000)
     # the published weights are the optimum of the stand-in: nothing that is searched can beat them
-    verdict = outcome.comparison.verdict()
-    assert [line.split(" is ")[0] for line in verdict] == [
-        "The champion's test mAP",
-        "The champion's test rank-1",
-    ] * 2
-    assert " points below that of the published weights (95 % interval -" in verdict[0]
-    assert " points above that of training without distillation (95 % interval +" in verdict[2]
-    shown = Console(file=io.StringIO(), width=500)
-    shown.print(outcome.comparison.render())
-    text = shown.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
-    assert verdict[0] in text
-    assert CAVEAT in text
-    assert f"champion ({outcome.champion})" in text
+    comparison = outcome.comparison
+    assert [
+        (claim.kind, claim.comparison.other, claim.comparison.metric, claim.primary) for claim in comparison.claims
+    ] == [
+        (kind, name, metric, (name, metric) == ("published weights", "mAP"))
+        for kind in ("split", "people")
+        for metric in ("mAP", "rank-1")
+        for name in ("published weights", "no distillation")
+    ]
+    assert [claim.status for claim in comparison.claims] == ["not shown", *["not tested"] * 3] * 2
+    assert "the champion is above" not in comparison.headline()
+    assert comparison.missing() == []
+    assert len(comparison.others()) == 3
+    assert "training without distillation was not tested" in comparison.others()[0]
 
 
 def test_every_model_has_its_curves_in_tensorboard(final) -> None:
@@ -219,27 +220,35 @@ def test_every_model_has_its_curves_in_tensorboard(final) -> None:
     assert values[row["best_epoch"] - 1][1] == pytest.approx(row["val/mAP"])
 
 
-def test_the_paired_tests_can_be_read_by_others(final) -> None:
+def test_the_claims_can_be_read_by_others(final) -> None:
+    """Each lead is the difference of the means of one row a query, as anybody computes them."""
     root, outcome, _ = final
-    path = root / "fake" / "results" / "retrain" / "comparison.parquet"
-    relation = duckdb.sql(f"SELECT * FROM '{path}' ORDER BY ALL")
-    rows = {
-        (row["baseline"], row["metric"]): row
-        for row in (dict(zip(relation.columns, values, strict=True)) for values in relation.fetchall())
-    }
-    assert rows.keys() == {
-        (name, metric) for name in ("published weights", "no distillation") for metric in ("test/mAP", "test/rank-1")
-    }
-    by_pair = {(row["configuration"], row["fold"], row["seed"]): row["test/mAP"] for row in models_of(root)}
-    for name in ("published weights", "no distillation"):
-        row = rows[name, "test/mAP"]
-        differences = [
-            by_pair[outcome.champion, fold, seed] - by_pair[name, fold, seed] for fold in FOLDS for seed in SEEDS
-        ]
-        assert (row["champion"], row["pairs"]) == (outcome.champion, 4)
-        assert row["difference"] == pytest.approx(sum(differences) / 4)
+    path = root / "fake" / "results" / "retrain"
+    relation = duckdb.sql(f"SELECT * FROM '{path}/comparison.parquet'")
+    rows = [dict(zip(relation.columns, values, strict=True)) for values in relation.fetchall()]
+    assert [(row["kind"], row["baseline"], row["metric"], row["status"]) for row in rows] == [
+        (claim.kind, claim.comparison.other, f"test/{claim.comparison.metric}", claim.status)
+        for claim in outcome.comparison.claims
+    ]
+    figures = figures_from_queries(root / "fake")
+    for row in rows:
+        at = ("test/mAP", "test/rank-1").index(row["metric"])
+        ours, theirs = (
+            sum(figures[name, fold, seed][at] for fold in FOLDS for seed in SEEDS) / 4
+            for name in (outcome.champion, row["baseline"])
+        )
+        assert (row["champion_mean"], row["baseline_mean"]) == pytest.approx((ours, theirs))
+        assert row["difference"] == pytest.approx(ours - theirs)
+        assert (row["champion"], row["champion_seeds"], row["baseline_seeds"], row["folds"]) == (
+            outcome.champion,
+            2,
+            2,
+            2,
+        )
+        assert row["identities"] == (16 if row["kind"] == "people" else None)
+        assert row["error"] == error_of_look(1)
         assert row["interval_low"] < row["difference"] < row["interval_high"]
-        assert row["p_value"] <= row["p_value_adjusted"] <= 2 * row["p_value"]
+    assert [row["primary"] for row in rows] == [True, False, False, False] * 2
 
 
 def test_the_champion_can_be_taken_home(final) -> None:
@@ -251,7 +260,9 @@ def test_the_champion_can_be_taken_home(final) -> None:
     best = max(tested, key=lambda row: row["val/mAP"])
     assert (metrics["fold"], metrics["seed"]) == (best["fold"], best["seed"])
     assert metrics["test"]["mAP"] == best["test/mAP"]
-    assert metrics["comparison"]["verdict"] == outcome.comparison.verdict()
+    assert metrics["comparison"]["headline"] == outcome.comparison.headline()
+    assert len(metrics["comparison"]["claims"]) == len(outcome.comparison.claims)
+    assert metrics["opened_before"] == []
     assert (home / "student.safetensors").read_bytes() == (root / "fake" / best["checkpoint"]).read_bytes()
     assert (config.train.seed, config.data.folds, config.train.epochs) == (best["seed"], (best["fold"],), 3)
 
@@ -300,7 +311,9 @@ def test_a_contender_that_fails_is_named_and_does_not_win(searched: Path, tmp_pa
     outcome = retrain(tmp_path / "fake", connect=connect, console=console(), work=WORK)
     assert [row.name for row in outcome.comparison.rows] == ["teacher", "published weights", "champion"]
     assert f"no distillation, Fold1, seed {SEEDS[0]}" in outcome.comparison.notes[0]
-    assert outcome.comparison.verdict()[2].startswith("There is no comparison with training without distillation")
+    (missing,) = outcome.comparison.missing()
+    assert missing.startswith("There is no comparison of the champion with training without distillation: none of its")
+    assert {claim.comparison.other for claim in outcome.comparison.claims} == {"published weights"}
     failed = [row for row in models_of(tmp_path) if row["configuration"] == "no distillation"]
     assert {(row["state"], row["error_type"]) for row in failed} == {("diverged", "DivergedError")}
 
@@ -318,18 +331,84 @@ def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path
     out = console()
     outcome = retrain(tmp_path / "fake", connect=connect, console=out, work=work)
     assert "opening the test split for 1 models" in out.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
-    assert [test.pairs for test in outcome.comparison.tests] == [4] * 4
+    assert [claim.lead.seeds for claim in outcome.comparison.claims] == [(2, 2)] * 8
 
 
-def test_a_split_that_was_opened_for_another_champion_is_not_called_untouched(final, tmp_path: Path) -> None:
+def test_a_split_that_was_opened_for_another_champion_is_never_called_untouched_again(final, tmp_path: Path) -> None:
     root, outcome, _ = final
     assert not outcome.comparison.notes
     shutil.copytree(root / "fake", tmp_path / "fake")
     metrics = tmp_path / "fake" / "retrain" / "champion" / "metrics.json"
     metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "configuration": "trial 99"}))
-    again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
+    for _ in range(2):
+        again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
+        (note,) = again.comparison.notes
+        assert note.startswith("The test split was opened before, when the champion was trial 99. What was decided")
+        assert json.loads(metrics.read_text())["opened_before"] == ["trial 99"]
+
+
+def test_a_model_that_was_not_trained_costs_a_seed_and_unequal_numbers_are_compared(final, tmp_path: Path) -> None:
+    root, outcome, _ = final
+    stage = FinalStage(root / "fake", console(), WORK)
+    stage.open()
+    stage.check()
+    champion = next(each for each in stage.candidates if each.name == outcome.champion)
+    stage.has_work()
+    lost = next(key for key in stage.records.by_key if key == f"published-weights/Fold2/seed-{LAST}")
+    stage.records.by_key[lost].state = "error"
+    comparison = stage._comparison(champion)
+    assert {claim.lead.seeds for claim in comparison.claims if claim.comparison.other == "published weights"} == {
+        (2, 1)
+    }
+    assert "because a test takes two seeds of each" in comparison.headline()
+    published = comparison.row("published weights")
+    assert published is not None
+    assert published.models == 2
+    assert comparison.notes[0].startswith(f"Not trained: published weights, Fold2, seed {LAST}.")
+
+
+def test_a_champion_that_is_the_published_setting_is_not_compared_with_itself(final) -> None:
+    root, _, _ = final
+    stage = FinalStage(root / "fake", console(), WORK)
+    stage.open()
+    stage.check()
+    stage.has_work()
+    comparison = stage._comparison(stage._baseline("published weights"))
+    assert {claim.comparison.other for claim in comparison.claims} == {"no distillation"}
+    assert not any(claim.primary for claim in comparison.claims)
+    assert comparison.headline() == (
+        "The champion is the published weights: no other trial of the search is complete and keeps its constraints, so "
+        "searching led to nothing that could be compared."
+    )
+    assert comparison.missing() == []
+
+
+def test_a_test_split_that_changed_between_two_evaluations_is_found(final, tmp_path: Path) -> None:
+    root, _, _ = final
+    shutil.copytree(root / "fake", tmp_path / "fake")
+    file = tmp_path / "fake" / "results" / "retrain" / "queries" / f"published-weights-Fold1-seed-{LAST}.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.slice(1), file)
+    with pytest.raises(
+        OwkdError, match=r"tested on the same images, but .*Fold1.*; restore the test split, remove .*queries"
+    ):
+        retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
+
+
+def test_a_final_stage_of_an_earlier_version_is_not_taken_up_without_being_asked(final, tmp_path: Path) -> None:
+    root, _, _ = final
+    shutil.copytree(root / "fake", tmp_path / "fake")
+    models = tmp_path / "fake" / "results" / "retrain" / "models.parquet"
+    pq.write_table(pq.read_table(models).drop_columns("seed_set"), models)  # as 0.1.0 wrote it
+    metrics = tmp_path / "fake" / "retrain" / "champion" / "metrics.json"
+    stored = {**json.loads(metrics.read_text()), "comparison": {"paired_tests": {}, "verdict": [], "notes": []}}
+    metrics.write_text(json.dumps({name: value for name, value in stored.items() if name != "opened_before"}))
+    with pytest.raises(UserError, match=r"is of an earlier one.*owkd report .*fake shows what it said, and --reopen"):
+        retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
+    again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK, reopen=True)
     (note,) = again.comparison.notes
-    assert note.startswith("The test split was opened before, when trial 99 was the champion.")
+    assert f"when the champion was {again.champion} of an earlier version." in note
+    assert retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK).comparison.notes == (note,)
 
 
 def view(number: int, objective: float | None, gram: float, state="complete") -> TrialView:
