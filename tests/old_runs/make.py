@@ -53,6 +53,24 @@ RUNS: dict[str, dict[str, Any]] = {
     "random": {"search": {"sampler": {"name": "random"}, "give_up_margin": None}},
 }
 """what differs from the defaults"""
+FINISHED = "finished"
+"""the archive of a run that was resumed to its end and has a final stage"""
+FINAL_STAGE = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import ray
+from fake_training import fake_evaluate, fake_run
+from rich.console import Console
+
+from search.retrain import FinalWork, retrain
+
+ray.init(num_cpus=2, include_dashboard=False)
+run = Path(sys.argv[1]) / "runs" / "fake"
+work = FinalWork(fake_run, fake_evaluate)
+retrain(run, connect=nullcontext, console=Console(), work=work)
+"""
 
 
 def main() -> None:
@@ -63,6 +81,11 @@ def main() -> None:
             if not archive.exists():
                 _interrupted_search(FOLDER / name, changes)
                 _keep(FOLDER / name, archive)
+        archive = HERE / VERSION / f"{FINISHED}.tar.gz"
+        if not archive.exists():
+            _interrupted_search(FOLDER / FINISHED, {**RUNS["random"], "retrain": {"top_k": 2, "seeds": 3}})
+            _final_stage(FOLDER / FINISHED)
+            _keep(FOLDER / FINISHED, archive)
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", CHECKOUT], cwd=HERE, check=True)
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -75,22 +98,36 @@ def _interrupted_search(folder: Path, changes: dict[str, Any]) -> None:
     fates = {f"trial-{number:05d}": fate for number, fate in FATES.items()}
     (data / "plan.json").write_text(json.dumps(fates))
     (folder / "search.yaml").write_text(json.dumps(_configuration(folder, changes)))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, (CHECKOUT / "tests", CHECKOUT))),
-        "FAKE_EPOCH_S": "0.4",
-        "OMP_NUM_THREADS": "1",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    command = [sys.executable, "-m", "tests.chaos.driver", str(folder)]
-    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, start_new_session=True) as driver:
+    with subprocess.Popen(_driver(folder), cwd=CHECKOUT, env=_environment(0.4), start_new_session=True) as driver:
         trained = data / "trained.log"
         while not trained.exists() or LAST_SEEN not in trained.read_text():
             if driver.poll() is not None:
                 raise RuntimeError(f"the search of {folder} ended with {driver.returncode} before it was interrupted")
             time.sleep(0.05)
         driver.send_signal(signal.SIGINT)
+
+
+def _final_stage(folder: Path) -> None:
+    """The search to its end, and its final stage."""
+    (folder / "data" / "toy" / "Fold1" / "test").mkdir(parents=True)
+    for command in (_driver(folder), [sys.executable, "-c", FINAL_STAGE, str(folder)]):
+        subprocess.run(command, cwd=CHECKOUT, env=_environment(0.0), check=True)
+
+
+def _driver(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.chaos.driver", str(folder)]
+
+
+def _environment(epoch_s: float) -> dict[str, str]:
+    """Of a process that runs the old version; epoch_s: how long an epoch of the stand-in takes."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (CHECKOUT / "tests", CHECKOUT))),
+        "FAKE_EPOCH_S": str(epoch_s),
+        "OMP_NUM_THREADS": "1",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
 
 
 def _configuration(folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +138,7 @@ def _configuration(folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
         "teacher": {"checkpoint": str(folder / "teacher-{fold}.safetensors")},
         "train": {"epochs": 6},
         "search": {"space": WEIGHTS, **search, **changes["search"]},
+        "retrain": changes.get("retrain", {}),
     }
 
 

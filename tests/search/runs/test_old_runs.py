@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -28,8 +27,8 @@ from search.space.parameters import columns
 from search.study.study import Study
 from tests.chaos.training import chained_run
 from tests.support.fake_training import fake_check
+from tests.support.old_runs import ARCHIVES, unpacked
 
-ARCHIVES = Path(__file__).parents[2] / "old_runs" / "0.1.0"
 TRAIN: Any = chained_run
 WORK = Work(TRAIN, fake_check)
 TRIALS = 10
@@ -50,16 +49,15 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def run(name: str, tmp_path: Path) -> Path:
-    with tarfile.open(ARCHIVES / f"{name}.tar.gz") as packed:
-        packed.extractall(tmp_path, filter="data")
-    folder = tmp_path / "runs" / "fake"
-    for file in (folder / "run.yaml", folder / "study.journal"):
-        file.write_text(file.read_text().replace("/FOLDER", str(tmp_path)))
-    return folder
+    return unpacked(name, tmp_path)
+
+
+FINISHED = "finished"
+"""tests/search/retrain/test_old_final_stage.py opens it"""
 
 
 def test_every_archive_is_tested() -> None:
-    assert {path.name for path in ARCHIVES.iterdir()} == {f"{name}.tar.gz" for name in STATES}
+    assert {path.name for path in ARCHIVES.iterdir()} == {f"{name}.tar.gz" for name in (*STATES, FINISHED)}
 
 
 def test_an_old_run_says_the_same_as_when_it_was_made(run: Path, name: str) -> None:
