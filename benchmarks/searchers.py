@@ -103,7 +103,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     from search.study.study import Study
     from search.trials.job import Job, Message, final_state, parts_of
     from search.trials.objective import ranked
-    from search.trials.view import Ending
+    from search.trials.view import NO_DISTILLATION_NAME, Ending
 
     config = configuration(seed, sizes, sampler)
     scheduler = make_scheduler(config, [])
@@ -133,6 +133,10 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
 
     def begin() -> Trial | None:
         proposal = study.next() if used[0] < sizes.budget else None
+        if proposal is not None and proposal.fixed == NO_DISTILLATION_NAME:
+            # no searcher learns from it, and Ray's has none
+            study.finish(proposal.number, Ending("error"))
+            proposal = study.next()
         return None if proposal is None else Trial(proposal.number, proposal.values)
 
     begun = time.perf_counter()
@@ -145,7 +149,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
         seed,
         sizes,
         best.values if best else None,
-        [view.values for view in views],
+        [view.values for view in views if view.fixed != NO_DISTILLATION_NAME],
         used[0],
         time.perf_counter() - begun,
     )

@@ -24,6 +24,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     from search.schedulers import make_scheduler
     from search.study.study import Study
     from search.trials.job import Job, Message
+    from search.trials.view import NO_DISTILLATION_NAME
 
     class Budgeted(SearchRecorder):
         """Begins no trial once the budget is used."""
@@ -31,7 +32,13 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
         epochs = 0
 
         def next_job(self) -> Job | None:
-            return None if self.epochs >= sizes.budget else super().next_job()
+            # no searcher learns from training without distillation, and Ray's has none
+            while (job := None if self.epochs >= sizes.budget else super().next_job()) is not None:
+                if self.study.view(int(job.key.rpartition("-")[2])).fixed != NO_DISTILLATION_NAME:
+                    break
+                self.job_started(job.key)
+                self.job_failed(job.key, "not trained")
+            return job
 
         def message_received(self, message: Message) -> None:
             self.epochs += 1
@@ -52,7 +59,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
         )
         recorder.event_files.close()
         seconds = time.perf_counter() - begun
-        tried = [view.values for view in recorder.study.views()]
+        tried = [view.values for view in recorder.study.views() if view.fixed != NO_DISTILLATION_NAME]
         best = recorder.best()
     return outcome(seed, sizes, best.values if best else None, tried, recorder.epochs, seconds)
 

@@ -28,7 +28,7 @@ from search.progress import Progress
 from search.results.listener import EpochTable, TrialTable
 from search.results.tables import ResultTables
 from search.runs.layout import RunFolder, trial_name
-from search.space.parameters import columns, describe, single
+from search.space.parameters import columns, single
 from search.study.best_trials import BestTrials
 from search.study.common_failure import CommonFailure
 from search.study.listener import StudyListener
@@ -171,7 +171,7 @@ class SearchRecorder:
         self._active[key] = ActiveTrial(
             key,
             _name(proposal.number),
-            describe(proposal.values),
+            proposal.in_words(),
             epochs * len(parts),
             proposal=proposal,
             parts=parts,
@@ -202,8 +202,7 @@ class LeaderView(JobListener[ActiveTrial]):
     def show(self) -> None:
         leader = self._best_trials.best
         if leader is not None and leader.objective is not None:
-            about = ("published setting: " if leader.published else "") + describe(leader.values)
-            self._progress.leader(_name(leader.number), leader.objective, about)
+            self._progress.leader(_name(leader.number), leader.objective, leader.in_words())
 
 
 def _name(number: int) -> str:

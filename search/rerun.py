@@ -24,7 +24,7 @@ from search.results.tables import read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
 from search.runs.integrity import compare
 from search.runs.manifest import open_run, versions
-from search.space.parameters import columns, from_columns, published_point, single
+from search.space.parameters import columns, from_columns, no_distillation_point, published_point, single
 from search.storage.address import Address
 from search.trials.job import Part
 
@@ -156,6 +156,9 @@ def _trial(results: Path, number: int, run: Address | Path | str) -> Row:
 
 def _values(config: Config, row: Row) -> dict[str, Any]:
     """The values by path in a trial's row of the tables, floats bit for bit; others are as configured."""
-    if row["published"]:
-        return published_point(config).values
+    match row["fixed"]:
+        case "published weights":
+            return published_point(config).values
+        case "no distillation":
+            return no_distillation_point(config).values
     return from_columns(config, {column: row[f"{PARAM}{column}"] for column in columns(config)})

@@ -30,7 +30,6 @@ from search.runs.integrity import changes_since, refuse
 from search.runs.layout import RunFolder, trial_name
 from search.runs.manifest import amend, create, open_run, refuse_existing, versions
 from search.schedulers import make_scheduler
-from search.space.parameters import describe
 from search.storage.address import Address
 from search.study.study import Study
 from search.study.warm_start import read_earlier
@@ -63,23 +62,23 @@ class Summary:
 
     Attributes:
         counts: trials that are over, by state
-        num_trials: how many there shall be, the published setting included
+        num_trials: how many there shall be, the fixed ones included
         best: the best complete trial
-        published: trial 0
+        fixed: the published weights, and no distillation; in a run of 0.1.0 the former alone
     """
 
     folder: RunFolder
     counts: Mapping[State, int]
     num_trials: int
     best: TrialView | None
-    published: TrialView
+    fixed: tuple[TrialView, ...]
     metric: str
     elapsed_s: float
 
     def describe(self, view: TrialView) -> str:
         """A trial on one line: number, value, parameters."""
         score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}"
-        return f"trial {view.number} ({view.state}), {score}, {describe(view.values)}"
+        return f"trial {view.number} ({view.state}), {score}, {view.in_words()}"
 
 
 def search(
@@ -133,7 +132,7 @@ def run_trials(
     """
     folder, config, study = recorder.folder, recorder.config, recorder.study
     past = ((trial_name(view.number), view.curve) for view in study.views())
-    fixed = {trial_name(number) for number in study.fixed}
+    fixed = set(map(trial_name, range(len(study.fixed))))
     metric = config.search.leading_metric
     progress = Progress(
         console, title, total=lambda: study.num_trials, unit="trials", metric=metric, past=recorder.counts()
@@ -190,7 +189,7 @@ class _Search(Stage[Summary]):
             recorder.counts(),
             self.study.num_trials,
             recorder.best(),
-            self.study.view(0),
+            tuple(view for view in self.study.views() if view.fixed),
             self.config.search.leading_metric,
             self.elapsed_s,
         )

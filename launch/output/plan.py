@@ -20,6 +20,7 @@ from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
 from search.trials.job import parts_of
+from search.trials.view import FIXED
 
 
 def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None:
@@ -75,7 +76,7 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield (
         "search",
         f"{budget.trials} trials x {format_count(budget.parts, 'part')} ({which}) x {budget.epochs_per_part} epochs = "
-        f"{plan.costs.epochs.search:,} epochs; trial 0 is the published setting",
+        f"{plan.costs.epochs.search:,} epochs; trials 0 and 1 are {' and '.join(FIXED)}",
     )
     yield "objective", objectives_in_words(config)
     yield "sampler", describe_sampler(search)

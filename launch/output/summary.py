@@ -22,8 +22,9 @@ def print_search_summary(summary: Summary) -> None:
     if summary.best is None:
         raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists their states")
     _print_prose(f"best: {summary.describe(summary.best)}")
-    if not summary.best.published:
-        _print_prose(f"published setting: {summary.describe(summary.published)}")
+    for view in summary.fixed:
+        if view.number != summary.best.number:
+            _print_prose(summary.describe(view))
     console.print(f"results: {run / 'results'}", soft_wrap=True)
     quoted = shlex.quote(str(run))  # an address may hold characters that mean something to a shell
     print_next_commands({f"retrain {quoted}": "the final stage", f"report {quoted}": "one page of results"})

@@ -87,7 +87,7 @@ def _step(row: Row) -> str:
 
 def _explanation(row: Row) -> str:
     """What was tried, or why it failed."""
-    return "published setting" if row["published"] else row["error_text"] or _parameters(row)
+    return row["fixed"] or row["error_text"] or _parameters(row)
 
 
 def _parameters(row: Row) -> str:

@@ -144,7 +144,9 @@ class ResourcesConfig(Node):
 class SearchConfig(Node):
     """The search over everything that `space` names."""
 
-    trials: PositiveInt = Field(default=20, description="in all; the published setting is the first of them")
+    trials: PositiveInt = Field(
+        default=20, description="in all; the first two are the published weights and no distillation"
+    )
     seeds: tuple[int, ...] | None = Field(
         default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
     )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from owkd.config import Config, with_values
 from search.retrain.candidates import Candidate, Model, select_candidates
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.retrain.models.records import Records
 from search.retrain.seeds import Seeds, SeedSet
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 PILOT_SEEDS = 4
 """of each setting, unless more are asked for"""

@@ -9,7 +9,7 @@ from owkd.formatting import format_count
 from search.pilot.findings import Interval, Pilot
 from search.power import seed_count
 from search.retrain.claims.words import points
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 
 def pilot_in_words(pilot: Pilot, config: Config) -> Iterator[str]:

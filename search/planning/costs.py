@@ -11,6 +11,7 @@ from owkd.errors import ConfigError
 from search.execution.resources import TrialResources, resources_on_nodes
 from search.schedulers.asha_savings import expected_steps
 from search.trials.budget import Budget
+from search.trials.view import FIXED
 
 if TYPE_CHECKING:
     from owkd.training.timing import EpochTime
@@ -40,7 +41,9 @@ class Epochs:
             expected = budget.search_steps
         elif scheduler.name == "asha":
             grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
-            expected = expected_steps(budget.trials, longest=budget.trial_steps, grace=grace, factor=factor)
+            expected = expected_steps(
+                budget.trials, longest=budget.trial_steps, grace=grace, factor=factor, fixed=len(FIXED)
+            )
         return cls(budget.trial_steps, budget.search_steps, expected, budget.final_epochs)
 
 

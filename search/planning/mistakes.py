@@ -6,7 +6,7 @@ from pathlib import Path
 
 from owkd.config import Reading
 from owkd.errors import ConfigError, UserError
-from search.runs.inputs import look_at_inputs
+from search.runs.inputs import look_at_inputs, too_little
 from search.runs.manifest import refuse_existing
 from search.storage.address import Address
 from search.study.warm_start import read_earlier
@@ -18,9 +18,8 @@ def find_mistakes(reading: Reading, runs: Path | str) -> list[str]:
     if reading.partial is None:
         return messages
     config, missing = reading.partial.config, reading.partial.missing
-    left_out = any(path == "search" or path.startswith("search.space") for path in missing)
-    if not config.search.space and not left_out:
-        messages.append("search.space must name at least one field; add one")
+    if not any(path == "search" or path.startswith(("search.space", "search.trials")) for path in missing):
+        messages.extend(too_little(config.search))
     messages.extend(look_at_inputs(config, _unknown(missing))[1])
     try:
         read_earlier(config)

@@ -17,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 from search.report.gather import RunData, param
 from search.results.schema import Row
 from search.space import Space, entry_of_column
+from search.trials.view import NO_DISTILLATION_NAME
 
 FEWEST = 10
 """complete trials below which a tenth of them is too few"""
@@ -26,7 +27,8 @@ def importances(data: RunData) -> dict[str, float]:
     """Share of each searched column, summing to 1, largest first; empty where there are too few complete trials.
 
     Columns that are not set in every complete trial (conditional ones, learned stage weights of the published setting)
-    are measured on the trials that have all of them; those that are never set, or never vary, are left out.
+    are measured on the trials that have all of them; those that are never set, or never vary, are left out, and so is
+    training without distillation, which is no point of the space.
     """
     rows, names = comparable(data)
     if len(rows) < FEWEST or not names:
@@ -47,7 +49,7 @@ def importances(data: RunData) -> dict[str, float]:
 
 def comparable(data: RunData) -> tuple[list[Row], list[str]]:
     """The complete trials that importance rests on, and the columns that vary among them."""
-    rows = [row for row in data.complete if row["objective"] is not None]
+    rows = [row for row in data.complete if row["objective"] is not None and row["fixed"] != NO_DISTILLATION_NAME]
     names = [name for name in data.params if len({str(param(row, name)) for row in rows if _set(row, name)}) > 1]
     return [row for row in rows if all(_set(row, name) for name in names)], names
 

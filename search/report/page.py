@@ -74,7 +74,7 @@ def _top(data: RunData) -> list[dict[str, Any]]:
     return [
         {
             "trial": row["trial"],
-            "state": text.state_in_words(row["state"]) + (", published" if row["published"] else ""),
+            "state": text.state_in_words(row["state"]) + (f", {row['fixed']}" if row["fixed"] else ""),
             "objective": format_metric(row["objective"]),
             "values": [_format_cell(row, names) for names in _groups(data).values()],
         }

@@ -15,6 +15,7 @@ from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANS
 from search.report.text import state_in_words
 from search.results.schema import METRIC, Row
 from search.space import entry_of_column
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 CURVES_SHOWN = 300
 """beyond so many trials, the curves of the poorest are left out: nobody could distinguish them"""
@@ -146,8 +147,8 @@ def importance(shares: Mapping[str, float]) -> go.Figure:
 def stage_weights(data: RunData) -> go.Figure | None:
     """Weights of the four stages in the best trials: learned where nothing fixed them, and as searched elsewhere."""
     figure = go.Figure()
-    shown = data.complete[:3]
-    shown += [row for row in data.trials if row["published"] and row not in shown]
+    shown = [row for row in data.complete if row["fixed"] != NO_DISTILLATION_NAME][:3]
+    shown += [row for row in data.trials if row["fixed"] == PUBLISHED and row not in shown]
     for row, color in zip(shown, (BLUE, GREEN, SKY, ORANGE), strict=False):
         last = next(iter(reversed(data.epochs.get(row["trial"], ()))), None)
         if last is None or any(last.get(name) is None for name in STAGE_WEIGHTS):
@@ -156,7 +157,7 @@ def stage_weights(data: RunData) -> go.Figure | None:
         figure.add_bar(
             x=[f"stage {stage}" for stage in range(1, 5)],
             y=[last[name] for name in STAGE_WEIGHTS],
-            name=f"trial {row['trial']}: {kind}" + (" (published)" if row["published"] else ""),
+            name=f"trial {row['trial']}: {kind}" + (f" ({PUBLISHED})" if row["fixed"] else ""),
             marker={"color": color},
         )
     if not figure.data:

@@ -45,20 +45,16 @@ def headline(data: RunData) -> list[str]:
     """The verdict: of the final stage where there is one, of the search otherwise."""
     if data.comparison is not None:
         return _final_stage(data.comparison)
-    best, published = data.best, next((row for row in data.trials if row["published"]), None)
+    best = data.best
     if best is None:
         return ["No trial is complete yet: there is nothing to say."]
     value = format_metric(best["objective"])
     sentences = [f"The best complete trial so far is trial {best['trial']} with {data.metric} {value}."]
-    if best["published"]:
-        sentences.append("That is the published setting: no other trial is better.")
-    elif published is not None and published["objective"] is not None:
-        lead = 100 * abs(best["objective"] - published["objective"])
-        sentences.append(
-            f"The published setting (trial 0, {state_in_words(published['state'])}) reached "
-            f"{format_metric(published['objective'])}: {lead:.1f} points apart, on the validation split that the "
-            "search optimised."
-        )
+    if best["fixed"]:
+        sentences.append(f"It is {best['fixed']}: no trial that the search proposed is better.")
+    for row in sorted(data.trials, key=lambda row: int(row["trial"])):
+        if row["fixed"] and row is not best and row["objective"] is not None:
+            sentences.append(_beside(best, row))
     sentences.append(
         f"The final stage has not run; the test split is closed. The next step: owkd retrain {data.folder.address}"
     )
@@ -69,6 +65,17 @@ def _final_stage(comparison: Mapping[str, Any]) -> list[str]:
     if "claims" in comparison:
         return [comparison["headline"], *comparison["missing"], *comparison["notes"]]
     return [EARLIER_VERSION, *comparison["verdict"], *comparison["notes"]]
+
+
+def _beside(best: Row, fixed: Row) -> str:
+    """A fixed trial beside the best one."""
+    name = f"{fixed['fixed'][0].upper()}{fixed['fixed'][1:]}"
+    lead = 100 * abs(best["objective"] - fixed["objective"])
+    return (
+        f"{name} (trial {fixed['trial']}, {state_in_words(fixed['state'])}) reached "
+        f"{format_metric(fixed['objective'])}: {lead:.1f} points apart, on the validation split that the search "
+        "optimised."
+    )
 
 
 def status(data: RunData) -> str:

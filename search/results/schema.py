@@ -34,6 +34,7 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "state": pa.string(),
     "attempt": pa.int64(),
     "published": pa.bool_(),
+    "fixed": pa.string(),
     "objective": pa.float64(),
     "feasible": pa.bool_(),
     "best_step": pa.int64(),
@@ -47,9 +48,10 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "error_type": pa.string(),
     "error_text": pa.string(),
 }
-"""`objective` is the value of the first objective. All that a trial is scored by has a column `metric.<name>` besides;
-`feasible` is false where a constraint is broken. `duration_s` sums the epochs, so that waiting between attempts does
-not count"""
+"""`fixed` names a setting that every search trains, `published weights` or `no distillation`; `published` is true of
+the former. `objective` is the value of the first objective. All that a trial is scored by has a column `metric.<name>`
+besides; `feasible` is false where a constraint is broken. `duration_s` sums the epochs, so that waiting between
+attempts does not count"""
 
 EPOCH_FIELDS: dict[str, pa.DataType] = {
     "trial": pa.int64(),

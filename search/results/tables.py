@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from search.results.parquet import TrialFiles
 from search.results.schema import (
@@ -30,7 +31,7 @@ from search.results.schema import (
 )
 from search.space import ColumnType, flatten
 from search.trials.listener import EpochRecord
-from search.trials.view import TrialView
+from search.trials.view import PUBLISHED, TrialView
 
 TRIALS_OF_A_PART = 64
 """a part is written when so many trials are over"""
@@ -120,8 +121,12 @@ class ResultTables:
 
 
 def read_trials(results: Path) -> pa.Table:
-    """One row a trial, in order of their numbers."""
-    return _read(results / "trials", pa.schema(TRIAL_FIELDS.items()))
+    """One row a trial, in order of their numbers. Of runs of 0.1.0, `fixed` is what `published` says."""
+    table = _read(results / "trials", pa.schema(TRIAL_FIELDS.items()))
+    published = pc.if_else(table["published"], PUBLISHED, pa.scalar(None, pa.string()))
+    if "fixed" not in table.column_names:
+        return table.append_column("fixed", published)
+    return table.set_column(table.schema.get_field_index("fixed"), "fixed", pc.coalesce(table["fixed"], published))
 
 
 def read_epochs(results: Path) -> pa.Table:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.retrain.seeds import SeedSet
 from search.runs.layout import trial_name
 from search.space.parameters import single
 from search.trials.budget import Budget
 from search.trials.job import Part
 from search.trials.objective import ranked
-from search.trials.view import TrialView
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, TrialView
 
 Role = Literal["candidate", "baseline"]
 
@@ -74,9 +73,9 @@ class Model:
 def select_candidates(config: Config, trials: Iterable[TrialView]) -> list[Candidate]:
     """The search's best `retrain.top_k` trials (`search.objectives.ranked`) and the two baselines, best trial first.
 
-    The published setting takes part as a baseline, not as a trial; of trials with equal values the best one does.
+    The search's fixed trials take part as baselines, not as trials; of trials with equal values the best one does.
     """
-    complete = [view for view in ranked(config.search, trials) if not view.published]
+    complete = [view for view in ranked(config.search, trials) if view.fixed is None]
     candidates: list[Candidate] = []
     seen: list[dict[str, Any]] = []
     for view in complete:

@@ -8,10 +8,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from search.retrain.claims import CAVEAT, Claim, PlannedComparison, by_comparison, in_words
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 TEACHER = "teacher"
-NO_DISTILLATION_NAME = "no distillation"
-PUBLISHED = "published weights"
 CHAMPION = "champion"
 
 NO_OTHER = "no other trial of the search is complete and keeps its constraints"

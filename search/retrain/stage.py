@@ -35,7 +35,7 @@ from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.champion import ChampionFolder, refuse_earlier_version
 from search.retrain.claims import Claim, PlannedComparison, claims_in_order, planned_order
-from search.retrain.comparison import CHAMPION, PUBLISHED, TEACHER, Comparison, ComparisonRow
+from search.retrain.comparison import CHAMPION, TEACHER, Comparison, ComparisonRow
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
@@ -53,6 +53,7 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
+from search.trials.view import PUBLISHED
 
 
 @dataclass(frozen=True)

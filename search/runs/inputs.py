@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from owkd.config import Config, StudentConfig, path_fields, with_values
+from owkd.config import Config, SearchConfig, StudentConfig, path_fields, with_values
 from owkd.errors import ConfigError, UserError
 from search.power import number_of_seeds
 from search.runs.integrity import compare
 from search.space.parameters import students
 from search.storage.address import Address
+from search.trials.view import FIXED
 
 
 def check_inputs(config: Config) -> dict[str, Any]:
@@ -123,19 +124,32 @@ def anchored(config: Config, name: str, trials: int | None = None) -> Config:
 
     Raises `ConfigError`, and `UserError` for an address that cannot be used.
     """
-    if not config.search.space:
-        raise ConfigError(
-            ["search.space must name at least one field; add one, or train a single student with `owkd distill`"]
-        )
+    if trials is not None:
+        config = with_values(config, {"search.trials": trials})
+    if problems := too_little(config.search):
+        raise ConfigError(problems)
     addresses = {field: Address.of(text) for field, text in path_fields(config).items() if text is not None}
     values: dict[str, Any] = {
         field: str(address if address.remote else address.path.absolute()) for field, address in addresses.items()
     }
     values["name"] = name
     values["retrain.seeds"] = number_of_seeds(config)
-    if trials is not None:
-        values["search.trials"] = trials
     return with_values(config, values)
+
+
+def too_little(search: SearchConfig) -> list[str]:
+    """What a new search must have. Not a rule of configurations: runs of 0.1.0 may have a single trial."""
+    problems = []
+    if not search.space:
+        problems.append(
+            "search.space must name at least one field; add one, or train a single student with `owkd distill`"
+        )
+    if search.trials < len(FIXED):
+        problems.append(
+            f"search.trials must be at least {len(FIXED)}, because the first trials are {' and '.join(FIXED)}, which "
+            f"all others are compared with, but got {search.trials}; raise it"
+        )
+    return problems
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trials of an earlier run, which a sampler learns from as if they were of this study."""
+"""The history that samplers learn from: a study without its hidden trials, and with those of an earlier run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from owkd.config import SearchConfig
 from search.space.parameters import distributions
 from search.trials.objective import violations
+
+HIDDEN = "hidden"
+"""the user attribute of a trial that samplers do not see: what ran is no point of the space, nor near to one"""
+
+
+class SampledStudy(Study):
+    """A study as samplers see it, whose trials are those that are not hidden, and `earlier` ones before them."""
+
+    def __init__(self, study: Study, earlier: Sequence[FrozenTrial] = ()) -> None:
+        self.__dict__ = {**study.__dict__, "_earlier": list(earlier)}
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        earlier: list[FrozenTrial] = self.__dict__["_earlier"]
+        own = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in earlier if states is None or trial.state in states] + [
+            trial for trial in own if not trial.user_attrs.get(HIDDEN)
+        ]
 
 
 class WithHistory(BaseSampler):
@@ -43,27 +62,12 @@ class WithHistory(BaseSampler):
         self.inner.after_trial(self._with_history(study), trial, state, values)
 
     def _with_history(self, study: Study) -> Study:
-        return _StudyWithHistory(study, self._earlier)
+        return SampledStudy(study, self._earlier)
 
 
 def with_history(sampler: BaseSampler, earlier: Sequence[FrozenTrial]) -> BaseSampler:
     """The sampler, with the trials of an earlier run where there are any."""
     return WithHistory(sampler, earlier) if earlier else sampler
-
-
-class _StudyWithHistory(Study):
-    """The same study, with earlier trials before its own."""
-
-    def __init__(self, study: Study, earlier: Sequence[FrozenTrial]) -> None:
-        self.__dict__ = {**study.__dict__, "_earlier": list(earlier)}
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        earlier: list[FrozenTrial] = [
-            trial for trial in self.__dict__["_earlier"] if states is None or trial.state in states
-        ]
-        return earlier + super()._get_trials(deepcopy, states, use_cache)
 
 
 def earlier_trials(points: Sequence[Mapping[str, Any]], search: SearchConfig) -> list[FrozenTrial]:

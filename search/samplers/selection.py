@@ -11,6 +11,8 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 | nsga2   | complete trials            | draws it at random                                   |
 | random  | nothing                    | draws it                                             |
 
+None of them sees training without distillation, unless the space can express it (`search.study.study`).
+
 `auto` is gp, whose proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and tpe where gp would
 draw at random, leave stopped trials out, or think for longer than a short trial trains.
 """

@@ -10,11 +10,11 @@ from statistics import fmean
 import numpy as np
 
 
-def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: int) -> list[int]:
+def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: int, fixed: int = 0) -> list[int]:
     """Steps that each trial runs when they come one after the other with these values, the same at every step.
 
     The rule is Ray's: at steps grace, grace x factor, ... a trial continues unless it is below the (1 - 1/factor)
-    quantile of those that were there before it; the first always continues.
+    quantile of those that were there before it; the first always continues, and so do the first `fixed`.
     """
     rungs = []
     step = grace
@@ -23,11 +23,11 @@ def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: 
         step *= factor
     seen: dict[int, list[float]] = {rung: [] for rung in rungs}
     steps = []
-    for value in values:
+    for number, value in enumerate(values):
         ran = longest
         for rung in rungs:
             before = seen[rung]
-            stopped = bool(before) and value < _quantile(before, 1 - 1 / factor)
+            stopped = number >= fixed and bool(before) and value < _quantile(before, 1 - 1 / factor)
             insort(before, value)
             if stopped:
                 ran = rung
@@ -36,14 +36,14 @@ def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: 
     return steps
 
 
-def expected_steps(trials: int, *, longest: int, grace: int, factor: int, orders: int = 50) -> float:
+def expected_steps(trials: int, *, longest: int, grace: int, factor: int, fixed: int = 0, orders: int = 50) -> float:
     """Mean of `sum(halving_steps)` over random orders of trials that keep their ranks from step to step.
 
     An estimate: ranks change while trainings run, trials run side by side, and a good sampler makes later trials
     better, each of which lets more of them continue.
     """
     rng = np.random.default_rng(0)
-    rule = {"longest": longest, "grace": grace, "factor": factor}
+    rule = {"longest": longest, "grace": grace, "factor": factor, "fixed": fixed}
     return fmean(sum(halving_steps(rng.permutation(trials).tolist(), **rule)) for _ in range(orders))
 
 

@@ -15,6 +15,7 @@ from search.schedulers.hyperband import Brackets, describe_hyperband
 from search.schedulers.median import describe_median, median_rule
 from search.schedulers.resumable import Curve, FirstFoldStop, ResumableScheduler
 from search.trials.budget import Budget
+from search.trials.view import FIXED
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,12 @@ def make_scheduler(
     config: Config,
     past: Iterable[tuple[str, Curve]],
     stops_after_first_fold: FirstFoldStop | None = None,
-    never_stopped: Container[str] = frozenset({trial_name(0)}),
+    never_stopped: Container[str] = frozenset(map(trial_name, range(len(FIXED)))),
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
     A job that it would let continue, `stops_after_first_fold` may stop all the same. Neither stops any of
-    `never_stopped`, by default trial 0, the published setting: what all others are compared with must be known at its
-    end.
+    `never_stopped`, by default a new search's fixed trials: what all others are compared with must be known at its end.
     """
     scheduler = config.search.scheduler
     rule = SCHEDULERS[scheduler.name].rule(scheduler, Budget.of(config).trial_steps)

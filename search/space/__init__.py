@@ -2,7 +2,7 @@
 
 entry.py         what is known of an entry, whatever its kind
 entries.py       the kinds: one class each; a new one is a class here and its data in `owkd/config/search.py`
-parameters.py    a whole space: values of a trial <-> Optuna's parameters, columns of tables, the published point
+parameters.py    a whole space: values of a trial <-> Optuna's parameters, columns of tables, the fixed points
 simplex.py       k weights <-> k - 1 numbers, no two points of which are the same
 coordinates.py   a space in such numbers, for samplers that measure distances
 conditions.py    which entries are searched together
@@ -24,6 +24,7 @@ from search.space.parameters import (
     from_columns,
     most_epochs,
     nearest_point,
+    no_distillation_point,
     published_point,
     resolve,
     single,
@@ -54,6 +55,7 @@ __all__ = [
     "load_search_config",
     "most_epochs",
     "nearest_point",
+    "no_distillation_point",
     "parents_first",
     "parse_search_config",
     "published_point",

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 from pydantic import ValidationError
 
-from owkd.config import Config, DistillConfig, StudentConfig, TrainConfig, with_values
+from owkd.config import NO_DISTILLATION, Config, DistillConfig, StudentConfig, TrainConfig, with_values
 from owkd.training.reduction import in_words
 from search.space.conditions import combinations, is_searched, parents_first
 from search.space.entries import entries, entry_of
@@ -73,6 +73,23 @@ def published_point(config: Config) -> Point:
         return _look_up(published if path.startswith("distill.") else own, path)
 
     return _point(config.search.space, look)
+
+
+def no_distillation_point(config: Config) -> Point:
+    """The same without distillation: all of `distill` is as in `NO_DISTILLATION`, whether it is searched or not.
+
+    It is exact where the space can switch every term off. A nearest point would be another setting, which teaches.
+    """
+    without = config.model_copy(update={"distill": NO_DISTILLATION}).to_dict()
+    point = _point(config.search.space, lambda path: _look_up(without, path))
+    expressed = resolve(config.search.space, point.params)
+    others = {path: value for path, value in point.values.items() if path.partition(".")[0] != "distill"}
+    taught = {path: value for path, value in expressed.items() if path.partition(".")[0] == "distill"}
+    exact = not single(config, taught).distill.enabled and all(
+        path in expressed and _equal(expressed[path], value) for path, value in others.items()
+    )
+    values = others | {f"distill.{name}": value for name, value in without["distill"].items()}
+    return Point(values, point.params, exact)
 
 
 def nearest_point(config: Config, values: Mapping[str, Any], base: Config) -> Point:

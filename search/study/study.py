@@ -9,6 +9,8 @@
 | `out_of_memory` | FAIL                                                                          |
 | `error`         | FAIL, with the error's type and text as user attributes                       |
 
+The first trials are fixed (`search.trials.view.FIXED`): the published weights and no distillation.
+
 Only the driver opens it. Why a diverged trial is infeasible as well: TPE ranks pruned trials by how far they came,
 so that NaN at a late step would count for more than a sound trial that was stopped early. With several objectives
 every pruned trial is infeasible by a hair: TPE has no other order for them there (it asks for a single direction and
@@ -32,13 +34,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
-from search.samplers.history import earlier_trials
+from search.samplers.history import HIDDEN, SampledStudy, earlier_trials
 from search.samplers.selection import make_sampler
-from search.space.parameters import distributions, published_point, suggest
+from search.space.parameters import Point, distributions, no_distillation_point, published_point, suggest
 from search.trials.budget import Budget
 from search.trials.objective import Score, plain, score_curve, violations
 from search.trials.states import State
-from search.trials.view import Ending, Proposal, TrialView
+from search.trials.view import FIXED, NO_DISTILLATION_NAME, PUBLISHED, Ending, Fixed, Proposal, TrialView
 
 BY_A_HAIR = 1e-6
 """how far a pruned trial misses feasibility where there are several objectives, over its last step"""
@@ -46,14 +48,12 @@ BY_A_HAIR = 1e-6
 
 NUM_TRIALS = "target"
 """the user attribute, under the name that it has in every study there is"""
+FIXED_TRIALS = "fixed"
+"""the user attribute: names of the first trials; a study of 0.1.0 has none, and the published weights alone"""
 
 
 class Study:
-    """Ask/tell on a journal that survives its driver.
-
-    Attributes:
-        fixed: numbers of the trials that no sampler proposes: the published setting
-    """
+    """Ask/tell on a journal that survives its driver."""
 
     def __init__(
         self,
@@ -64,30 +64,35 @@ class Study:
         *,
         fixed_trials: bool = True,
     ) -> None:
-        """`fixed_trials`: whether the search begins with them; the same each time that a study is opened"""
+        """`fixed_trials`: whether a new study begins with them"""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.config = config
         self._earlier: list[FrozenTrial] = []
         self._storage = JournalStorage(JournalFileBackend(str(journal)))
         # A journal holds one study. A run whose folder was renamed since goes on with it instead of beginning another.
         name = next(iter(optuna.get_all_study_names(self._storage)), name)
-        self._study = optuna.create_study(
+        study = optuna.create_study(
             storage=self._storage,
             study_name=name,
             directions=["maximize" if goal.direction == "max" else "minimize" for goal in config.search.objectives],
             sampler=self._sampler(0),
             load_if_exists=True,
         )
+        self._study = SampledStudy(study)
         self._id = self._storage.get_study_id_from_name(name)
-        self._published = published_point(config)
-        self.fixed = range(1 if fixed_trials else 0)
-        if not self._study.get_trials(deepcopy=False):
+        self._points: dict[Fixed, Point] = {
+            PUBLISHED: published_point(config),
+            NO_DISTILLATION_NAME: no_distillation_point(config),
+        }
+        begun = len(self._frozen())
+        if not begun:
             self._study.set_user_attr(NUM_TRIALS, config.search.trials)
             self.remember(config)
             if earlier:
                 self._study.set_user_attr("earlier", list(earlier))
-            if self.fixed:
-                self._study.enqueue_trial(self._published.params)
+            self._study.set_user_attr(FIXED_TRIALS, list(FIXED if fixed_trials else ()))
+        for fixed in self.fixed[begun:]:  # of a new study all; also of one that was cut off here
+            self._enqueue(fixed)
         self._earlier = earlier_trials(self._study.user_attrs.get("earlier", ()), config.search)
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
@@ -114,8 +119,13 @@ class Study:
         return [clashes[name] for name in sorted(clashes)]
 
     @property
+    def fixed(self) -> tuple[Fixed, ...]:
+        """What its first trials are, whatever the sampler proposes; every one of them trains to its end."""
+        return tuple(self._study.user_attrs.get(FIXED_TRIALS, (PUBLISHED,)))
+
+    @property
     def num_trials(self) -> int:
-        """How many trials there shall be, the published setting included."""
+        """How many trials there shall be, the fixed ones included."""
         return int(self._study.user_attrs.get(NUM_TRIALS, self.config.search.trials))
 
     def add_trials(self, more: int) -> None:
@@ -140,17 +150,38 @@ class Study:
             # search was resumed.
             self._study.sampler = self._sampler(asked)
             trial = self._study.ask()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            values = suggest(trial, self.config.search.space)
-        published = trial.number in self.fixed
-        if published:
-            values = self._published.values
-            trial.set_user_attr("published", True)
-            trial.set_user_attr("nearest", not self._published.exact)
+        fixed, values = self._values(trial)
         trial.set_user_attr("values", values)
         trial.set_user_attr("state", "running")
-        return Proposal(trial.number, values, published)
+        return Proposal(trial.number, values, fixed)
+
+    def _enqueue(self, fixed: Fixed) -> None:
+        """Makes a fixed setting the next trial.
+
+        Samplers learn from the published weights at the nearest point of the space. There is no such point of training
+        without distillation: at the low end of a range a term may count for much. Unless the space can switch every
+        term off, that trial has no parameters, and is hidden from samplers.
+        """
+        point = self._points[fixed]
+        if point.exact or fixed == PUBLISHED:
+            self._study.enqueue_trial(point.params)
+        else:
+            self._study.enqueue_trial({}, user_attrs={HIDDEN: True})
+
+    def _values(self, trial: Trial) -> tuple[Fixed | None, dict[str, Any]]:
+        """What a trial is to train with, parameters that Optuna has not drawn yet drawn."""
+        values: dict[str, Any] = {}
+        if not trial.user_attrs.get(HIDDEN):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                values = suggest(trial, self.config.search.space)
+        if trial.number >= len(self.fixed):
+            return None, values
+        fixed = self.fixed[trial.number]
+        point = self._points[fixed]
+        trial.set_user_attr("fixed", fixed)
+        trial.set_user_attr("nearest", not (point.exact or trial.user_attrs.get(HIDDEN)))
+        return fixed, point.values
 
     def started(self, number: int, gpu: float = 0.0) -> None:
         """Counts another attempt at a trial, on this share of a GPU."""
@@ -217,7 +248,7 @@ class Study:
             number=trial.number,
             state=state,
             attempt=attrs.get("attempt", 0),
-            published=attrs.get("published", False),
+            fixed=attrs.get("fixed", PUBLISHED if attrs.get("published") else None),
             nearest=attrs.get("nearest", False),
             values=values,
             curve=curve,
@@ -283,7 +314,7 @@ class Study:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())
 
     def _frozen(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+        return self._storage.get_all_trials(self._id, deepcopy=False)
 
 
 def _now() -> str:

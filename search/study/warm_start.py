@@ -23,6 +23,7 @@ from search.runs.manifest import open_run
 from search.samplers.cmaes import WARM_CMAES
 from search.space.parameters import nearest_point
 from search.trials.objective import violations
+from search.trials.view import NO_DISTILLATION_NAME
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,13 @@ def _complete_trials(folder: RunFolder) -> list[FrozenTrial]:
 
 
 def _points(config: Config, theirs: Config, trials: Sequence[FrozenTrial]) -> Iterator[Mapping[str, Any]]:
-    """The trials that have all our metrics and keep our constraints, as points of our space."""
+    """The trials that have all our metrics and keep our constraints, as points of our space.
+
+    Training without distillation is near to none of them.
+    """
     for trial in trials:
+        if trial.user_attrs.get("fixed") == NO_DISTILLATION_NAME:
+            continue
         metrics = _metrics(trial)
         if _has_metrics(config, trial) and all(v <= 0 for v in violations(config.search, metrics).values()):
             point = nearest_point(config, trial.user_attrs["values"], theirs)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from search.space.parameters import describe
 from search.trials.states import State
+
+Fixed = Literal["published weights", "no distillation"]
+"""a setting that every search trains to its end, whatever its sampler proposes and its scheduler stops"""
+PUBLISHED: Final = "published weights"
+NO_DISTILLATION_NAME: Final = "no distillation"
+FIXED: tuple[Fixed, ...] = (PUBLISHED, NO_DISTILLATION_NAME)
+"""in the order of their numbers: the first trials of a search"""
 
 StoppedBy = Literal["scheduler", "first_fold"]
 """what ended a trial that was pruned; `first_fold`: its first fold and seed were clearly worse than the best trial's.
@@ -23,7 +32,11 @@ class Proposal:
 
     number: int
     values: dict[str, Any]
-    published: bool
+    fixed: Fixed | None = None
+
+    def in_words(self) -> str:
+        """Its values on one line, for people."""
+        return _in_words(self.fixed, self.values)
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class TrialView:
 
     Attributes:
         attempt: how often it was started; 0: handed out, but not started yet
+        fixed: None for what a sampler proposed
         nearest: Optuna's parameters are only the nearest that it can express; `values` are what ran
         curve: what the scheduler compares, by step
         objective: the first of the objectives
@@ -59,7 +73,7 @@ class TrialView:
     number: int
     state: State
     attempt: int
-    published: bool
+    fixed: Fixed | None
     nearest: bool
     values: dict[str, Any]
     curve: dict[int, float]
@@ -78,3 +92,18 @@ class TrialView:
     @property
     def last_step(self) -> int:
         return max(self.curve, default=0)
+
+    @property
+    def published(self) -> bool:
+        return self.fixed == PUBLISHED
+
+    def in_words(self) -> str:
+        """Its values on one line, for people."""
+        return _in_words(self.fixed, self.values)
+
+
+def _in_words(fixed: Fixed | None, values: Mapping[str, Any]) -> str:
+    """Of a setting without distillation, coefficients and weights are left out: they all say the same."""
+    if fixed == NO_DISTILLATION_NAME:
+        values = {path: value for path, value in values.items() if not path.startswith("distill.")}
+    return ": ".join(filter(None, (fixed, describe(values))))

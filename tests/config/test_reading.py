@@ -10,7 +10,7 @@ import yaml
 from owkd.config import ClaimConfig, Config, field_paths, load_config, parse_config, read_config, value_at, with_values
 from owkd.errors import ConfigError
 from search.retrain.claims.order import METRICS
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 
 def raw(**sections: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from owkd.config import parse_config
 from search.execution import node_admission
 from search.execution.resources import BOOTSTRAP_CONFIG
 from search.execution.tune import ENVIRONMENT
-from search.samplers.history import _StudyWithHistory
+from search.samplers.history import SampledStudy
 from search.schedulers import SCHEDULERS
 from search.schedulers.resumable import ResumableScheduler
 
@@ -267,7 +267,7 @@ def test_a_study_shows_earlier_trials_to_samplers() -> None:
     space: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
     earlier = create_trial(params={"x": 0.5}, distributions=space, value=1.0)
     study.add_trial(create_trial(params={"x": 0.25}, distributions=space, value=2.0))
-    both = _StudyWithHistory(study, [earlier])
+    both = SampledStudy(study, [earlier])
     assert both.study_name == "ours"
     assert [trial.params["x"] for trial in both.get_trials(deepcopy=False)] == [0.5, 0.25]
     assert both.get_trials(deepcopy=False, states=(TrialState.FAIL,)) == []

@@ -15,7 +15,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from owkd.config import parse_config
+from owkd.config import parse_config, with_values
 from owkd.errors import ConfigError, OwkdError, UserError
 from search.results.listing import list_trials
 from search.results.tables import ResultTables, read_epochs, read_trials
@@ -24,7 +24,7 @@ from search.runs.layout import RunFolder
 from search.runs.lock import lock_run
 from search.runs.manifest import open_run
 from search.study.study import Study
-from tests.support.fake_training import METRICS, fake_check, fake_config, fake_run, make_plan
+from tests.support.fake_training import METRICS, curve, fake_check, fake_config, fake_run, make_plan
 
 TRIALS = 14
 FATES = {
@@ -158,7 +158,18 @@ def test_trial_0_ran_the_published_setting(mixed) -> None:
     assert row["param.distill.stage_weights.stage1"] is None
     (first, *_) = (e for e in read_epochs(summary.folder.results).to_pylist() if e["trial"] == 0)
     assert first["stage_weight/4"] == 1.0  # the trial saw `learned`, not the simplex that Optuna recorded
-    assert summary.published.number == 0
+    assert [view.number for view in summary.fixed] == [0, 1]
+
+
+def test_trial_1_ran_without_distillation(mixed) -> None:
+    summary, _ = mixed
+    row = read_trials(summary.folder.results).to_pylist()[1]
+    assert (row["published"], row["fixed"]) == (False, "no distillation")
+    assert row["param.distill.gram"] == 0.0
+    config = open_run(summary.folder.root)[1]
+    shape = [curve(with_values(config, {"distill.gram": 0.0}), "Fold1", 0, epoch) for epoch in (1, 2)]
+    rows = [e for e in read_epochs(summary.folder.results).to_pylist() if e["trial"] == 1]
+    assert [e["val/mAP"] for e in rows[:2]] == [metrics["val/mAP"] for metrics in shape]
 
 
 def test_every_event_file_can_be_read_back(mixed) -> None:

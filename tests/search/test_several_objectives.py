@@ -54,7 +54,7 @@ def run_trial(study: Study, map_: float, latency: float, state: State = "complet
 
 
 def frozen(study: Study) -> list[optuna.trial.FrozenTrial]:
-    return study._study.get_trials(deepcopy=False)
+    return study._frozen()
 
 
 def test_every_objective_is_told_with_its_direction(tmp_path: Path) -> None:

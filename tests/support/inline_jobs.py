@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from owkd.config import DataConfig
 from search.execution.worker import Train, work
@@ -14,24 +17,35 @@ from search.trials.job_queue import JobQueue
 from tests.support.fake_training import fake_run
 
 
-def work_off(queue: JobQueue, *, train: Train = fake_run, **_: object) -> None:
+def work_off(queue: JobQueue, *, train: Train = fake_run, scheduler: Any = None, **_: object) -> None:
     """Stands in for `search.execution.tune.run_jobs`."""
     while (job := queue.next_job()) is not None:
-        do_job(queue, job, train)
+        do_job(queue, job, train, scheduler)
 
 
-def do_job(queue: JobQueue, job: Job, train: Train = fake_run) -> list[Message]:
-    """One job from its start to its end -> what its worker reported."""
+def do_job(queue: JobQueue, job: Job, train: Train = fake_run, scheduler: Any = None) -> list[Message]:
+    """One job from its start to its end, or until the scheduler stops it -> what its worker reported."""
     sent: list[Message] = []
+    trial = SimpleNamespace(config={"key": job.key}, trial_id=job.key)
 
     def send(message: Message) -> None:
+        decision = scheduler.on_trial_result(None, trial, asdict(message)) if scheduler is not None else "CONTINUE"
         sent.append(message)
         queue.message_received(message)
+        if decision == "STOP":
+            raise _StoppedError
 
+    if scheduler is not None:
+        scheduler.on_trial_add(None, trial)
     queue.job_started(job.key)
-    work(asdict(job), train=train, send=send)
+    with suppress(_StoppedError):
+        work(asdict(job), train=train, send=send)
     queue.job_stopped(job.key, sent[-1])
     return sent
+
+
+class _StoppedError(BaseException):
+    """The scheduler stopped a job."""
 
 
 def evaluate_here(

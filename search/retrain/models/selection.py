@@ -14,11 +14,11 @@ from statistics import fmean
 
 from owkd.config import Config
 from search.retrain.candidates import Candidate, Model
-from search.retrain.comparison import PUBLISHED
 from search.retrain.models.records import Records
 from search.retrain.seeds import Seeds, SeedSet
 from search.trials.budget import Budget
 from search.trials.choice import rounds_within, survivors
+from search.trials.view import PUBLISHED
 
 
 class Selection:

@@ -74,7 +74,8 @@ def test_the_page_says_what_a_search_would_do(
     text = " ".join(page.split())
     for words in (
         "planned: no mistake found, nothing started",
-        "50 trials x 1 part (Fold1; seed 0) x 9 epochs = 450 epochs; trial 0 is the published setting",
+        "50 trials x 1 part (Fold1; seed 0) x 9 epochs = 450 epochs; trials 0 and 1 are published weights and no "
+        "distillation",
         "max val/mAP (mean of the last 3 epochs; the last one's model is kept)",
         "gp: 3 random trials first",
         "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",

@@ -19,7 +19,7 @@ def trial(number: int, **facts: Any) -> dict[str, Any]:
         "trial": number,
         "state": "complete",
         "feasible": True,
-        "published": False,
+        "fixed": None,
         "error_text": None,
         "objective": 0.5,
         "best_step": 3,
@@ -41,11 +41,11 @@ def test_one_objective_has_a_column_under_that_name() -> None:
     weights = {f"{PARAM}distill.teacher_weights.{name}": value for name, value in (("original", 1.5), ("gce", 0.25))}
     assert cells(
         trial(1, **{f"{METRIC}val/mAP": 0.98765}, **weights, **{f"{PARAM}distill.logit": 0.01234, f"{PARAM}a.b": None}),
-        trial(0, **{f"{METRIC}val/mAP": None}, published=True, best_step=None),
+        trial(0, **{f"{METRIC}val/mAP": None}, fixed="published weights", best_step=None),
     ) == [
         ["trial", "state", "objective", "step", "parameters"],
         ["1", "complete", "0.9877", "3/6", "teacher_weights 1.50/0.25, logit 0.0123"],
-        ["0", "complete", "", "", "published setting"],
+        ["0", "complete", "", "", "published weights"],
     ]
 
 

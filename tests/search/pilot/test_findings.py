@@ -11,7 +11,7 @@ from scipy import stats
 
 from owkd.config import parse_config
 from search.pilot import Pilot, pilot_in_words
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 
 def pilot_of(published: list[float], none: list[float]) -> Pilot:

@@ -16,9 +16,9 @@ from owkd.errors import OwkdError, UserError
 from search.execution.resources import TrialResources
 from search.execution.stage import slots_alone
 from search.pilot import Pilot, PilotWork, find_pilot, run_pilot
-from search.retrain.comparison import NO_DISTILLATION_NAME, PUBLISHED
 from search.retrain.seeds import Seeds
 from search.trials.job_queue import JobQueue
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 from tests.support.fake_training import fake_check, fake_config, fake_run, make_plan
 from tests.support.inline_jobs import do_job, work_off
 

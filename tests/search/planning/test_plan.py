@@ -63,6 +63,7 @@ def test_halving_by_hand() -> None:
     assert halving_steps([5, 3, 4, 9], longest=4, grace=1, factor=2) == [4, 1, 2, 4]
     assert halving_steps([1, 2, 3], longest=4, grace=1, factor=2) == [4, 4, 4]  # each better than all before
     assert halving_steps([], longest=4, grace=1, factor=2) == []
+    assert halving_steps([5, 3, 3.5, 9], longest=4, grace=1, factor=2, fixed=2) == [4, 4, 1, 4]
 
 
 def test_expected_steps_of_two_trials_are_exact_in_the_mean() -> None:
@@ -96,7 +97,7 @@ def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
     config = plan_config(root, seeds=[0, 1], scheduler={"name": "asha", "grace_epochs": 2})
     plan = make_plan(config, tmp_path, measure=False)
     assert (plan.costs.epochs.trial, plan.costs.epochs.search) == (18, 180)
-    assert plan.costs.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3)
+    assert plan.costs.epochs.expected == expected_steps(10, longest=18, grace=2, factor=3, fixed=2)
     assert plan.costs.epochs.expected < 180
     assert (
         make_plan(plan_config(root, scheduler={"name": "median"}), tmp_path, measure=False).costs.epochs.expected
@@ -190,7 +191,9 @@ def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Pat
         "no such checkpoint: lost.safetensors",
     ]
     empty = parse_config({**config.to_dict(), "search": {}})
-    assert find_mistakes(reading(empty), tmp_path / "runs") == ["search.space must name at least one field; add one"]
+    assert find_mistakes(reading(empty), tmp_path / "runs") == [
+        "search.space must name at least one field; add one, or train a single student with `owkd distill`"
+    ]
     left_out = reading(empty, ["search.space.distill.gram: wrong"], ["search.space.distill.gram"])
     assert find_mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
 

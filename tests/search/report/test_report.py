@@ -48,6 +48,7 @@ def trial(number: int, state: str = "complete", objective: float | None = 0.5, s
         "state": state,
         "attempt": 1,
         "published": number == 0,
+        "fixed": "published weights" if number == 0 else None,
         "feasible": True,
         "objective": objective,
         "best_step": steps,

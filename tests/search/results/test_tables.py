@@ -48,7 +48,7 @@ def view(number: int = 0, **changes: Any) -> TrialView:
         "number": number,
         "state": "running",
         "attempt": 1,
-        "published": number == 0,
+        "fixed": "published weights" if number == 0 else None,
         "nearest": False,
         "values": {"distill.gram": 1e-4, "train.batch_size": 8, "student.depths": [1, 1, 9, 1], "flag": True},
         "curve": {1: 0.1},

@@ -36,10 +36,10 @@ PROGRAM = Path(__file__).parents[1] / "programs" / "final_stage.py"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A finished search of three trials, done in this process."""
+    """A finished search of four trials, two of them proposed, done in this process."""
     config = parse_config(
         {
-            **fake_config(tmp_path, trials=3, sampler={"name": "random", "seed": 4}),
+            **fake_config(tmp_path, trials=4, sampler={"name": "random", "seed": 4}),
             "retrain": {"top_k": 2, "choice_budget": 2, "seeds": 1, "epochs": EPOCHS},
         }
     )

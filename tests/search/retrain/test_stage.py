@@ -28,7 +28,8 @@ from search.retrain.stage import FinalStage, FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.layout import RunFolder
 from search.runs.manifest import create
-from search.trials.view import TrialView
+from search.trials.states import State
+from search.trials.view import Fixed, TrialView
 from tests.support.fake_training import broken_evaluate, fake_check, fake_config, fake_evaluate, fake_run, make_plan
 from tests.support.inline_jobs import work_off
 from tests.support.queries import figures_from_queries, rows_of
@@ -411,18 +412,18 @@ def test_a_final_stage_of_an_earlier_version_is_not_taken_up_without_being_asked
     assert retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK).comparison.notes == (note,)
 
 
-def view(number: int, objective: float | None, gram: float, state="complete") -> TrialView:
+def view(
+    number: int, objective: float | None, gram: float, state: State = "complete", fixed: Fixed | None = None
+) -> TrialView:
     at = datetime.now(UTC)
     values = {"distill.gram": gram}
-    return TrialView(
-        number, state, 1, number == 0, False, values, {}, objective, 1, at, at, None, None, None
-    )  # fmt: skip
+    return TrialView(number, state, 1, fixed, False, values, {}, objective, 1, at, at, None, None, None)
 
 
-def test_the_best_different_complete_trials_take_part_and_the_published_one_as_a_baseline(tmp_path: Path) -> None:
+def test_the_best_different_complete_trials_take_part_and_the_fixed_ones_as_baselines(tmp_path: Path) -> None:
     views = [
-        view(0, 0.99, 1e-4),
-        view(1, 0.5, 1e-5),
+        view(0, 0.99, 1e-4, fixed="published weights"),
+        view(1, 0.98, 0.0, fixed="no distillation"),
         view(2, 0.9, 1e-3, "pruned"),
         view(3, 0.7, 3e-4),
         view(4, 0.8, 2e-4),

@@ -73,9 +73,14 @@ class SchedulerContract:
         assert play(self.make(past), {"poor": [0.1] * 8, "good": [0.9] * 8}) == {"poor": int(self.stops), "good": 0}
         assert play(self.make(), {"poor": [0.1] * 8}) == {"poor": 0}
 
-    def test_the_published_trial_is_never_stopped(self, past: list[tuple[str, dict[int, float]]]) -> None:
+    def test_fixed_trials_are_never_stopped(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        poor = {name: [0.1] * 8 for name in ("trial-00000", "trial-00001", "trial-00002")}
         scheduler = self.make(past, stops_after_first_fold=lambda key, step, objective: True)
-        assert play(scheduler, {"trial-00000": [0.1] * 8, "poor": [0.1] * 8}) == {"trial-00000": 0, "poor": 1}
+        assert list(play(scheduler, poor).values()) == [0, 0, 1]
+        of_an_older_version = self.make(
+            past, stops_after_first_fold=lambda key, step, objective: True, never_stopped={"trial-00000"}
+        )
+        assert list(play(of_an_older_version, poor).values()) == [0, 1, 1]
 
     def test_a_job_that_ended_by_itself_is_not_stopped_as_well(self, past: list[tuple[str, dict[int, float]]]) -> None:
         scheduler = self.make(past)

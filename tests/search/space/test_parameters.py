@@ -8,8 +8,17 @@ import numpy as np
 import optuna
 import pytest
 
-from owkd.config import parse_config, with_values
-from search.space.parameters import columns, describe, distributions, flatten, published_point, resolve, suggest
+from owkd.config import NO_DISTILLATION, parse_config, with_values
+from search.space.parameters import (
+    columns,
+    describe,
+    distributions,
+    flatten,
+    no_distillation_point,
+    published_point,
+    resolve,
+    suggest,
+)
 
 TEACHERS = "distill.teacher_weights"
 STAGES = "distill.stage_weights"
@@ -236,3 +245,50 @@ def test_the_published_setting_respects_conditions() -> None:
     assert point.values.keys() == {"train.precision", "student.preset", "train.epochs"}
     assert point.params == {"train.precision": "fp32", "student.preset": "micro"}
     assert point.exact
+
+
+OFF = {"spectrum": 0.0, "gce_gram": 0.0, "gce_spectrum": 0.0, "logit": 0.0}
+FROM_0 = {"type": "float", "low": 0.0, "high": 1e-2}
+
+
+def test_no_distillation_switches_every_term_off_and_leaves_all_else_as_in_the_published_setting() -> None:
+    space = {
+        "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+        "distill.logit": {"type": "fixed", "value": 0.5},
+        "train.batch_size": {"type": "categorical", "choices": [8, 16]},
+        TEACHERS: {"type": "simplex"},
+    }
+    config = config_of(space, distill={"gce_gram": 5e-3}, train={"batch_size": 16})
+    point = no_distillation_point(config)
+    trained = with_values(config, point.values)
+    assert trained.distill == NO_DISTILLATION
+    assert trained.train == with_values(config, published_point(config).values).train
+    assert not point.exact
+    assert flatten(columns(config), point.values)["distill.gram"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("space", "distill", "exact"),
+    [
+        ({"distill.gram": FROM_0}, OFF, True),
+        ({"distill.gram": FROM_0, STAGES: {"type": "simplex"}}, OFF, True),  # weights of nothing
+        ({"distill.gram": {**FROM_0, "low": 1e-6}}, OFF, False),
+        ({"distill.gram": FROM_0}, {**OFF, "logit": 0.1}, False),
+        ({"distill.gram": FROM_0, "distill.logit": {"type": "fixed", "value": 0.1}}, OFF, False),
+        ({"distill.gram": FROM_0, "train.batch_size": {"type": "categorical", "choices": [16, 32]}}, OFF, False),
+        ({"train.batch_size": {"type": "categorical", "choices": [8, 16]}}, {**OFF, "gram": 0.0}, True),
+    ],
+)
+def test_no_distillation_is_a_point_of_a_space_that_can_switch_all_terms_off(space, distill, exact: bool) -> None:
+    config = config_of(space, distill=distill)
+    point = no_distillation_point(config)
+    assert point.exact == exact
+    assert with_values(config, resolve(config.search.space, point.params)).distill.enabled != exact or not exact
+
+
+@pytest.mark.parametrize(
+    "entry", [{"type": "fixed", "value": {"gram": 1e-3}}, {"type": "categorical", "choices": [{}]}]
+)
+def test_no_distillation_of_a_space_that_names_the_whole_section(entry) -> None:
+    config = config_of({"distill": entry})
+    assert with_values(config, no_distillation_point(config).values).distill == NO_DISTILLATION

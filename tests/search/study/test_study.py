@@ -7,9 +7,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
-from owkd.config import parse_config
+from owkd.config import NO_DISTILLATION, parse_config, with_values
+from search.space.parameters import distributions, single
 from search.study.study import Study
 from search.trials.view import Ending
 from tests.support.handed_out import next_proposal
@@ -19,6 +21,8 @@ SPACE = {
     "distill.teacher_weights": {"type": "simplex"},
     "distill.stage_weights": {"type": "simplex"},
 }
+
+FOUR_TO_NINE = {"type": "int", "low": 4, "high": 9}
 
 
 def config_of(**search):
@@ -100,13 +104,73 @@ def test_a_late_divergence_is_worse_for_tpe_than_an_early_stop(tmp_path: Path) -
 
 def test_trial_0_is_the_published_setting(tmp_path: Path) -> None:
     study = open_study(tmp_path)
-    first, second = next_proposal(study), next_proposal(study)
-    assert (first.number, first.published, second.published) == (0, True, False)
+    first = next_proposal(study)
+    assert (first.number, first.fixed) == (0, "published weights")
     assert first.values["distill.gram"] == 1e-4
     assert first.values["distill.stage_weights"] == "learned"
     assert first.values["distill.teacher_weights"] == {"original": 1.0, "attention": 1.0, "gce": 1.0}
     assert study.view(0).nearest  # learned weights are no point of the simplex
+    assert study.view(0).published
     assert frozen(tmp_path)[0].params["distill.gram"] == pytest.approx(1e-4)
+
+
+def test_trial_1_is_no_distillation_whatever_the_space_is(tmp_path: Path) -> None:
+    study = open_study(tmp_path, space={"distill.gram": SPACE["distill.gram"], "train.epochs": FOUR_TO_NINE})
+    first, second, third = (next_proposal(study) for _ in range(3))
+    assert (second.number, second.fixed, third.fixed) == (1, "no distillation", None)
+    trained = single(study.config, second.values)
+    assert trained.distill == NO_DISTILLATION
+    assert trained.train == single(study.config, first.values).train
+    assert second.in_words() == "no distillation: epochs 4"
+    assert third.values.keys() == {"distill.gram", "train.epochs"}
+
+
+def test_samplers_do_not_see_a_trial_that_no_point_of_the_space_is_near(tmp_path: Path) -> None:
+    """It is recorded as any other, but has no parameters that a model could take for its own."""
+    study = open_study(tmp_path)
+    for _ in range(3):
+        run_trial(study, [0.5], Ending("complete"))
+    told = frozen(tmp_path)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 3
+    assert (told[1].params, told[1].value) == ({}, 0.5)
+    assert [trial.number for trial in study._study.get_trials(deepcopy=False)] == [0, 2]
+    assert [view.fixed for view in study.views()] == ["published weights", "no distillation", None]
+    space = IntersectionSearchSpace().calculate(study._study)
+    assert space.keys() == distributions(study.config.search.space).keys()
+
+
+@pytest.mark.parametrize("spectrum", [0.0, 1e-4])
+def test_samplers_learn_from_no_distillation_where_the_space_can_express_it(tmp_path: Path, spectrum: float) -> None:
+    """Where every term that is not searched is off, too."""
+    config = config_of(space={"distill.gram": {"type": "float", "low": 0.0, "high": 1e-2}})
+    off = {"spectrum": spectrum, "gce_gram": 0.0, "gce_spectrum": 0.0, "logit": 0.0}
+    study = Study(tmp_path / "study.journal", "run", with_values(config, {f"distill.{k}": v for k, v in off.items()}))
+    for _ in range(2):
+        run_trial(study, [0.5], Ending("complete"))
+    assert frozen(tmp_path)[1].params == ({} if spectrum else {"distill.gram": 0.0})
+    assert len(study._study.get_trials(deepcopy=False)) == (1 if spectrum else 2)
+
+
+def test_a_study_of_an_earlier_version_keeps_its_trial_1(tmp_path: Path) -> None:
+    """Also one that was cut off before it."""
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
+    )
+    old = optuna.create_study(storage=storage, study_name="run", direction="maximize")
+    old.set_user_attr("target", 5)
+    old.enqueue_trial({"distill.gram": 1e-4})
+    study = open_study(tmp_path)
+    assert study.fixed == ("published weights",)
+    assert [next_proposal(study).fixed for _ in range(3)] == ["published weights", None, None]
+
+
+def test_a_new_study_that_was_cut_off_between_its_fixed_trials_gets_both(tmp_path: Path) -> None:
+    open_study(tmp_path)
+    journal = tmp_path / "study.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:-1]))  # the last one puts trial 1 into the queue
+    study = open_study(tmp_path)
+    assert [next_proposal(study).fixed for _ in range(3)] == ["published weights", "no distillation", None]
 
 
 def test_interrupted_trials_are_handed_out_again_first_under_their_own_numbers(tmp_path: Path) -> None:
@@ -130,12 +194,13 @@ def test_interrupted_trials_are_handed_out_again_first_under_their_own_numbers(t
 def test_a_proposal_cut_off_in_the_middle_is_completed(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     study.next()
-    trial = study._study.ask()  # killed here: no parameter is drawn yet
-    assert trial.number == 1
+    for number in (1, 2):
+        assert study._study.ask().number == number  # killed here: no parameter is drawn yet
     again = open_study(tmp_path)
-    assert [next_proposal(again).number for _ in range(2)] == [0, 1]
-    assert again.view(1).values.keys() == SPACE.keys()
-    assert len(frozen(tmp_path)[1].params) == 8
+    assert [next_proposal(again).number for _ in range(3)] == [0, 1, 2]
+    assert again.view(1).fixed == "no distillation"
+    assert again.view(2).values.keys() == SPACE.keys()
+    assert [len(trial.params) for trial in frozen(tmp_path)] == [8, 0, 8]
 
 
 def test_a_kill_between_the_last_word_and_the_end_counts_as_interrupted(tmp_path: Path) -> None:
@@ -180,6 +245,7 @@ def test_seeds_give_different_proposals(tmp_path: Path) -> None:
         (tmp_path / str(seed)).mkdir()
         study = open_study(tmp_path / str(seed), sampler={"name": "random", "seed": seed})
         study.next()
+        study.next()
         found.append(next_proposal(study).values)
     assert found[0] != found[1]
 
@@ -205,9 +271,9 @@ def test_a_study_without_fixed_trials_begins_with_what_its_sampler_proposes(tmp_
     config = config_of(sampler={"name": "random", "seed": 3})
     study = Study(tmp_path / "study.journal", "run", config, fixed_trials=False)
     first = next_proposal(study)
-    assert (first.number, first.published, list(study.fixed)) == (0, False, [])
+    assert (first.number, first.fixed, study.fixed) == (0, None, ())
     assert first.values["distill.gram"] != config.distill.gram
     assert not study.view(0).published
     again = Study(tmp_path / "study.journal", "run", config, fixed_trials=False)  # after its driver was killed
     assert next_proposal(again) == first
-    assert not next_proposal(again).published
+    assert next_proposal(again).fixed is None
