@@ -6,13 +6,14 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 DEMO_OUT ?= demo
+EVIDENCE_OUT ?= evidence
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOWEST := .venv-lowest
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo test test-cluster test-all test-lowest chaos lint format docs bench
+.PHONY: help install demo evidence test test-cluster test-all test-lowest chaos lint format docs bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +28,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## the whole story on synthetic thermal images; results in DEMO_OUT (default: demo)
 	$(BIN)/owkd demo --out '$(DEMO_OUT)'
+
+evidence: $(INSTALLED) ## whether searching pays on real images; an hour, goes on where it was stopped; EVIDENCE_OUT, docs/evidence.md
+	$(BIN)/python -m benchmarks.evidence --out '$(EVIDENCE_OUT)'
 
 test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
 	$(BIN)/python -m pytest

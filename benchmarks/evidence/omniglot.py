@@ -22,17 +22,15 @@ from owkd.data.folds import FOLDS, Folds
 from owkd.data.index import SPLITS
 
 ARCHIVE = Path(__file__).parent / "omniglot" / "omniglot.tar.gz"
-DRAWERS = range(1, 21)
-"""of every alphabet, numbered anew in each"""
 VALIDATION_SHARE = 4
 """one in four characters"""
 SEED = 0
 
 Drawings = dict[int, bytes]
-"""PNG files of one character, by drawer"""
+"""PNG files of one character, by drawer: 1 to 20, numbered anew in every alphabet"""
 
 
-def write_omniglot(folder: Path, dataset: str, drawers: Collection[int] = DRAWERS, *, seed: int = SEED) -> Path:
+def write_omniglot(folder: Path, dataset: str, drawers: Collection[int], *, seed: int = SEED) -> Path:
     """Writes `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<character>/cam<drawer>_<number>.png`.
 
     Ink is bright on dark, as people are in infrared. Which characters are in which split depends on the seed alone, not

@@ -32,7 +32,9 @@ CONFIG = Path(__file__).parent / "evidence.yaml"
 STAGES = ("data", "teachers", "search", "retrain", "report")
 LOG = "log.json"
 DRAWERS = range(1, 9)
-"""whose drawings students see; the teachers learn from all twenty, of the same characters"""
+"""whose drawings students see"""
+TEACHERS_DRAWERS = range(1, 21)
+"""whose drawings the teachers learn from, of the same characters: they must know more than a student can learn"""
 TEACHERS_DATASET = "Omniglot20_thermal"
 
 
@@ -94,7 +96,7 @@ def written_config(out: Path, config: Path) -> Config:
 
 def _write_data(config: Config) -> None:
     write_omniglot(config.data.root, config.data.dataset, DRAWERS)
-    write_omniglot(config.data.root, TEACHERS_DATASET)
+    write_omniglot(config.data.root, TEACHERS_DATASET, TEACHERS_DRAWERS)
 
 
 def _train_teachers(config: Config) -> None:

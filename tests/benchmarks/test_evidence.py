@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.evidence import omniglot, stages
+from benchmarks.evidence import omniglot, page, stages
 from owkd.data.check import check_dataset
 from owkd.data.images import decode
 from owkd.data.index import SPLITS, read_split
 from owkd.errors import UserError
+from search.report.gather import RunData
+from search.results.schema import Row
+from search.runs.layout import RunFolder
 
 DATASET = "Omniglot_thermal"
 
@@ -62,3 +65,79 @@ def test_the_configuration_has_no_mistake_and_is_not_changed_under_a_run(tmp_pat
     other.write_text(stages.CONFIG.read_text(encoding="utf-8").replace("epochs: ", "epochs: 1"), encoding="utf-8")
     with pytest.raises(UserError, match="was begun with another one"):
         stages.written_config(tmp_path, other)
+
+
+def model(configuration: str, fold: str, value: float, seed: int | None = 3, *, champion: bool = False) -> Row:
+    return {
+        "configuration": configuration,
+        "champion": champion,
+        "fold": fold,
+        "seed": seed,
+        "seed_set": None if seed is None else "test",
+        "test/mAP": value,
+        "test/rank-1": value + 0.1,
+        "parameters": 470_000,
+    }
+
+
+def claim(kind: str, low: float, high: float, status: str) -> Row:
+    return {
+        "baseline": "published weights",
+        "metric": "test/mAP",
+        "kind": kind,
+        "status": status,
+        "difference": (low + high) / 2,
+        "interval_low": low,
+        "interval_high": high,
+        "champion_seeds": 8,
+        "baseline_seeds": 7,
+        "identities": 182 if kind == "people" else None,
+    }
+
+
+def test_the_page_begins_with_the_teachers_lead_and_has_the_figures_of_the_run(tmp_path: Path) -> None:
+    config = stages.written_config(tmp_path, stages.CONFIG)
+    models = [
+        *(model("teacher", fold, value, None) for fold, value in (("Fold1", 0.31), ("Fold2", 0.33))),
+        *(
+            model("no distillation", fold, value, seed)
+            for fold, value, seed in (("Fold1", 0.20, 3), ("Fold1", 0.22, 4))
+        ),
+        model("no distillation", "Fold2", 0.30),
+        *(model("trial 7", fold, 0.25, champion=True) for fold in config.data.folds),
+    ]
+    data = RunData(
+        folder=RunFolder(tmp_path),
+        config=config,
+        manifest={"versions": {"python": "3.11.7"}},
+        has_driver=False,
+        trials=[{"state": "complete"}] * 3,
+        epochs={},
+        params=(),
+        models=models,
+        claims=[claim("split", 0.012, 0.034, "shown"), claim("people", -0.01, 0.056, "not shown")],
+        comparison={
+            "claims": [],
+            "headline": "The champion is above.",
+            "missing": [],
+            "notes": [],
+            "others": ["Rank-1 too."],
+            "caveat": "No more than this.",
+        },
+        panels=[],
+    )
+    text = page.render(data, stages.Log(machines=["A processor"], seconds={"search": 600.0, "retrain": 1200.0}))
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[1] == "## The teacher's lead"
+    for row in (
+        "| Fold1 | 31.0 | 21.0 ± 1.4 | +10.0 |",
+        "| Fold2 | 33.0 | 30.0 | +3.0 |",
+        "| published weights | mAP | on this test split | +2.3 | +1.2 to +3.4 | shown | 8 / 7 |  |",
+        "| published weights | mAP | for people of this kind | +2.3 | -1.0 to +5.6 | not shown | 8 / 7 | 182 |",
+        "> The champion is above.",
+        "Rank-1 too.",
+        "No more than this.",
+    ):
+        assert row in text.splitlines()
+    assert "champion (trial 7)" in text
+    assert "A processor; 30 min" in text
