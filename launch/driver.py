@@ -44,7 +44,7 @@ def run_resume(run: Path | str, trials: int | None = None, address: str | None =
         print_search_summary(resume(run, trials=trials, connect=connect, console=console, force=force))
 
 
-def run_retrain(run: Path | str, address: str | None = None, *, reopen: bool = False) -> None:
+def run_retrain(run: Path | str, address: str | None = None, *, reopen: bool = False, seeds: int | None = None) -> None:
     """The final stage of a run, and its table. Raises as `search.retrain.stage.retrain`."""
     from search.retrain.stage import retrain
     from search.runs.manifest import open_run
@@ -53,7 +53,7 @@ def run_retrain(run: Path | str, address: str | None = None, *, reopen: bool = F
     folder, config, _ = open_run(run, drive=True)
     connect = _checked_connection(address, config, folder.address)
     with _resume_hint(run, "retrain"):
-        outcome = retrain(run, connect=connect, console=console, reopen=reopen)
+        outcome = retrain(run, connect=connect, console=console, reopen=reopen, seeds=seeds)
     print_retrain_summary(outcome)
 
 

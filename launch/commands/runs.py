@@ -66,6 +66,10 @@ def resume(
 def retrain(
     run: Run,
     address: Address = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Test seeds in all; more than were tested look again, at an error of its own."),
+    ] = None,
     reopen: Annotated[
         bool, typer.Option("--reopen", help="Although an earlier version of owkd opened the test split; trains anew.")
     ] = False,
@@ -73,7 +77,7 @@ def retrain(
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
     from launch.driver import run_retrain
 
-    run_retrain(run, address, reopen=reopen)
+    run_retrain(run, address, reopen=reopen, seeds=seeds)
 
 
 def trials(

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.retrain.claims import CAVEAT, Claim, by_comparison, interval, level, points
+from search.retrain.claims import CAVEAT, Claim, by_comparison, interval, intervals, points
 from search.retrain.comparison import CHAMPION, Comparison
 
 PICTURE = 19
@@ -28,7 +28,9 @@ def final_stage_page(comparison: Comparison) -> RenderableType:
 
 def _claims(claims: Sequence[Claim]) -> Table:
     """Two lines a comparison, on this split and for people; what was not tested is dim."""
-    heading = f"The champion's lead in points, with {level(claims[0].lead.error)} intervals"
+    last = max(claim.look for claim in claims)
+    shown = intervals({claim.look: claim.lead.error for claim in claims})
+    heading = f"The champion's lead in points, with {shown}"
     table = Table(title=heading, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     table.add_column("against", overflow="fold", min_width=len("published weights"))
     for name in ("claim", "lead", "interval"):
@@ -47,10 +49,14 @@ def _claims(claims: Sequence[Claim]) -> Table:
                 points(lead.difference),
                 interval(lead.low, lead.high) if lead.low is not None and lead.high is not None else "-",
                 interval_line(claim, *ends),
-                claim.status if found else "no test",
+                _status(claim, last) if found else "no test",
                 style="dim" if claim.status == "not tested" else "",
             )
     return table
+
+
+def _status(claim: Claim, last: int) -> str:
+    return claim.status if claim.look == last else f"{claim.status}, look {claim.look}"
 
 
 def interval_line(claim: Claim, lowest: float, highest: float) -> str:

@@ -11,16 +11,16 @@ from markupsafe import Markup
 from search.report import model_figures, search_figures
 from search.report.gather import RunData
 from search.report.importance import FEWEST, comparable, importances
-from search.retrain.claims import level
+from search.retrain.claims import intervals
 
 PLOTLY = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 CAPTIONS = {
     "claims": (
         "Does searching pay?",
-        "How far the champion is ahead in each comparison: the mark is the lead, the bar its {level} interval. A claim "
-        "is shown where the whole bar is to the right of zero; what is grey was not tested, because a comparison above "
-        "it was not shown.",
+        "How far the champion is ahead in each comparison: the mark is the lead, the bar its interval ({intervals}). A "
+        "claim is shown where the whole bar is to the right of zero; what is grey was not tested, because a comparison "
+        "above it was not shown.",
     ),
     "models": (
         "Final stage",
@@ -76,7 +76,8 @@ def claims_section(data: RunData) -> Section | None:
     """The picture that the page begins with; None before the end of the final stage."""
     if not data.claims:
         return None
-    return _section("claims", model_figures.claims(data), level=level(data.claims[0]["error"]))
+    errors = {row.get("look") or 1: row["error"] for row in data.claims}
+    return _section("claims", model_figures.claims(data), intervals=intervals(errors))
 
 
 def sections(data: RunData) -> list[Section]:

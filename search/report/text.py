@@ -174,6 +174,7 @@ def _on_every_fold(models: Sequence[Row]) -> list[Row]:
 
 def claims(data: RunData) -> list[dict[str, Any]]:
     """The champion's leads as they are tested: in points, with their intervals and how they came out."""
+    last = max((row.get("look") or 1 for row in data.claims), default=1)
     return [
         {
             "against": row["baseline"],
@@ -181,7 +182,7 @@ def claims(data: RunData) -> list[dict[str, Any]]:
             "kind": IN_FULL[row["kind"]],
             "lead": points(row["difference"]),
             "interval": "-" if row["interval_low"] is None else interval(row["interval_low"], row["interval_high"]),
-            "status": row["status"],
+            "status": row["status"] + ("" if (row.get("look") or 1) == last else f", look {row['look']}"),
             "seeds": f"{row['champion_seeds']} / {row['baseline_seeds']}",
             "people": "" if row["identities"] is None else str(row["identities"]),
         }

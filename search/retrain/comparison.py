@@ -125,6 +125,7 @@ class Comparison:
                     "metric": claim.comparison.metric,
                     "primary": claim.primary,
                     "status": claim.status,
+                    "look": claim.look,
                     **asdict(claim.lead),
                     "difference": claim.lead.difference,
                 }

@@ -5,12 +5,14 @@
     retrain/champion/                           student.safetensors, config.yaml, metrics.json
     tensorboard/retrain-*/                      how each model learned
     results/retrain/*.parquet                   what `search.retrain.tables` says
+    retrain/looks.json                          with how many test seeds the split was looked at, and what was shown
     results/retrain/queries/*.parquet           what `search.retrain.queries` says
 
 Three sets of seeds share none (`search.retrain.seeds`). The search's top k are trained on choice seeds, where the
 champion is chosen by validation. Then the champion and the baselines, the published weights and no distillation, are
 trained on test seeds, the same for all three, and the test split is opened, for these models and for the teacher. A
-model with a metrics.json is done; any other goes on from its last.pt.
+model with a metrics.json is done; any other goes on from its last.pt. With more test seeds, which leave candidates,
+choice and champion as they are, the split is looked at once more (`search.retrain.models.looks`).
 """
 
 from __future__ import annotations
@@ -29,13 +31,13 @@ from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
-from search.power import error_of_look
 from search.progress import Progress
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.champion import ChampionFolder, refuse_earlier_version
 from search.retrain.claims import Claim, PlannedComparison, claims_in_order, planned_order
 from search.retrain.comparison import CHAMPION, TEACHER, Comparison, ComparisonRow
+from search.retrain.models.looks import Look, Looks
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
@@ -53,6 +55,7 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
+from search.trials.budget import Budget
 from search.trials.view import PUBLISHED
 
 
@@ -101,16 +104,18 @@ def retrain(
     console: Console,
     work: FinalWork | None = None,
     reopen: bool = False,
+    seeds: int | None = None,
 ) -> Outcome:
     """Trains the candidates of a run, chooses the champion, and opens the test split.
 
-    reopen: also where the final stage of an earlier version opened it.
+    reopen: also where the final stage of an earlier version opened it. seeds: test seeds in all; with more than were
+    tested, this is another look.
 
     Raises `UserError` when the run has no complete trial or no test split, `OwkdError` when no champion can be
     trained, and `KeyboardInterrupt` after Ctrl-C; called again, it resumes where it was. A stage that is done is known
     from its records: nothing is trained or opened, and no Ray is needed.
     """
-    return FinalStage(run, console, work or FinalWork(prepare=prepare), reopen).carry_out(connect)
+    return FinalStage(run, console, work or FinalWork(prepare=prepare), reopen, seeds).carry_out(connect)
 
 
 class FinalStage(Stage[Outcome]):
@@ -127,13 +132,23 @@ class FinalStage(Stage[Outcome]):
     records: Records
     selection: Selection
     queries: QueryFiles
+    looks: Looks
+    look: Look
     teachers: dict[str, ModelRecord]
 
-    def __init__(self, run: Address | Path | str, console: Console, work: FinalWork, reopen: bool = False) -> None:
+    def __init__(
+        self,
+        run: Address | Path | str,
+        console: Console,
+        work: FinalWork,
+        reopen: bool = False,
+        seeds: int | None = None,
+    ) -> None:
         self.run_address = run
         self.console = console
         self.work = work
         self.reopen = reopen
+        self.asked_seeds = seeds
 
     def open(self) -> RunFolder:
         self.folder, self.config, self.manifest = open_run(
@@ -153,7 +168,9 @@ class FinalStage(Stage[Outcome]):
             )
         metric = self.config.search.leading_metric
         self.records = Records(self.folder, metric)
-        self.selection = Selection(self.config, self.candidates, self.records)
+        self.looks = Looks(self.folder.retrain)
+        self.look = self.looks.next(Budget.of(self.config).test_seeds, self.asked_seeds)
+        self.selection = Selection(self.config, self.candidates, self.records, self.look.seeds)
         self.queries = QueryFiles(self.folder.results)
         self.teachers = self._read_teachers()
         if self.has_work() and (missing := missing_test_splits(self.config)):
@@ -169,15 +186,20 @@ class FinalStage(Stage[Outcome]):
         return resources
 
     def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        if self.asked_seeds:
+            self.looks.keep(self.look)
         self._train(resources, admission)
-        self._champion()  # the test split stays closed where there is none
+        champion = self._champion()  # the test split stays closed where there is none
+        self.look = self.looks.open(self.looks.about(champion.name, self.look))
         self._evaluate_on_test(resources, admission)
 
     def conclude(self) -> Outcome:
         """Writes the champion and the tables."""
         champion = self._champion()
         self.queries.keep(self._tested())
+        self.look = self.looks.about(champion.name, self.look)
         comparison = self._comparison(champion)
+        self.looks.end(self.look, champion.name, comparison.claims)
         self._write_models(champion)
         write_comparison(self.folder.results, champion, comparison.claims)
         best = self.records.best_model(champion)
@@ -288,7 +310,8 @@ class FinalStage(Stage[Outcome]):
         try:
             scores = {name: self.queries.scores(tested[name]) for name in (champion.name, *others)}
             order = planned_order(others, primary)
-            return claims_in_order(scores[champion.name], scores, order, primary, error_of_look(1))
+            earlier = self.looks.shown_before(self.look, champion.name)
+            return claims_in_order(scores[champion.name], scores, order, primary, self.look.number, earlier)
         except ValueError as error:
             raise OwkdError(
                 f"all models must have been tested on the same images, but {error}; restore the test split, remove "

@@ -46,6 +46,7 @@ COMPARISON_FIELDS: dict[str, pa.DataType] = {
     "kind": pa.string(),
     "primary": pa.bool_(),
     "status": pa.string(),
+    "look": pa.int64(),
     "champion_mean": pa.float64(),
     "baseline_mean": pa.float64(),
     "difference": pa.float64(),
@@ -59,9 +60,9 @@ COMPARISON_FIELDS: dict[str, pa.DataType] = {
     "identities": pa.int64(),
     "folds": pa.int64(),
 }
-"""`kind`: split or people; `status`: shown, not shown or not tested; `error` and `p_value` are one-sided, and the level
-of the interval is 1 - 2 error. Interval, degrees of freedom and p-value are null where no test is possible, and
-identities where the test split is taken as it is"""
+"""`kind`: split or people; `status`: shown, not shown or not tested, at this `look`, counted from 1; `error` and
+`p_value` are one-sided, and the level of the interval is 1 - 2 error. Interval, degrees of freedom and p-value are null
+where no test is possible, and identities where the test split is taken as it is"""
 
 
 def model_row(model: Model, record: ModelRecord, *, champion: bool, checkpoint: str | None) -> Row:
@@ -106,6 +107,7 @@ def write_comparison(results: Path, champion: Candidate, claims: Sequence[Claim]
             "kind": claim.kind,
             "primary": claim.primary,
             "status": claim.status,
+            "look": claim.look,
             "champion_mean": claim.lead.champion,
             "baseline_mean": claim.lead.other,
             "difference": claim.lead.difference,

@@ -19,7 +19,7 @@ from search.retrain.claims.order import (
     planned_order,
 )
 from search.retrain.claims.scores import Scores
-from search.retrain.claims.words import CAVEAT, in_words, interval, level, points
+from search.retrain.claims.words import CAVEAT, in_words, interval, intervals, level, points
 
 __all__ = [
     "CAVEAT",
@@ -35,6 +35,7 @@ __all__ = [
     "claims_in_order",
     "in_words",
     "interval",
+    "intervals",
     "lead_for_people",
     "lead_on_split",
     "level",

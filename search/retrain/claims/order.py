@@ -3,6 +3,10 @@
 One primary comparison, then the others, written down before the search: testing them in that order at the full error
 each, and stopping at the first that is not shown, keeps the chance of any false statement at that error (Maurer,
 Hothorn and Lehmacher 1995). The two kinds of claim answer two questions; each has an order and an error of its own.
+
+Several looks: each comparison is tested at each look with the error of that look (`search.power.looks`), as long as all
+before it were shown at this look or at an earlier one. What was shown stays shown. The first comparison in the order
+that does not hold is claimed at most as often as all looks together err, and those after it are claimed only with it.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from search.power import ERROR
+from search.power import error_of_look
 from search.retrain.claims.leads import Lead, lead_for_people, lead_on_split
 from search.retrain.claims.scores import Scores
 
@@ -41,13 +45,19 @@ class PlannedComparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """One comparison, of one kind, and whether it holds."""
+    """One comparison, of one kind, and whether it holds.
+
+    Attributes:
+        lead: of the look, with the interval that the status rests on
+        look: at which it was shown, or else the last one
+    """
 
     kind: Kind
     comparison: PlannedComparison
     primary: bool
     lead: Lead
     status: Status
+    look: int = 1
 
 
 def planned_order(others: Sequence[str], primary: PlannedComparison) -> list[PlannedComparison]:
@@ -66,19 +76,27 @@ def claims_in_order(
     others: Mapping[str, Mapping[str, Scores]],
     order: Sequence[PlannedComparison],
     primary: PlannedComparison,
-    error: float = ERROR,
+    look: int = 1,
+    earlier: Sequence[Claim] = (),
 ) -> tuple[Claim, ...]:
     """Every comparison of `order`, first as claims on this split, then as claims for people.
 
     champion: scores by metric; others: the same by name. No other comparison takes the place of a `primary` one that
-    is not in the order. Raises `KeyError` for what has no scores.
+    is not in the order. Those that were shown at `earlier` looks stay as they were. Raises `KeyError` for what has no
+    scores.
     """
+    error = error_of_look(look)
+    shown = {(claim.kind, claim.comparison): claim for claim in earlier}
     result = []
     for kind in KINDS:
-        leads = [LEADS[kind](champion[item.metric], others[item.other][item.metric], error) for item in order]
+        before = [shown.get((kind, item)) for item in order]
+        leads = [
+            claim.lead if claim else LEADS[kind](champion[item.metric], others[item.other][item.metric], error)
+            for item, claim in zip(order, before, strict=True)
+        ]
         result += [
-            Claim(kind, item, item == primary, lead, status)
-            for item, lead, status in zip(order, leads, statuses(leads), strict=True)
+            Claim(kind, item, item == primary, lead, status, claim.look if claim else look)
+            for item, claim, lead, status in zip(order, before, leads, statuses(leads), strict=True)
         ]
     return tuple(result)
 

@@ -5,6 +5,7 @@ It rests on the intervals that stand in it, and says no more.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from search.retrain.claims.leads import Lead
@@ -67,6 +68,21 @@ def level(error: float) -> str:
     return f"{100 * (1 - 2 * error):.3g} %"
 
 
+def intervals(errors: Mapping[int, float]) -> str:
+    """Which intervals are shown. `errors`: one-sided, by the number of the look."""
+    last = max(errors)
+    shown = f"{level(errors[last])} intervals"
+    if last > 1:
+        shown += f" ({ordinal(last)} look, error {100 * errors[last]:.3g} %)"
+    return shown if len(errors) == 1 else f"{shown}; what an earlier look showed keeps its own"
+
+
+def ordinal(number: int) -> str:
+    """In words as far as anybody will look."""
+    words = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    return words[number - 1] if number <= len(words) else f"{number}th"
+
+
 def _alone(claim: Claim, other: str) -> str:
     match outcome(claim):
         case "above" | "below" as side:
@@ -107,11 +123,25 @@ def _figures(split: Claim, people: Claim) -> str:
         return figures
     ours, theirs = lead.seeds
     folds = f" on {lead.folds} folds" if lead.folds > 1 else ""
-    sample = f"over the luck of training, {ours} against {theirs} seeds{folds}"
+    sample = f"over the luck of training, {ours} against {theirs} seeds{folds}{_at(split.look, {1})}"
     figures += f" ({level(lead.error)} interval {interval(lead.low, lead.high)} {sample}"
     if wider.low is not None and wider.high is not None:
-        figures += f"; {interval(wider.low, wider.high)} over {wider.identities} people as well"
+        figures += f"; {_wider(split, people)}{interval(wider.low, wider.high)} over {wider.identities} people as well"
     return f"{figures})"
+
+
+def _wider(split: Claim, people: Claim) -> str:
+    """What is told of the claim for people where it is of another look: then it has another lead, too."""
+    if people.look == split.look:
+        return ""
+    lead = people.lead
+    ours, theirs = lead.seeds
+    seen = f"{points(lead.difference)} points{_at(people.look)}, {ours} against {theirs} seeds"
+    return f"{seen}, {level(lead.error)} interval "
+
+
+def _at(look: int, silent: Collection[int] = ()) -> str:
+    return "" if look in silent else f", at the {ordinal(look)} look"
 
 
 def _detectable(split: Claim, people: Claim) -> str:

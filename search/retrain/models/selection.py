@@ -24,7 +24,10 @@ from search.trials.view import PUBLISHED
 class Selection:
     """From the candidates to the champion, as far as the records go."""
 
-    def __init__(self, config: Config, candidates: Sequence[Candidate], records: Records) -> None:
+    def __init__(
+        self, config: Config, candidates: Sequence[Candidate], records: Records, test_seeds: int | None = None
+    ) -> None:
+        """`test_seeds`: how many; as configured when unset."""
         self.records = records
         self.baselines = [candidate for candidate in candidates if candidate.role == "baseline"]
         self.contenders = [candidate for candidate in candidates if candidate.role == "candidate"]
@@ -35,7 +38,7 @@ class Selection:
         self.folds = budget.final_folds
         seeds = Seeds.of(config)
         self.choice_seeds = seeds.choice(sum(each.seeds for each in self.rounds))
-        self.test_seeds = seeds.test(budget.test_seeds)
+        self.test_seeds = seeds.test(test_seeds or budget.test_seeds)
 
     @property
     def most_models(self) -> int:
