@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,9 +20,11 @@ import numpy as np
 from numpy.random import Generator
 
 from benchmarks import measure
-from benchmarks.claim_world import Design, Found, before, simulated
-from search.power.welch import detectable_lead, power_of, seeds_for_lead
-from search.retrain.claims import Lead
+from benchmarks.claim_world import Design, Found, before, looked, simulated
+from owkd.config import parse_config
+from search.power import ERROR, FIRST_LOOK, SeedCount, seed_count
+from search.power.welch import power_of
+from search.retrain.claims import Lead, level
 
 COMMAND = "python -m benchmarks.bench_claim"
 REPEATS = 8000
@@ -30,16 +32,24 @@ QUICK = 200
 INTERACTION = 0.5
 SEARCHES = tuple(Design(trials, top_k) for trials in (20, 100, 300) for top_k in (1, 3, 10))
 SAMPLES = (
-    *(Design(trials=20, seeds=seeds, interaction=INTERACTION) for seeds in (3, 5, 10, 20)),
-    Design(trials=20, seeds=10, identities=20, interaction=INTERACTION),
-    Design(trials=20, seeds=10, identities=200, interaction=1.5),
+    *(Design(trials=20, seeds=seeds, interaction=INTERACTION) for seeds in (3, 5, 11, 20)),
+    Design(trials=20, identities=20, interaction=INTERACTION),
+    Design(trials=20, identities=200, interaction=1.5),
     Design(trials=20, seeds=5, identities=30, folds=2, interaction=INTERACTION),
-    *(Design(trials=20, seeds=seeds, interaction=INTERACTION, skewed=True) for seeds in (5, 10)),
+    *(Design(trials=20, seeds=seeds, interaction=INTERACTION, skewed=True) for seeds in (5, 11)),
 )
 SPREADS = (0.01, 0.015, 0.025)
 """standard deviations of a training's mAP"""
 LEADS = (0.01, 0.02, 0.03)
-SMALLEST = 0.02
+PLANS = (*((lead, sd, 1) for sd in SPREADS for lead in LEADS), (0.02, 0.015, 2))
+"""true lead, standard deviation of a training, folds"""
+ALARM_COLUMNS = (
+    *("trials", "top k", "(a) split", "(b) people", "(b), interaction 0.5 sd"),
+    *("(a) read as (b), interaction 0.5 sd", "final stage before"),
+)
+POWER_COLUMNS = ("sd of a training", "folds", "seeds", "detectable", "true lead", "promised", "shown")
+LOOKS = (((11, 22, 44), 0.0), ((11, 13, 15), 0.0), ((3, 4, 5), 0.0), ((11, 22, 44), 1.0))
+"""test seeds of each look, and the true lead"""
 
 
 def shares(design: Design, repeats: int, row: int, held: Mapping[str, Callable[[Found], bool]]) -> dict[str, float]:
@@ -89,42 +99,65 @@ def covers(lead: Lead, true: float) -> bool:
     return lead.low is not None and lead.high is not None and lead.low <= true <= lead.high
 
 
-def power(lead: float, sd: float, repeats: int, row: int) -> tuple[int, float, float]:
-    """Test seeds that the plan asks for -> with what power it promises a lead of this size, and what comes true."""
-    seeds = seeds_for_lead(SMALLEST, sd=sd)
-    design = Design(trials=20, seeds=seeds, lead=lead / sd)
+def power(plan: tuple[float, float, int], repeats: int, row: int) -> tuple[SeedCount, float, float]:
+    """What `owkd plan` says of a final stage -> with what power it promises a lead, and what comes true."""
+    lead, sd, folds = plan
+    names = [f"Fold{number}" for number in range(folds)]
+    count = seed_count(parse_config({"data": {"root": "", "dataset": "", "folds": names}, "retrain": {"spread": sd}}))
+    design = Design(trials=20, seeds=count.seeds, folds=folds, lead=lead / sd)
     kept = shares(design, repeats, row, {"split": lambda found: found.on_split.is_above})
-    return seeds, power_of(lead, seeds, sd), kept["split"]
+    return count, power_of(lead, count.seeds, sd / folds**0.5, FIRST_LOOK), kept["split"]
+
+
+def looks(repeats: int, plan: tuple[Sequence[int], float], row: int) -> dict[str, float]:
+    """Shares of runs that have claimed a lead after each look, and what else is worth knowing of several looks."""
+    seeds, lead = plan
+    design = Design(trials=20, lead=lead)
+    rows = []
+    for rng in streams(repeats, row):
+        claims, naive, true = looked(design, rng, seeds)
+        split = [each[0] for each in claims]
+        shown = [claim.status == "shown" for claim in split]
+        rows.append([*shown, any(each.is_above for each in naive), covers(split[-1].lead, true)])
+    apart = replace(design, interaction=INTERACTION)
+    people = [looked(apart, rng, seeds)[0][-1][1].status == "shown" for rng in streams(repeats, row + 1000)]
+    columns = [f"(a) after look {number}" for number in range(1, len(seeds) + 1)]
+    columns += ["(a), each look at 2.5 %", "interval told covers"]
+    found = dict(zip(columns, np.mean(rows, axis=0).tolist(), strict=True))
+    return found | {"(b) after look 3, interaction 0.5 sd": float(np.mean(people))}
 
 
 def report(repeats: int, workers: int = 1) -> str:
-    """The section: three tables. Lines are computed by so many processes."""
+    """The section: four tables. Lines are computed by so many processes."""
     start = time.monotonic()
-    plans = [(lead, sd) for sd in SPREADS for lead in LEADS]
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
         every = pool.map if pool else map
         alarms = list(every(partial(false_alarms, repeats), SEARCHES, count()))
         intervals = list(every(partial(coverage_line, repeats), SAMPLES, count(100)))
-        promised = list(every(partial(power_line, repeats), plans, count(200)))
+        promised = list(every(partial(power_line, repeats), PLANS, count(200)))
+        several = list(every(partial(looks, repeats), LOOKS, count(300)))
     searches = [(f"{design.trials}", f"{design.top_k}") for design in SEARCHES]
     together = {name: float(np.mean([line[name] for line in alarms])) for name in alarms[0]}
     shown = [
         [*search, *map(percent, line.values())]
         for search, line in zip([*searches, ("all", "all")], [*alarms, together], strict=True)
     ]
-    columns = ["trials", "top k", "(a) split", "(b) people", "(b), interaction 0.5 sd"]
-    columns += ["(a) read as (b), interaction 0.5 sd", "final stage before"]
     seeds, identities = SEARCHES[0].seeds, SEARCHES[0].identities
+    sizes = f"{seeds} test seeds, {identities} identities"
     return "\n\n".join(
         [
             f"{repeats:,} simulated runs a line, in {measure.duration(time.monotonic() - start)}.",
-            f"False alarms, all settings equally good, one-sided, 2.5 % promised ({seeds} test seeds, {identities} "
-            "identities; before: 3 seeds, the first of them the search's, the champion chosen on the tested models):",
-            measure.table(columns, shown),
-            "Coverage of the 95 % intervals (20 trials, top 3):",
+            f"False alarms of the first look, all settings equally good, one-sided, {100 * FIRST_LOOK:g} % promised "
+            f"({sizes}; before: 3 seeds, the first of them the search's, the champion chosen on the tested models):",
+            measure.table(ALARM_COLUMNS, shown),
+            f"Coverage of the {level(FIRST_LOOK)} intervals of the first look (20 trials, top 3):",
             measure.table(["test sample", "(a) split", "(b) people"], intervals),
             "Power of claim (a) with the seeds that a smallest lead of 2 points takes; all in points:",
-            measure.table(["sd of a training", "seeds", "detectable", "true lead", "promised", "shown"], promised),
+            measure.table(POWER_COLUMNS, promised),
+            "Several looks, each taken whatever the one before it showed: runs that have claimed a lead, "
+            f"{100 * ERROR:g} % promised after all; and the interval that is told, {level(ERROR)} promised (20 trials, "
+            "top 3):",
+            measure.table(["test seeds", "true lead, sd", *several[0]], list(map(looks_line, LOOKS, several))),
         ]
     )
 
@@ -134,12 +167,18 @@ def coverage_line(repeats: int, design: Design, row: int) -> list[str]:
     return [described(design), *map(percent, coverage(design, repeats, row).values())]
 
 
-def power_line(repeats: int, plan: tuple[float, float], row: int) -> list[str]:
+def power_line(repeats: int, plan: tuple[float, float, int], row: int) -> list[str]:
     """Of the third table."""
-    lead, sd = plan
-    seeds, said, kept = power(lead, sd, repeats, row)
-    detectable = f"{100 * detectable_lead(seeds, sd):.2f}"
-    return [f"{100 * sd:g}", f"{seeds}", detectable, f"{100 * lead:g}", percent(said), percent(kept)]
+    lead, sd, folds = plan
+    count, said, kept = power(plan, repeats, row)
+    detectable = f"{100 * (count.detectable or 0):.2f}"
+    return [f"{100 * sd:g}", f"{folds}", f"{count.seeds}", detectable, f"{100 * lead:g}", percent(said), percent(kept)]
+
+
+def looks_line(plan: tuple[Sequence[int], float], found: Mapping[str, float]) -> list[str]:
+    """Of the fourth table."""
+    seeds, lead = plan
+    return [", then ".join(map(str, seeds)), f"{lead:g}", *map(percent, found.values())]
 
 
 def described(design: Design) -> str:
@@ -158,10 +197,11 @@ def main() -> None:
     """Command line."""
     parser = measure.parser(__doc__ or "")
     parser.add_argument("--repeats", type=int, help=f"simulated runs a line (default: {REPEATS}; quick: {QUICK})")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a CPU)")
     arguments = parser.parse_args()
     repeats = arguments.repeats or (QUICK if arguments.quick else REPEATS)
     command = measure.command(COMMAND, arguments) + (f" --repeats {arguments.repeats}" if arguments.repeats else "")
-    measure.publish("bench_claim", report(repeats, os.cpu_count() or 1), command, None, arguments.record)
+    measure.publish("bench_claim", report(repeats, arguments.workers), command, None, arguments.record)
 
 
 if __name__ == "__main__":

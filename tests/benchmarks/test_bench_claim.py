@@ -8,6 +8,7 @@ from scipy.stats import ttest_rel
 
 from benchmarks import bench_claim, claim_world
 from benchmarks.claim_world import Design, World
+from search.power import FIRST_LOOK
 from search.retrain.seeds import Seeds
 
 ALARMS = 0.025
@@ -22,8 +23,9 @@ def standard_error(share: float, repeats: int) -> float:
 def test_the_report_has_its_tables() -> None:
     text = bench_claim.report(repeats=2)
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(lines) == 3 * 2 + len(bench_claim.SEARCHES) + 1 + len(bench_claim.SAMPLES) + 9
-    assert {line.count("|") for line in lines} == {8, 4, 7}
+    rows = (bench_claim.SEARCHES, bench_claim.SAMPLES, bench_claim.PLANS, bench_claim.LOOKS)
+    assert len(lines) == 4 * 2 + sum(map(len, rows)) + 1
+    assert {line.count("|") for line in lines} == {8, 4, 9}
     assert "| 300 | 10 |" in text
     assert "| all | all |" in text
 
@@ -32,7 +34,7 @@ def test_a_run_repeats_itself() -> None:
     design = Design(trials=20, folds=2, skewed=True, interaction=0.5)
     once, again = (claim_world.simulated(design, bench_claim.streams(1, 3)[0]) for _ in range(2))
     assert once == again
-    assert once.on_split.seeds == (10, 10)
+    assert once.on_split.seeds == (11, 11)
     assert once.for_people.identities == 120
     assert once != claim_world.simulated(design, bench_claim.streams(1, 4)[0])
 
@@ -73,7 +75,7 @@ def test_a_seed_in_two_sets_would_show(monkeypatch) -> None:
 def test_false_alarms_are_as_promised(design: Design) -> None:
     repeats = 4000
     found = bench_claim.false_alarms(repeats, design, 300)
-    bound = ALARMS + SURE * standard_error(ALARMS, repeats)
+    bound = FIRST_LOOK + SURE * standard_error(FIRST_LOOK, repeats)
     assert max(found["split"], found["people"], found["people, interaction"]) <= bound
     assert found["split for people"] > 0.08
     assert found["before"] > 0.03
@@ -84,12 +86,33 @@ def test_false_alarms_are_as_promised(design: Design) -> None:
 @pytest.mark.parametrize("design", bench_claim.SAMPLES, ids=bench_claim.described)
 def test_intervals_cover(design: Design) -> None:
     for share in bench_claim.coverage(design, 3000, 400).values():
-        assert 0.93 <= share <= 0.975  # three seeds of skewed luck are a little too careful
+        assert 0.94 <= share <= 0.985  # three seeds of skewed luck are a little too careful
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("lead", bench_claim.LEADS)
 def test_power_is_as_planned(lead: float) -> None:
-    _, promised, kept = bench_claim.power(lead, 0.015, 2000, 500)
+    _, promised, kept = bench_claim.power((lead, 0.015, 1), 2000, 500)
     assert kept == pytest.approx(promised, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("plan", bench_claim.LOOKS[:3], ids=str)
+def test_several_looks_err_as_little_as_one(plan: tuple[tuple[int, ...], float]) -> None:
+    repeats = 3000
+    found = bench_claim.looks(repeats, plan, 600)
+    bound = ALARMS + SURE * standard_error(ALARMS, repeats)
+    assert found["(a) after look 3"] <= bound
+    assert found["(b) after look 3, interaction 0.5 sd"] <= bound
+    assert found["interval told covers"] >= 0.95 - SURE * standard_error(0.05, repeats)
+
+
+def test_a_look_takes_the_first_seeds_and_what_it_showed_stays() -> None:
+    design = Design(trials=5, lead=2.0)
+    claims, naive, _ = claim_world.looked(design, bench_claim.streams(1, 9)[0], (4, 8))
+    assert [lead.seeds for lead in naive] == [(4, 4), (8, 8)]
+    first, second = (each[0] for each in claims)
+    assert first.lead.seeds == (4, 4)
+    assert second == first if first.status == "shown" else second.lead.seeds == (8, 8)
