@@ -21,6 +21,8 @@ from search.trials.job_queue import JobQueue
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 from tests.support.fake_training import fake_check, fake_config, fake_run, make_plan
 from tests.support.inline_jobs import do_job, work_off
+from tests.support.s3_server import objects
+from tests.support.s3_server import s3 as s3
 
 WORK = PilotWork(fake_run, fake_check, lambda config, console: (config, TrialResources(1, 0, 1)))
 ON_RAY = PilotWork(fake_run, fake_check, slots_alone)
@@ -31,7 +33,9 @@ def config_of(home: Path, **retrain: Any) -> Config:
     return parse_config({**fake_config(home), "retrain": retrain})
 
 
-def pilot_in(home: Path, number: int, *, runs: Path | None = None, out: Console | None = None, **retrain: Any) -> Pilot:
+def pilot_in(
+    home: Path, number: int, *, runs: Path | str | None = None, out: Console | None = None, **retrain: Any
+) -> Pilot:
     (home / "data").mkdir(exist_ok=True)
     console = out or Console(file=io.StringIO())
     return run_pilot(config_of(home, **retrain), runs or home, number, connect=nullcontext, console=console, work=WORK)
@@ -127,6 +131,23 @@ def test_a_model_that_fails_costs_no_other_its_figure(tmp_path: Path) -> None:
     make_plan(tmp_path, {"retrain": "diverge"})
     with pytest.raises(OwkdError, match=r"too few could be trained: .*must be finite"):
         pilot_in(tmp_path, 2, runs=tmp_path / "other")
+
+
+@pytest.mark.usefixtures("inline")
+def test_in_a_store_it_goes_on_and_is_found_on_another_machine(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = f"{s3}/runs"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    first = pilot_in(tmp_path, 2, runs=runs)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    out = Console(file=io.StringIO(), width=200)
+    more = pilot_in(tmp_path, 3, runs=runs, out=out)
+    assert out.file.getvalue().count(" complete after epoch") == 2  # type: ignore[attr-defined]  # of a StringIO
+    assert all(own.items() <= more.figures[name].items() for name, own in first.figures.items())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "reader"))
+    assert find_pilot(config_of(tmp_path), runs) == more
+    assert not [path for path in objects(f"{runs}/fake-pilot") if path.endswith(".safetensors")]
 
 
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:

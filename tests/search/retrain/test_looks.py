@@ -15,11 +15,15 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from launch.output.final_stage import final_stage_page
 from owkd.config import parse_config
 from owkd.errors import UserError
 from search.execution.resources import TrialResources
 from search.power import ERROR, error_of_look
 from search.recorder import SearchRecorder
+from search.report import text
+from search.report.gather import gather
+from search.report.sections import claims_section
 from search.retrain.claims import Claim, PlannedComparison, Scores, by_comparison, claims_in_order, in_words
 from search.retrain.claims.words import intervals, ordinal
 from search.retrain.models import Look, Looks
@@ -243,3 +247,23 @@ def test_an_interrupted_look_goes_on_as_the_same(final: Final) -> None:
     outcome = final()  # as the line that Ctrl-C prints says
     assert {claim.lead.seeds for claim in outcome.comparison.claims if claim.look == 2} == {(5, 5)}
     assert [look["number"] for look in final.looks()] == [1, 2]
+
+
+def test_report_and_terminal_say_which_look_it_is(final: Final) -> None:
+    final()
+    outcome = final(seeds=5)
+    data = gather(final.run)
+    section = claims_section(data)
+    assert section is not None
+    words = "99.5 % intervals (second look, error 0.25 %); what an earlier look showed keeps its own"
+    assert words in section.caption
+    assert {row["status"] for row in text.claims(data) if row["seeds"] == "3 / 3"} == {"shown, look 1"}
+    assert not any("look" in row["status"] for row in text.claims(data) if row["seeds"] == "5 / 5")
+    console = Console(file=io.StringIO(), width=80)
+    console.print(final_stage_page(outcome.comparison))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "…" not in printed
+    page = " ".join(printed.split())
+    assert f"The champion's lead in points, with {words}" in page
+    assert "shown, look 1" in page
