@@ -85,6 +85,18 @@ def test_bad_input_to_a_search_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_final_stage_is_asked_for_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("launch.driver.run_retrain", lambda *given, **named: asked.append((*given, named)))
+    assert run_command(["retrain", "runs/x", "--seeds", "8"]) == 0
+    assert run_command(["retrain", "runs/x", "--reopen"]) == 0
+    assert run_command(["retrain", "runs/x", "--seeds", "0"]) == 2
+    assert asked == [
+        ("runs/x", None, {"reopen": False, "seeds": 8}),
+        ("runs/x", None, {"reopen": True, "seeds": None}),
+    ]
+
+
 def test_a_run_name_that_exists_is_refused_with_the_remedy(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
