@@ -86,7 +86,7 @@ def _values(claims: Sequence[Claim]) -> Iterator[float]:
 
 
 def _models(comparison: Comparison) -> Table:
-    table = Table(title="Test split, opened once", title_justify="left", title_style="bold")
+    table = Table(title="Test split", title_justify="left", title_style="bold")
     table.add_column("model", overflow="fold")
     for name in ("test mAP", "rank-1", "params", "models"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -53,6 +53,7 @@ RUN_BY = (
     Row(".*", "owkd cluster submit -- (search|doctor) ", "tests/cluster/test_cluster.py", "search search.yaml --runs"),
     Row(".*", "owkd cluster (up|submit|status|down)", "tests/cluster/test_cluster.py", "cluster up"),
     Row("docs/faq", "optuna-dashboard ", "tests/search/study/test_dashboard.py", '"--storage-class", "JournalFile'),
+    Row(".*", "owkd retrain .*--seeds ", "tests/search/retrain/test_looks.py", "final(seeds=5)"),
     Row(".*", "owkd ", WORD_FOR_WORD, "commands(page)"),
     Row(".*", "make ([a-z-]+)", "Makefile", r"\1: $(INSTALLED)"),
     Row("CONTRIBUTING", r"\.ci/run", ".ci/run", "make test"),
