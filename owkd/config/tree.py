@@ -129,6 +129,11 @@ class TrainConfig(Node):
     stage_weight_learning_rate: PositiveFloat = Field(
         default=1e-4, description="of the head that learns the stage weights"
     )
+    learning_rate_decay: Literal["none", "cosine"] = Field(
+        default="none",
+        description="of every learning rate of a student, over its steps; none is the published way, cosine falls to 0 "
+        "along half a wave (Loshchilov and Hutter 2017)",
+    )
     weight_decay: NonNegativeFloat = 1e-5
     gce_weight_decay: NonNegativeFloat = 1e-3
     triplet_margin: NonNegativeFloat = 1.0

@@ -10,6 +10,8 @@ from owkd.config.kinds import SECTIONS, Kinds, kinds_at, takers
 
 RENAMED = {"search.give_up_margin": "search.first_fold_margin"}
 """keys until 0.1.0 -> their names now"""
+ADDED = {"train": {"learning_rate_decay": "none"}}
+"""fields that decide a training's numbers and came after 0.1.0, by section, with the value that it trained with"""
 
 
 def with_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -33,6 +35,9 @@ def with_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 def upgraded(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration that a run recorded, as this version would have: 0.1.0 wrote the fields of every kind."""
     tree, _ = with_new_names(raw)
+    for section, fields in ADDED.items():
+        if isinstance(tree.get(section), dict):
+            tree[section] = {**fields, **tree[section]}
     search = tree.get("search")
     if isinstance(search, dict):
         for name in SECTIONS:

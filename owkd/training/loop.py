@@ -45,6 +45,21 @@ class Epoch:
 
 
 Report = Callable[[Epoch], None]
+RateFactor = Callable[[float], float]
+
+
+def constant_rate(progress: float) -> float:
+    """1: the published way."""
+    return 1.0
+
+
+def cosine_decay(progress: float) -> float:
+    """`(1 + cos(pi progress)) / 2`: from 1 to 0 over a training (Loshchilov and Hutter 2017), without restarts."""
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+RATE_FACTORS: Mapping[str, RateFactor] = {"none": constant_rate, "cosine": cosine_decay}
+"""by `train.learning_rate_decay`"""
 
 
 class Batch(NamedTuple):
@@ -119,6 +134,8 @@ class FitPlan:
     """What `fit` needs besides the task.
 
     Attributes:
+        learning_rate: the first one, which is reported times its factor
+        rate_factor: what every learning rate is multiplied by, after a share of all steps in [0, 1)
         signature: digest of everything that the numbers depend on; with another one, `fit` refuses to resume
         constants: metrics that no epoch changes, given the epochs that there are already
     """
@@ -132,6 +149,7 @@ class FitPlan:
     data: TrainingSet
     device: torch.device
     learning_rate: float
+    rate_factor: RateFactor = constant_rate
     report: Report = field(default=lambda epoch: None)
     constants: Callable[[Sequence[Epoch]], Mapping[str, float]] = field(default=lambda history: {})
 
@@ -142,13 +160,14 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     The whole state is on disk before an epoch is reported, so that a reported epoch is never lost.
     Raises `DivergedError` when a loss is not finite, `CheckpointError` when the file belongs to another configuration.
     """
+    rates = [float(group["lr"]) for group in task.optimizer.param_groups]
     history = _resume(task, plan)
     for epoch in history:
         plan.report(epoch)
     constants = plan.constants(history) if len(history) < plan.epochs else {}
     data = plan.data.on(plan.device)
     for number in range(len(history) + 1, plan.epochs + 1):
-        measured = _one_epoch(task, plan, data, number)
+        measured = _one_epoch(task, plan, data, number, rates)
         measured.metrics.update(constants)
         task.keep_if_best(measured, history)
         history = (*history, measured)
@@ -166,14 +185,17 @@ def train_step(task: Task, batch: Batch) -> Terms:
     return terms
 
 
-def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int) -> Epoch:
+def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates: Sequence[float]) -> Epoch:
     start = time.perf_counter()
     generator = np.random.default_rng([plan.seed, number])
     task.modules.train()
     sums: Terms = {}
     images_seen = 0
     batches = plan.batches(generator)
-    for indices in batches:
+    for position, indices in enumerate(batches):
+        factor = plan.rate_factor((number - 1 + position / len(batches)) / plan.epochs)
+        for group, rate in zip(task.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
         terms = train_step(task, data.batch(indices, plan.device))
         images_seen += len(indices)
         # Sums stay on the device: reading one here would make the GPU wait in every step.
@@ -187,7 +209,7 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int) -> Epo
     task.modules.eval()
     metrics = {name if "/" in name else f"loss/{name}": value for name, value in means.items()}
     metrics.update(task.validate())
-    metrics["learning_rate"] = plan.learning_rate
+    metrics["learning_rate"] = plan.learning_rate * plan.rate_factor((number - 1) / plan.epochs)
     metrics["images_per_second"] = images_seen / train_seconds
     metrics["duration_s"] = time.perf_counter() - start
     metrics["gpu_memory_peak_bytes"] = _gpu_memory_peak(plan.device)

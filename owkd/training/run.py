@@ -20,7 +20,7 @@ from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.cost import student_costs
-from owkd.training.loop import Epoch, FitPlan, Terms, fit
+from owkd.training.loop import RATE_FACTORS, Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
@@ -36,7 +36,7 @@ from owkd.training.targets import plan_targets
 
 __all__ = ["Epoch", "Run", "run"]
 
-NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size")
+NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size", "learning_rate_decay")
 
 
 def _ignore(event: object) -> None:
@@ -195,6 +195,7 @@ def run(
         data=data.training_set,
         device=task.device,
         learning_rate=config.train.learning_rate,
+        rate_factor=RATE_FACTORS[config.train.learning_rate_decay],
         report=_ignore if report is None else report,
         constants=task.costs,
     )
@@ -224,8 +225,15 @@ def attach_teacher(
 
 
 def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
-    """Everything that the numbers depend on, but the number of epochs: training further is resuming."""
+    """Everything that the numbers depend on.
+
+    The number of epochs is not among it, because training further is resuming, but where the learning rate decays:
+    then every step depends on when the last one is. Without decay nothing is added, so that trainings which were
+    begun before there was any go on.
+    """
     tree = config.to_dict()
+    decay = config.train.learning_rate_decay
+    decaying = {} if decay == "none" else {"learning_rate_decay": decay, "epochs": config.train.epochs}
     stored = data.training_set.targets
     return signature(
         student=tree["student"],
@@ -237,4 +245,5 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
         targets="live" if stored is None else stored.precision,
         fold=fold,
         seed=seed,
+        **decaying,
     )

@@ -38,6 +38,13 @@ def test_a_run_of_an_earlier_version_is_read_without_what_its_kind_ignored() -> 
     assert recorded["search"]["give_up_margin"] == 0.2
 
 
+def test_a_run_from_before_a_field_has_the_value_that_it_trained_with() -> None:
+    recorded = tree() | {"train": {"epochs": 3}}
+    assert upgraded(recorded)["train"] == {"epochs": 3, "learning_rate_decay": "none"}
+    recorded["train"]["learning_rate_decay"] = "cosine"
+    assert upgraded(recorded)["train"] == {"epochs": 3, "learning_rate_decay": "cosine"}
+
+
 def test_what_no_kind_knows_is_refused_in_a_run_too() -> None:
     with pytest.raises(ConfigError, match=r"search\.sampler\.poplation: unknown key; did you mean 'population'"):
         parse_config(upgraded(tree(sampler={"name": "nsga2", "poplation": 3})))

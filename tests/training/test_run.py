@@ -20,6 +20,7 @@ from owkd.errors import CheckpointError, ConfigError, DataError, DivergedError
 from owkd.evaluation.evaluate import evaluate
 from owkd.losses import distillation_terms
 from owkd.models.checkpoint import load_model, load_teacher, read_info, read_state
+from owkd.training import loop
 from owkd.training.loop import Epoch
 from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, run
@@ -68,8 +69,9 @@ def test_a_configuration_without_a_search_trains(root: Path, tmp_path: Path, mon
     assert load_model(result.checkpoint)[1].role == "student"
 
 
-def test_stopped_and_resumed_equals_never_stopped(root: Path, tmp_path: Path) -> None:
-    config = small_config(root, train={"epochs": 3})
+@pytest.mark.parametrize("decay", ["none", "cosine"])
+def test_stopped_and_resumed_equals_never_stopped(root: Path, tmp_path: Path, decay: str) -> None:
+    config = small_config(root, train={"epochs": 3, "learning_rate_decay": decay})
     whole = run(config, fold="Fold1", directory=tmp_path / "whole")
 
     class StoppedError(Exception):
@@ -115,6 +117,39 @@ def test_another_configuration_does_not_resume(root: Path, tmp_path: Path) -> No
     run(small_config(root, train={"epochs": 1}), fold="Fold1", directory=tmp_path)
     with pytest.raises(CheckpointError, match="comes from another one"):
         run(small_config(root, distill={"logit": 0.5}), fold="Fold1", directory=tmp_path)
+
+
+def test_the_learning_rates_fall_along_half_a_cosine(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[list[float]] = []
+
+    def watched(task: loop.Task, batch: loop.Batch) -> loop.Terms:
+        rates.append([group["lr"] for group in task.optimizer.param_groups])
+        return train_step(task, batch)
+
+    train_step = loop.train_step
+    monkeypatch.setattr(loop, "train_step", watched)
+    config = small_config(root, train={"epochs": 2, "learning_rate_decay": "cosine", "gce_learning_rate": 4e-3})
+    history = run(config, fold="Fold1", directory=tmp_path).history
+    steps = len(rates)
+    first = config.train.learning_rate, 4e-3, config.train.stage_weight_learning_rate
+    expected = [[rate * (1 + math.cos(math.pi * step / steps)) / 2 for rate in first] for step in range(steps)]
+    assert steps > 2
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    assert [epoch.metrics["learning_rate"] for epoch in history] == pytest.approx([first[0], first[0] / 2])
+
+
+def test_a_training_whose_rate_decays_has_its_last_step_where_it_was(root: Path, tmp_path: Path) -> None:
+    def train(epochs: int, decay: str) -> None:
+        config = small_config(root, train={"epochs": epochs, "learning_rate_decay": decay})
+        run(config, fold="Fold1", directory=tmp_path / decay)
+
+    train(1, "none")
+    train(2, "none")
+    train(1, "cosine")
+    with pytest.raises(CheckpointError, match="comes from another one"):
+        train(2, "cosine")
 
 
 def test_a_damaged_state_is_named(root: Path, tmp_path: Path) -> None:
