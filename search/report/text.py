@@ -22,7 +22,7 @@ IN_FULL: dict[Kind, str] = {"split": "on this test split", "people": "for people
 EARLIER_VERSION = (
     "An earlier version of owkd tested this champion, and its sentences follow as they were. They are weaker than they "
     "sound: the champion was chosen on the very models that were then compared, and the search's own seed was among "
-    "theirs. So it was said of equally good settings in 7.7 % of simulated runs that chance alone is unlikely, where "
+    "theirs. So it was said of equally good settings in 7.3 % of simulated runs that chance alone is unlikely, where "
     "2.5 % were promised; and several folds were counted as if they had no people in common."
 )
 
