@@ -1,8 +1,8 @@
 """How often the final stage claims what is not so, how often its intervals cover, and how often it finds what is there.
 
-`claim_world` simulates runs; see there for what they are made of. A share of 2 % over 8,000 runs has a standard error of
-0.16 points, over 2,000 runs of 0.31, and the line of all searches together a third of that; one of 96 % has 0.22 and
-0.44. A third of all lines may be that far off.
+`claim_world` simulates runs; see there for what they are made of. A share of 2 % over 8,000 runs has a standard error
+of 0.16 points, over 2,000 runs of 0.31, and the line of all searches together a third of that; one of 96 % has 0.22
+and 0.44. A third of all lines may be that far off.
 """
 
 from __future__ import annotations
