@@ -20,7 +20,7 @@ def final_stage_page(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [Text(comparison.headline(), style="bold"), Text("")]
     if comparison.claims:
         parts += [_claims(comparison.claims), Text("")]
-    parts += [_models(comparison), *map(Text, (*comparison.missing(), *comparison.notes))]
+    parts += [_models(comparison), *map(Text, (*comparison.missing(), *comparison.notes, *comparison.design))]
     if comparison.claims:
         parts.append(Text(CAVEAT, style="dim"))
     return Group(*parts)

@@ -16,6 +16,7 @@ from search.pilot import pilot_in_words
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
 from search.planning.wording import objectives_in_words
+from search.retrain.control import UNCLAIMED
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.trials.budget import BASELINES, Budget
@@ -82,6 +83,9 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "sampler", describe_sampler(search)
     yield "scheduler", describe_scheduler(search.scheduler)
     yield "final stage", _final_stage(plan, budget)
+    yield "control", f"{plan.control}"
+    if not plan.control.is_on:
+        yield "", f"nobody will be able to say {UNCLAIMED}"
     yield "power", plan.power.in_words()
     if plan.power.pilot is not None:
         for number, line in enumerate(pilot_in_words(plan.power.pilot, config)):
@@ -96,10 +100,14 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
     rounds = ", then ".join(
         f"{each.candidates} with {format_count(each.seeds, 'fresh seed')}" for each in budget.rounds
     )
-    choice = f"choice among the {retrain.top_k} best trials: {rounds}; " if rounds else ""
+    also = ", and likewise among the control's" if plan.control.is_on else ""
+    choice = f"choice among the {retrain.top_k} best trials{also}: {rounds}; " if rounds else ""
+    tested = ["champion", *(["the control's best"] if plan.control.is_on else []), f"{BASELINES} baselines"]
+    if budget.matched_baselines:
+        tested.append(f"{budget.matched_baselines} with the champion's training")
     return (
-        f"{choice}champion + {BASELINES} baselines with {format_count(budget.test_seeds, 'test seed')}; "
-        f"{budget.final_models} models on {format_count(folds, 'fold')} x {each} = {plan.costs.epochs.retrain:,} epochs"
+        f"{choice}{' + '.join(tested)} with {format_count(budget.test_seeds, 'test seed')}; "
+        f"{plan.final_models} models on {format_count(folds, 'fold')} x {each} = {plan.costs.epochs.retrain:,} epochs"
     )
 
 
@@ -128,7 +136,9 @@ def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
             f"search, with {name} about: {_cost(plan, expected)}; an estimate, for trials in random order that keep "
             "their ranks",
         )
-    yield "", f"final stage: {_cost(plan, plan.costs.epochs.retrain)}"
+    if plan.control.is_on:
+        yield "", f"control, its random trials: {_cost(plan, plan.costs.epochs.control)}"
+    yield "", f"final stage, its models: {_cost(plan, plan.costs.epochs.retrain)}"
     if plan.targets_s:
         yield "", f"before the first trial, the teacher's targets once: {format_duration(plan.targets_s)}"
     disk = plan.disk

@@ -258,6 +258,13 @@ class RetrainConfig(Node):
         "many as smallest_lead takes at this spread, at most 40",
     )
     claim: ClaimConfig = ClaimConfig()
+    control: bool | Literal["auto"] = Field(
+        default="auto",
+        description="on, off or auto: whether random trials under the same scheduler are given as many epochs as the "
+        "search's were, and the best of them is chosen and tested like the champion; auto: where that is expected to "
+        "take no more epochs than the rest of the final stage. Without it nobody can say whether the sampler did "
+        "better than random trials of the same cost",
+    )
     epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
     folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
 

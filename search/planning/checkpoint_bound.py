@@ -2,7 +2,8 @@
 
 A training keeps two files: the weights of its best epoch, and its whole state (weights, and Adam's two moments of
 each). While a file is replaced, the old and the new one stand side by side. Of a trial that is over, the state goes;
-of all but the best `retrain.top_k`, the weights go too. A model of the final stage keeps its weights.
+of all but the best `retrain.top_k`, the weights go too. A model of the final stage keeps its weights. The trials of a
+control are as those of the search, which are over by then.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from owkd.config import Config, with_values
 from owkd.errors import ConfigError
+from search.retrain.control import decide_on_control
 from search.space.entries import entries
 from search.trials.budget import Budget
 
@@ -36,7 +38,7 @@ class CheckpointBound:
         weights: of one student's file, the largest in the space
         state: of one training's whole state
         search: running trials, and the best finished ones
-        retrain: what the final stage adds: its models, those in training, and the champion
+        retrain: what the final stage adds: its models, those in training, the champion, and a control's best trials
     """
 
     weights: int
@@ -59,12 +61,16 @@ def checkpoint_bound(config: Config, *, identities: int, at_a_time: int) -> Chec
     sizes = [_sizes(student, identities, budget.longest_training) for student in _students(config)]
     weights, state = max(size[0] for size in sizes), max(size[1] for size in sizes)
     replaced = max(weights, state)
+    best, models = config.retrain.top_k * budget.parts * weights, budget.final_models
+    of_control = 0
+    if decide_on_control(config).is_on:
+        of_control, models = best, models + budget.control_models
     running = at_a_time * (budget.parts * (weights + state) + replaced)
     return CheckpointBound(
         weights,
         state,
-        search=running + config.retrain.top_k * budget.parts * weights,
-        retrain=budget.final_models * weights + at_a_time * (state + replaced) + weights,
+        search=running + best,
+        retrain=models * weights + at_a_time * (state + replaced) + weights + of_control,
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from owkd.config import Config
 from owkd.errors import ConfigError
 from search.execution.resources import TrialResources, resources_on_nodes
-from search.schedulers.asha_savings import expected_steps
+from search.retrain.control import decide_on_control
+from search.schedulers.asha_savings import expected_epochs
 from search.trials.budget import Budget
 from search.trials.view import FIXED
 
@@ -25,26 +26,29 @@ class Epochs:
         trial: of one whole trial
         search: when no trial is stopped
         expected: with the scheduler, an estimate; None where there is none
+        retrain: of the final stage's models
+        control: of the final stage's random trials, expected or at most; 0 where there is no control
     """
 
     trial: int
     search: int
     expected: float | None
     retrain: int
+    control: float
 
     @classmethod
     def of(cls, config: Config) -> Epochs:
         """The most that the configuration asks for, and what its scheduler leaves of it."""
-        budget, scheduler = Budget.of(config), config.search.scheduler
-        expected: float | None = None
-        if scheduler.name == "none":
-            expected = budget.search_steps
-        elif scheduler.name == "asha":
-            grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
-            expected = expected_steps(
-                budget.trials, longest=budget.trial_steps, grace=grace, factor=factor, fixed=len(FIXED)
-            )
-        return cls(budget.trial_steps, budget.search_steps, expected, budget.final_epochs)
+        budget = Budget.of(config)
+        expected = expected_epochs(config.search.scheduler, budget.trials, budget.trial_steps, fixed=len(FIXED))
+        control = decide_on_control(config)
+        return cls(
+            budget.trial_steps,
+            budget.search_steps,
+            expected,
+            retrain=budget.final_epochs + (budget.control_epochs if control.is_on else 0),
+            control=control.epochs if control.is_on else 0.0,
+        )
 
 
 @dataclass(frozen=True)

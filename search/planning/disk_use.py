@@ -9,6 +9,7 @@ from pathlib import Path
 from owkd.config import Config
 from owkd.errors import ConfigError
 from search.planning.checkpoint_bound import CheckpointBound
+from search.retrain.control import decide_on_control
 from search.storage.address import Address
 from search.trials.budget import Budget
 
@@ -69,9 +70,12 @@ def disk_use(config: Config, run: Address, checkpoints: CheckpointBound, num_ima
 
 def _table_bytes(config: Config) -> int:
     budget = Budget.of(config)
-    epochs = (budget.search_steps + budget.final_epochs) * TABLE_EPOCH_BYTES
+    epochs, trials = budget.search_steps + budget.final_epochs, budget.trials
+    if decide_on_control(config).is_on:  # its trials take no more epochs than the search's; one epoch is the least
+        epochs += budget.search_steps + budget.control_epochs
+        trials += budget.search_steps
     pictures = 2 * min(config.retrain.top_k, budget.trials) * PICTURES_BYTES
-    return epochs + budget.trials * TABLE_TRIAL_BYTES + pictures
+    return epochs * TABLE_EPOCH_BYTES + trials * TABLE_TRIAL_BYTES + pictures
 
 
 def _existing(path: Path) -> Path:

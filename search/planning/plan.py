@@ -18,10 +18,12 @@ from search.planning.costs import Costs
 from search.planning.disk_use import DiskUse, disk_use
 from search.planning.power import PlannedPower
 from search.planning.wording import value_in_words
+from search.retrain.control import ControlDecision, decide_on_control
 from search.retrain.test_evaluation import missing_test_splits
 from search.space.entries import entries
 from search.space.parameters import published_point, suggest
 from search.storage.address import Address
+from search.trials.budget import Budget
 
 DRAWS = 3
 
@@ -62,6 +64,7 @@ class Plan:
     costs: Costs
     disk: DiskUse
     power: PlannedPower
+    control: ControlDecision
     notes: tuple[str, ...]
 
     @property
@@ -69,6 +72,12 @@ class Plan:
         """Seconds of making the teacher's targets, once for all trials; 0 where none are stored or nothing is timed."""
         images = sum(fold.images for fold in self.folds)
         return self.costs.epoch_time.target_image_s * images if self.costs.epoch_time else 0.0
+
+    @property
+    def final_models(self) -> int:
+        """Trainings of the final stage, those of a control's choice and test included."""
+        budget = Budget.of(self.config)
+        return budget.final_models + (budget.control_models if self.control.is_on else 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for scripts; hours and bytes as numbers."""
@@ -98,6 +107,8 @@ class Plan:
                 "free": disk.free,
             },
             "power": self.power.to_dict(),
+            "final_models": self.final_models,
+            "control": asdict(self.control),
             "notes": list(self.notes),
         }
 
@@ -125,6 +136,7 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
         costs=costs.timed(config) if measure else costs,
         disk=disk,
         power=power,
+        control=decide_on_control(config),
         notes=(*power.warnings(), *_stale(None if current else pilot), *_notes(config)),
     )
 

@@ -14,6 +14,7 @@ from search.results.schema import Row
 from search.retrain.claims import Kind, interval, points
 from search.retrain.comparison import Spread
 from search.retrain.seeds import SeedSet
+from search.runs.manifest import WITHIN
 from search.trials.budget import Budget
 from search.trials.states import FAILED
 
@@ -55,15 +56,22 @@ def headline(data: RunData) -> list[str]:
     for row in sorted(data.trials, key=lambda row: int(row["trial"])):
         if row["fixed"] and row is not best and row["objective"] is not None:
             sentences.append(_beside(best, row))
-    sentences.append(
-        f"The final stage has not run; the test split is closed. The next step: owkd retrain {data.folder.address}"
-    )
-    return sentences
+    return [*sentences, _next_step(data)]
+
+
+def _next_step(data: RunData) -> str:
+    if WITHIN in data.manifest:
+        around = data.folder.address.above
+        return (
+            f"These are random trials of the same cost as the search of {around}; owkd retrain {around} compares both."
+        )
+    return f"The final stage has not run; the test split is closed. The next step: owkd retrain {data.folder.address}"
 
 
 def _final_stage(comparison: Mapping[str, Any]) -> list[str]:
     if "claims" in comparison:
-        return [comparison["headline"], *comparison["missing"], *comparison["notes"]]
+        design = comparison.get("design", [])
+        return [comparison["headline"], *comparison["missing"], *comparison["notes"], *design]
     return [EARLIER_VERSION, *comparison["verdict"], *comparison["notes"]]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from owkd.config import NO_DISTILLATION, Config, DistillConfig
+from owkd.config import NO_DISTILLATION, Config, DistillConfig, with_values
+from search.retrain.comparison import MATCHED
 from search.retrain.seeds import SeedSet
 from search.runs.layout import trial_name
 from search.space.parameters import single
@@ -18,7 +19,8 @@ from search.trials.job import Part
 from search.trials.objective import ranked
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, TrialView
 
-Role = Literal["candidate", "baseline"]
+Role = Literal["candidate", "control", "baseline"]
+"""what the search found, what random trials of the same cost found, and what both are measured against"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Candidate:
 
     Attributes:
         slug: its folder's name
+        trial: its number in the search, or in the control
         config: resolved, with epochs and folds of the final stage
     """
 
@@ -61,8 +64,7 @@ class Model:
     @property
     def digest(self) -> str:
         """Names everything that its numbers depend on: a record of another digest is of another model."""
-        tree = self.candidate.config.to_dict()
-        parts = {name: tree[name] for name in ("data", "teacher", "student", "train", "distill")}
+        parts = what_is_trained(self.candidate.config)
         return hashlib.sha256(json.dumps([parts, self.fold, self.seed], sort_keys=True).encode()).hexdigest()[:16]
 
     def folder(self, retrain: Path) -> Path:
@@ -70,25 +72,59 @@ class Model:
         return self.part.folder(retrain / self.candidate.slug)
 
 
-def select_candidates(config: Config, trials: Iterable[TrialView]) -> list[Candidate]:
-    """The search's best `retrain.top_k` trials (`search.objectives.ranked`) and the two baselines, best trial first.
+def select_candidates(
+    config: Config, trials: Iterable[TrialView], control: Iterable[TrialView] = ()
+) -> list[Candidate]:
+    """The search's best `retrain.top_k` trials (`search.trials.objective.ranked`), as many of its control's, and the
+    two baselines; best trial first.
 
     The search's fixed trials take part as baselines, not as trials; of trials with equal values the best one does.
     """
-    complete = [view for view in ranked(config.search, trials) if view.fixed is None]
-    candidates: list[Candidate] = []
-    seen: list[dict[str, Any]] = []
-    for view in complete:
-        if len(candidates) < config.retrain.top_k and view.values not in seen:
-            seen.append(view.values)
-            name = f"trial {view.number}"
-            candidates.append(
-                Candidate(name, trial_name(view.number), "candidate", view.number, _in_full(config, view.values))
-            )
+    candidates = [
+        *(_of_trial(config, view, "candidate") for view in _best(config, trials)),
+        *(_of_trial(config, view, "control") for view in _best(config, control)),
+    ]
     for name, distill in ((PUBLISHED, DistillConfig()), (NO_DISTILLATION_NAME, NO_DISTILLATION)):
         values = {"distill": distill.model_dump(mode="json")}
         candidates.append(Candidate(name, name.replace(" ", "-"), "baseline", None, _in_full(config, values)))
     return candidates
+
+
+def matched_baselines(champion: Candidate, baselines: Sequence[Candidate]) -> list[Candidate]:
+    """The baselines once more, each with all that the champion was given outside `distill`, such as `train.*`.
+
+    So that what better training gains is not taken for a gain of better weights. None where the champion has nothing of
+    its own there.
+    """
+    matched = []
+    for baseline in baselines:
+        config = with_values(champion.config, {"distill": baseline.config.distill.model_dump(mode="json")})
+        if what_is_trained(config) != what_is_trained(baseline.config):
+            name, slug = f"{baseline.name}{MATCHED}", f"{baseline.slug}-as-{champion.slug}"
+            matched.append(Candidate(name, slug, "baseline", None, config))
+    return matched
+
+
+def what_is_trained(config: Config) -> dict[str, Any]:
+    """The part of a configuration that a model's numbers depend on, fold and seed apart."""
+    tree = config.to_dict()
+    return {name: tree[name] for name in ("data", "teacher", "student", "train", "distill")}
+
+
+def _best(config: Config, trials: Iterable[TrialView]) -> list[TrialView]:
+    """The best `retrain.top_k` that a sampler proposed, no two of them with equal values."""
+    best: list[TrialView] = []
+    for view in ranked(config.search, trials):
+        if view.fixed is None and view.values not in [other.values for other in best]:
+            best.append(view)
+    return best[: config.retrain.top_k]
+
+
+def _of_trial(config: Config, view: TrialView, role: Literal["candidate", "control"]) -> Candidate:
+    name, slug = f"trial {view.number}", trial_name(view.number)
+    if role == "control":
+        name, slug = f"control's {name}", f"control-{slug}"
+    return Candidate(name, slug, role, view.number, _in_full(config, view.values))
 
 
 def _in_full(config: Config, values: dict[str, Any]) -> Config:

@@ -12,9 +12,18 @@ from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 TEACHER = "teacher"
 CHAMPION = "champion"
+CONTROL = "control"
+MATCHED = ", champion's training"
+"""what the name of a baseline ends with that trains as the champion does"""
 
 NO_OTHER = "no other trial of the search is complete and keeps its constraints"
-IN_WORDS = {PUBLISHED: "the published weights", NO_DISTILLATION_NAME: "training without distillation"}
+IN_WORDS = {
+    PUBLISHED: "the published weights",
+    NO_DISTILLATION_NAME: "training without distillation",
+    f"{PUBLISHED}{MATCHED}": "the published weights with the champion's training",
+    f"{NO_DISTILLATION_NAME}{MATCHED}": "the champion's training without distillation",
+    CONTROL: "the best of random trials of the same cost",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Comparison:
         primary: the comparison that was declared before the search
         planned: names of all that the champion was to be compared with
         validation: every retrained configuration, champion first, with the metric that chose it
+        design: what the run can say at all, and what it cannot, in sentences
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -77,6 +87,7 @@ class Comparison:
     planned: tuple[str, ...]
     validation: tuple[tuple[str, Spread], ...]
     notes: tuple[str, ...]
+    design: tuple[str, ...] = ()
 
     def row(self, name: str) -> ComparisonRow | None:
         """The line of that name, if it could be measured."""
@@ -85,7 +96,7 @@ class Comparison:
     def headline(self) -> str:
         """What holds of the primary comparison, in one sentence."""
         found = next((each for each in by_comparison(self.claims) if each[0].primary), None)
-        return self._missing(self.primary.other) if found is None else in_words(*found, _called(self.primary.other))
+        return self._missing(self.primary.other) if found is None else in_words(*found, called(self.primary.other))
 
     def missing(self) -> list[str]:
         """Comparisons that were planned besides the primary one and could not be made, each with its reason."""
@@ -95,7 +106,7 @@ class Comparison:
     def others(self) -> list[str]:
         """A sentence on each comparison that is not the primary one, in the order of their tests."""
         pairs = (pair for pair in by_comparison(self.claims) if not pair[0].primary)
-        return [in_words(*pair, _called(pair[0].comparison.other)) for pair in pairs]
+        return [in_words(*pair, called(pair[0].comparison.other)) for pair in pairs]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
@@ -103,6 +114,7 @@ class Comparison:
             "headline": self.headline(),
             "missing": self.missing(),
             "others": self.others(),
+            "design": list(self.design),
             "notes": list(self.notes),
             "caveat": CAVEAT,
             "test": [
@@ -139,13 +151,13 @@ class Comparison:
     def _missing(self, name: str) -> str:
         champion = self.row(CHAMPION)
         if champion is not None and champion.detail == name:
-            return f"The champion is {_called(name)}: {NO_OTHER}, so searching led to nothing that could be compared."
+            return f"The champion is {called(name)}: {NO_OTHER}, so searching led to nothing that could be compared."
         return (
-            f"There is no comparison of the champion with {_called(name)}: none of its seeds could be trained on every "
+            f"There is no comparison of the champion with {called(name)}: none of its seeds could be trained on every "
             "fold."
         )
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
     """A setting's name within a sentence."""
     return IN_WORDS.get(name, name)

@@ -1,5 +1,6 @@
 """The final stage: the best configurations in full, beside two baselines, and the test split opened once.
 
+    control/                                    the random trials that the search is compared with: a run of their own
     retrain/<configuration>/seed-<s>/<fold>/    last.pt while it trains; then best.safetensors and metrics.json
     retrain/teacher/<fold>/metrics.json         the teacher on the test split
     retrain/champion/                           student.safetensors, config.yaml, metrics.json
@@ -8,16 +9,18 @@
     retrain/looks.json                          with how many test seeds the split was looked at, and what was shown
     results/retrain/queries/*.parquet           what `search.retrain.queries` says
 
-Three sets of seeds share none (`search.retrain.seeds`). The search's top k are trained on choice seeds, where the
-champion is chosen by validation. Then the champion and the baselines, the published weights and no distillation, are
-trained on test seeds, the same for all three, and the test split is opened, for these models and for the teacher. A
-model with a metrics.json is done; any other goes on from its last.pt. With more test seeds, which leave candidates,
-choice and champion as they are, the split is looked at once more (`search.retrain.models.looks`).
+First come the control's trials, where there is a control (`search.retrain.control`). Three sets of seeds share none
+(`search.retrain.seeds`). The search's top k are trained on choice seeds, where the champion is chosen by validation,
+and the control's in the same way. Then the two that were chosen and the baselines, the published weights and no
+distillation, are trained on test seeds, the same for all, and the test split is opened, for these models and for the
+teacher. Where more than distillation is searched, each baseline is trained as the champion too. A model with a
+metrics.json is done; any other goes on from its last.pt. With more test seeds, which leave candidates, choice and
+champion as they are, the split is looked at once more (`search.retrain.models.looks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +38,9 @@ from search.progress import Progress
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.champion import ChampionFolder, refuse_earlier_version
-from search.retrain.claims import Claim, PlannedComparison, claims_in_order, planned_order
-from search.retrain.comparison import CHAMPION, TEACHER, Comparison, ComparisonRow
+from search.retrain.claims import Claim, PlannedComparison, claims_in_order, design_in_words, planned_order
+from search.retrain.comparison import CHAMPION, CONTROL, TEACHER, Comparison, ComparisonRow, called
+from search.retrain.control import UNCLAIMED, ControlDecision, ControlSearch, decide_on_control
 from search.retrain.models.looks import Look, Looks
 from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
@@ -51,12 +55,13 @@ from search.retrain.test_evaluation import (
     evaluate_on_test,
     missing_test_splits,
 )
+from search.run_search import Work
 from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
 from search.trials.budget import Budget
-from search.trials.view import PUBLISHED
+from search.trials.view import PUBLISHED, TrialView
 
 
 @dataclass(frozen=True)
@@ -123,11 +128,17 @@ class FinalStage(Stage[Outcome]):
 
     Attributes:
         config: of the run
+        trials: of the search
+        decision: whether there is a control, and why
+        control: the random trials beside the search
         teachers: by fold
     """
 
     folder: RunFolder
     config: Config
+    trials: list[TrialView]
+    decision: ControlDecision
+    control: ControlSearch | None
     candidates: list[Candidate]
     records: Records
     selection: Selection
@@ -160,25 +171,24 @@ class FinalStage(Stage[Outcome]):
         if not self.reopen:
             refuse_earlier_version(self.folder)
         study = Study(self.folder.journal, self.folder.name, self.config)
-        self.candidates = select_candidates(self.config, study.views())
+        self.trials = list(study.views())
+        self.control = self._read_control(study)
+        self.looks = Looks(self.folder.retrain)
+        self.look = self.looks.next(Budget.of(self.config).test_seeds, self.asked_seeds)
+        self._select()
         if all(candidate.role == "baseline" for candidate in self.candidates) and study.view(0).state != "complete":
             raise UserError(
                 f"a run must have a complete trial to retrain, but {self.run_address} has none; resume it: "
                 f"owkd resume {self.run_address}"
             )
-        metric = self.config.search.leading_metric
-        self.records = Records(self.folder, metric)
-        self.looks = Looks(self.folder.retrain)
-        self.look = self.looks.next(Budget.of(self.config).test_seeds, self.asked_seeds)
-        self.selection = Selection(self.config, self.candidates, self.records, self.look.seeds)
         self.queries = QueryFiles(self.folder.results)
         self.teachers = self._read_teachers()
         if self.has_work() and (missing := missing_test_splits(self.config)):
             raise DataError(f"the final stage must have a test split, but there is no {missing[0]}; add it")
 
     def has_work(self) -> bool:
-        """Whether a model or teacher is not trained or not evaluated on the test split."""
-        return not self.selection.is_over() or bool(self._pending())
+        """Whether a trial of the control is to be run, or a model or teacher not trained or not evaluated."""
+        return self._control_has_work() or not self.selection.is_over() or bool(self._pending())
 
     def prepare(self) -> TrialResources:
         # The published setting needs of the teacher whatever any other candidate does.
@@ -188,6 +198,10 @@ class FinalStage(Stage[Outcome]):
     def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         if self.asked_seeds:
             self.looks.keep(self.look)
+        if self.control is not None and self._control_has_work():
+            work = Work(train=self.work.train, timings=self.work.timings)
+            self.control.carry_out(resources, admission, console=self.console, work=work)
+            self._select()
         self._train(resources, admission)
         champion = self._champion()  # the test split stays closed where there is none
         self.look = self.looks.open(self.looks.about(champion.name, self.look))
@@ -205,6 +219,20 @@ class FinalStage(Stage[Outcome]):
         best = self.records.best_model(champion)
         ChampionFolder(self.folder).write(champion, best, self._checkpoint(best[0]), comparison)
         return Outcome(self.folder, comparison, champion.name)
+
+    def _read_control(self, study: Study) -> ControlSearch | None:
+        self.decision = decide_on_control(self.config)
+        fingerprints = self.manifest.get("fingerprints", {})
+        return ControlSearch.beside(self.folder, self.config, fingerprints, study) if self.decision.is_on else None
+
+    def _control_has_work(self) -> bool:
+        return self.control is not None and self.control.has_work()
+
+    def _select(self) -> None:
+        """Who takes part: all that is known of it while the control is not over."""
+        self.candidates = select_candidates(self.config, self.trials, self.control.trials() if self.control else ())
+        self.records = Records(self.folder, self.config.search.leading_metric)
+        self.selection = Selection(self.config, self.candidates, self.records, self.look.seeds)
 
     def _train(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         """Trains every model that is not done."""
@@ -281,42 +309,63 @@ class FinalStage(Stage[Outcome]):
         return tested
 
     def _comparison(self, champion: Candidate) -> Comparison:
-        baselines = [candidate for candidate in self.candidates if candidate.role == "baseline"]
+        others = self._others()
         measured: list[tuple[str, str, list[Mapping[str, float]]]] = [
             (TEACHER, "", [record.test for record in self.teachers.values() if record.test]),
-            *((each.name, "", list(self.records.tests(each).values())) for each in reversed(baselines)),
+            *(
+                (name, each.name if name == CONTROL else "", list(self.records.tests(each).values()))
+                for name, each in reversed(others.items())
+            ),
             (CHAMPION, champion.name, list(self.records.tests(champion).values())),
         ]
-        spreads = ((candidate.name, self.records.validation(candidate)) for candidate in self.candidates)
+        everybody = (*self.candidates, *self.selection.matched_baselines())
+        spreads = ((candidate.name, self.records.validation(candidate)) for candidate in everybody)
         validation = [(name, spread) for name, spread in spreads if spread is not None]
         validation.sort(key=lambda each: (each[0] != champion.name, -each[1].mean))
         declared = self.config.retrain.claim
         primary = PlannedComparison(declared.against, declared.metric)
         return Comparison(
             rows=tuple(ComparisonRow.of(name, detail, tests) for name, detail, tests in measured if tests),
-            claims=self._claims(champion, baselines, primary),
+            claims=self._claims(champion, others, primary),
             primary=primary,
-            planned=tuple(each.name for each in baselines),
+            planned=tuple(others),
             validation=tuple(validation),
             notes=tuple(self._notes(champion)),
+            design=self._design(others),
         )
 
     def _claims(
-        self, champion: Candidate, baselines: Sequence[Candidate], primary: PlannedComparison
+        self, champion: Candidate, others: Mapping[str, Candidate], primary: PlannedComparison
     ) -> tuple[Claim, ...]:
         """Of all that could be trained, and is not the champion itself. Raises `OwkdError` for a split that changed."""
-        tested = {each.name: self.records.tests(each) for each in (champion, *baselines)}
-        others = [each.name for each in baselines if each is not champion and tested[each.name]]
+        tests = {name: self.records.tests(each) for name, each in others.items() if each is not champion}
         try:
-            scores = {name: self.queries.scores(tested[name]) for name in (champion.name, *others)}
-            order = planned_order(others, primary)
+            ours = self.queries.scores(self.records.tests(champion))
+            theirs = {name: self.queries.scores(own) for name, own in tests.items() if own}
+            order = planned_order(list(theirs), primary)
             earlier = self.looks.shown_before(self.look, champion.name)
-            return claims_in_order(scores[champion.name], scores, order, primary, self.look.number, earlier)
+            return claims_in_order(ours, theirs, order, primary, self.look.number, earlier)
         except ValueError as error:
             raise OwkdError(
                 f"all models must have been tested on the same images, but {error}; restore the test split, remove "
                 f"{self.queries.folder} and run the final stage again"
             ) from error
+
+    def _others(self) -> dict[str, Candidate]:
+        """What the champion is compared with, by the name in claims, in their order.
+
+        The control comes last, as the comparison that takes most to show: what stands behind one that is not shown is
+        not tested.
+        """
+        control = self.selection.control()
+        baselines = [candidate for candidate in self.candidates if candidate.role == "baseline"]
+        others = {each.name: each for each in (*baselines, *self.selection.matched_baselines())}
+        return others if control is None else {**others, CONTROL: control}
+
+    def _design(self, others: Iterable[str]) -> tuple[str, ...]:
+        reason = self.decision.reason if self.control is None else "none of the control's candidates could be trained"
+        unsaid = {} if CONTROL in others else {UNCLAIMED: reason}
+        return tuple(design_in_words([called(name) for name in others], unsaid))
 
     def _notes(self, champion: Candidate) -> Iterator[str]:
         records = self.records.by_key.items()

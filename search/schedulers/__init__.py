@@ -11,7 +11,7 @@
 ASHA saves. A new one is a file here and a line in `SCHEDULERS` (`selection.py`).
 """
 
-from search.schedulers.asha_savings import expected_steps
+from search.schedulers.asha_savings import expected_epochs, expected_steps
 from search.schedulers.resumable import FirstFoldStop, ResumableScheduler
 from search.schedulers.selection import SCHEDULERS, SchedulerKind, describe_scheduler, make_scheduler
 
@@ -21,6 +21,7 @@ __all__ = [
     "ResumableScheduler",
     "SchedulerKind",
     "describe_scheduler",
+    "expected_epochs",
     "expected_steps",
     "make_scheduler",
 ]

@@ -1,4 +1,6 @@
-"""How many epochs asynchronous successive halving (Li et al. 2020) is likely to spend, before it spends any."""
+"""How many epochs a search is likely to spend, before it spends any: by asynchronous successive halving (Li et al.
+2020), or without any scheduler.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
+
+from owkd.config import SchedulerConfig
 
 
 def halving_steps(values: Sequence[float], *, longest: int, grace: int, factor: int, fixed: int = 0) -> list[int]:
@@ -45,6 +49,21 @@ def expected_steps(trials: int, *, longest: int, grace: int, factor: int, fixed:
     rng = np.random.default_rng(0)
     rule = {"longest": longest, "grace": grace, "factor": factor, "fixed": fixed}
     return fmean(sum(halving_steps(rng.permutation(trials).tolist(), **rule)) for _ in range(orders))
+
+
+def expected_epochs(scheduler: SchedulerConfig, trials: int, longest: int, *, fixed: int = 0) -> float | None:
+    """Epochs of so many trials of at most `longest` under a scheduler that stops none of the first `fixed`.
+
+    None where there is no estimate.
+    """
+    match scheduler.name:
+        case "none":
+            return float(trials * longest)
+        case "asha":
+            grace, factor = scheduler.grace_epochs, scheduler.reduction_factor
+            return expected_steps(trials, longest=longest, grace=grace, factor=factor, fixed=fixed)
+        case _:
+            return None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -11,6 +11,7 @@ from search.power import number_of_seeds
 from search.space import epochs_of, most_epochs
 from search.trials.choice import Round, rounds_within
 from search.trials.job import parts_of
+from search.trials.view import FIXED
 
 BASELINES = 2
 """of the final stage: the published setting, and training without distillation"""
@@ -31,6 +32,8 @@ class Budget:
         choice_models: trainings of these rounds, on every fold
         test_seeds: of the champion and of each baseline
         test_models: trainings of the champion and the baselines, on every fold with every test seed
+        matched_baselines: of the baselines, those that train as the champion does, where more than distillation is
+            searched
         candidate_epochs: of one model of the longest candidate
         baseline_epochs: of one model of a baseline
     """
@@ -44,6 +47,7 @@ class Budget:
     choice_models: int
     test_seeds: int
     test_models: int
+    matched_baselines: int
     candidate_epochs: int
     baseline_epochs: int
 
@@ -55,6 +59,10 @@ class Budget:
         folds = retrain.folds or config.data.folds
         rounds = rounds_within(retrain.top_k, retrain.choice_budget)
         seeds = number_of_seeds(config)
+        beyond = {path for path in config.search.space if not path.startswith("distill")}
+        if retrain.epochs is not None:
+            beyond -= {"train.epochs"}
+        matched = BASELINES if beyond else 0
         return cls(
             config,
             trials=config.search.trials,
@@ -64,7 +72,8 @@ class Budget:
             rounds=rounds,
             choice_models=sum(each.trainings for each in rounds) * len(folds),
             test_seeds=seeds,
-            test_models=(1 + BASELINES) * len(folds) * seeds,
+            test_models=(1 + BASELINES + matched) * len(folds) * seeds,
+            matched_baselines=matched,
             candidate_epochs=retrain.epochs or longest,
             baseline_epochs=retrain.epochs or config.train.epochs,
         )
@@ -80,15 +89,31 @@ class Budget:
         return self.trials * self.trial_steps
 
     @property
+    def proposed_trials(self) -> int:
+        """Trials that a sampler proposes."""
+        return max(0, self.trials - len(FIXED))
+
+    @property
     def final_models(self) -> int:
-        """Trainings of the final stage."""
+        """Trainings of the final stage, but for those of a control."""
         return self.choice_models + self.test_models
 
     @property
     def final_epochs(self) -> int:
-        """Epochs of all models of the final stage together."""
-        tested = (self.candidate_epochs + BASELINES * self.baseline_epochs) * len(self.final_folds)
+        """Epochs of these models together."""
+        long = (1 + self.matched_baselines) * self.candidate_epochs
+        tested = (long + BASELINES * self.baseline_epochs) * len(self.final_folds)
         return self.choice_models * self.candidate_epochs + tested * self.test_seeds
+
+    @property
+    def control_models(self) -> int:
+        """Trainings of a control's choice and test, which are as those of the champion."""
+        return self.choice_models + len(self.final_folds) * self.test_seeds
+
+    @property
+    def control_epochs(self) -> int:
+        """Epochs of a control's models together; its random trials come on top of them."""
+        return self.control_models * self.candidate_epochs
 
     @property
     def longest_training(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -9,9 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from ray.tune.schedulers import TrialScheduler
+
 from owkd.config import DataConfig
+from search.execution.resources import TrialResources
 from search.execution.worker import Train, work
 from search.retrain.test_evaluation import CheckpointRef, Evaluate, Evaluation
+from search.schedulers import ResumableScheduler
 from search.trials.job import Job, Message
 from search.trials.job_queue import JobQueue
 from tests.support.fake_training import fake_run
@@ -21,6 +26,40 @@ def work_off(queue: JobQueue, *, train: Train = fake_run, scheduler: Any = None,
     """Stands in for `search.execution.tune.run_jobs`."""
     while (job := queue.next_job()) is not None:
         do_job(queue, job, train, scheduler)
+
+
+def work_side_by_side(
+    queue: JobQueue,
+    *,
+    resources: TrialResources,
+    scheduler: ResumableScheduler,
+    train: Train = fake_run,
+    epochs: int | None = None,
+    **_: object,
+) -> None:
+    """`work_off` with several jobs at a time, an epoch of each in turn, the last begun first.
+
+    The scheduler is asked after each epoch. After so many `epochs` of all jobs together, Ctrl-C.
+    """
+    out: dict[str, deque[Message]] = {}
+    told = 0
+    while True:
+        while len(out) < resources.at_a_time and (job := queue.next_job()) is not None:
+            queue.job_started(job.key)
+            scheduler.on_trial_add(None, SimpleNamespace(config={"key": job.key}))
+            out[job.key] = deque()
+            work(asdict(job), train=train, send=out[job.key].append)
+        if not out:
+            return
+        for key, messages in reversed(list(out.items())):
+            if told == epochs:
+                raise KeyboardInterrupt
+            message, told = messages.popleft(), told + 1
+            queue.message_received(message)
+            decision = scheduler.on_trial_result(None, SimpleNamespace(config={"key": key}), asdict(message))
+            if decision == TrialScheduler.STOP or not messages:
+                queue.job_stopped(key, message)
+                del out[key]
 
 
 def do_job(queue: JobQueue, job: Job, train: Train = fake_run, scheduler: Any = None) -> list[Message]:

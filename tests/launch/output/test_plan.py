@@ -79,8 +79,12 @@ def test_the_page_says_what_a_search_would_do(
         "max val/mAP (mean of the last 3 epochs; the last one's model is kept)",
         "gp: 3 random trials first",
         "asha: after 2 epochs, and each 3 times as many, the best 1 in 3",
-        "choice among the 3 best trials: 3 with 2 fresh seeds, then 2 with 2 fresh seeds; champion + 2 baselines with "
-        "11 test seeds; 43 models on 1 fold x 9 epochs = 387 epochs",
+        "choice among the 3 best trials, and likewise among the control's: 3 with 2 fresh seeds, then 2 with 2 fresh "
+        "seeds; champion + the control's best + 2 baselines with 11 test seeds; 64 models on 1 fold x 9 epochs = 576 "
+        "epochs",
+        "control on: its random trials take about ",
+        " epochs, no more than the 387 of the rest of the final stage",
+        "control, its random trials: ",
         "11 test seeds show a lead of 2.0 points of test mAP with 80 %; as many as 2.0 points take;",
         "at a time, each with 1 CPU",
         "ms (median of 5), validation",
@@ -100,6 +104,17 @@ def test_the_page_says_what_a_search_would_do(
     assert not (tmp_path / "runs").exists()
 
 
+def test_without_a_control_it_is_said_what_nobody_can_say(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plan", str(config_file), "--no-measure", "--runs", str(tmp_path), "--set", "retrain.control=off"]
+    assert run_command(arguments) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "control off: retrain.control says so; its random trials would take about " in text
+    assert "nobody will be able to say whether the sampler did better than random trials of the same cost" in text
+    assert "champion + 2 baselines with 11 test seeds; 43 models on 1 fold x 9 epochs = 387 epochs" in text
+
+
 def test_a_plan_for_scripts(
     config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +123,8 @@ def test_a_plan_for_scripts(
     assert run_command(["plan", str(config_file), "--no-measure", "--format", "json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert (plan["run"], plan["trials"], plan["epochs"]["search"]) == ("runs/planned", 40, 360)
-    assert plan["hours"] == {"search": None, "expected": None, "retrain": None}
+    assert plan["hours"] == {"search": None, "expected": None, "retrain": None, "control": None}
+    assert plan["control"]["is_on"]
     assert 80 <= plan["epochs"]["expected"] < 360
     assert plan["bytes"]["run"] == plan["bytes"]["checkpoints"] + plan["bytes"]["tables"]
     assert len(plan["draws"]) == 3

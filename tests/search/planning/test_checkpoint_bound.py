@@ -11,6 +11,7 @@ from owkd.errors import ConfigError
 from owkd.training.prepare import open_fold
 from owkd.training.run import run
 from search.planning.checkpoint_bound import EPOCH_BYTES, checkpoint_bound
+from search.trials.budget import Budget
 from tests.support.small_training import root as root
 from tests.support.small_training import small_config
 
@@ -39,17 +40,19 @@ def test_the_published_student_is_counted_in_parameters(tmp_path: Path) -> None:
     assert bound.state == pytest.approx(3 * bound.weights, rel=0.02)
 
 
-def test_parts_are_added_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("control", [False, True])
+def test_parts_are_added_up(tmp_path: Path, control: bool) -> None:
     config = small_config(
         tmp_path,
         data={"folds": ["Fold1", "Fold2"]},
         search={**SEARCH, "space": SPACE, "seeds": [0, 1, 2]},
-        retrain={"top_k": 4, "seeds": 5, "folds": ["Fold1"]},
+        retrain={"top_k": 4, "seeds": 5, "folds": ["Fold1"], "control": control},
     )
     bound = checkpoint_bound(config, identities=8, at_a_time=3)
     w, s = bound.weights, bound.state
     assert bound.search == 3 * (6 * (w + s) + s) + 4 * 6 * w
-    assert bound.retrain == (2 * (4 + 2) + 3 * 5) * w + 3 * (s + s) + w
+    of_control = (2 * (4 + 2) + 5) * w + 4 * 6 * w if control else 0  # its models, and its best trials
+    assert bound.retrain == (2 * (4 + 2) + 3 * 5) * w + 3 * (s + s) + w + of_control
     assert bound.total == bound.search + bound.retrain
 
 
@@ -59,7 +62,10 @@ def test_the_largest_student_of_the_space_counts(tmp_path: Path) -> None:
     searched = with_values(config, {"search.space": {**SPACE, **sizes}})
     micro = with_values(config, {"student.preset": "micro"})
     bounds = [checkpoint_bound(each, identities=8, at_a_time=2) for each in (config, micro, searched)]
-    assert bounds[0].total < bounds[1].total == bounds[2].total
+    assert bounds[0].total < bounds[1].total
+    assert (bounds[1].weights, bounds[1].search) == (bounds[2].weights, bounds[2].search)
+    matched = 2 * Budget.of(searched).test_seeds  # baselines with the champion's student
+    assert bounds[2].retrain == bounds[1].retrain + matched * bounds[1].weights
 
 
 def test_longer_histories_count(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None
     assert plan.run.path == tmp_path / "runs" / "search"
     assert (plan.costs.epochs.trial, plan.costs.epochs.search, plan.costs.epochs.expected) == (9, 90, 90)
     assert plan.costs.epochs.retrain == (2 * 2 + 3 * 3) * 4
+    assert (plan.control.is_on, plan.costs.epochs.control, plan.final_models) == (False, 0, 2 * 2 + 3 * 3)
     (fold,) = plan.folds
     people = len(list((root / "Synthetic_thermal" / "Fold1" / "train" / "allcam").iterdir()))
     assert (fold.people, fold.images, fold.validation_images) == (people, 4 * people, 16)
@@ -91,6 +92,23 @@ def test_a_plan_counts_what_a_search_will_do(root: Path, tmp_path: Path) -> None
     (note,) = plan.notes
     assert note.startswith("retrain.seeds=3 must be at least 11 to show retrain.smallest_lead=0.02")
     assert plan.costs.hours(100) is None
+
+
+def test_a_control_counts_in_every_figure(root: Path, tmp_path: Path) -> None:
+    without = plan_config(root, trials=5)
+    plans = [
+        make_plan(with_values(without, {"retrain.control": control}), tmp_path / "runs", measure=False)
+        for control in (False, True)
+    ]
+    off, on = plans
+    assert (on.costs.epochs.search, on.costs.epochs.control) == (5 * 9, 3 * 9)  # two are fixed
+    of_control = 2 * 2 + 3  # choice among two, and the one that is left
+    assert (off.final_models, on.final_models) == (2 * 2 + 3 * 3, 2 * 2 + 3 * 3 + of_control)
+    assert on.costs.epochs.retrain == off.costs.epochs.retrain + of_control * 4
+    assert on.disk.run > off.disk.run
+    numbers = on.to_dict()
+    assert (numbers["final_models"], numbers["epochs"]["control"]) == (on.final_models, 27)
+    assert (numbers["control"]["is_on"], numbers["control"]["epochs"]) == (True, 27)
 
 
 def test_parts_and_the_scheduler_count(root: Path, tmp_path: Path) -> None:
@@ -123,7 +141,7 @@ def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, m
     assert plan.costs.hours(200) == 0.5
     assert plan.costs.device_hours(200) == (3.0, "CPU-hours")
     assert plan.targets_s == plan.folds[0].images * 0.25
-    assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.13}
+    assert plan.to_dict()["hours"] == {"search": 0.225, "expected": 0.225, "retrain": 0.13, "control": 0.0}
     small = make_plan(plan_config(root, resources={"cpu": 7, "gpu": 0}), tmp_path, measure=False)
     assert small.costs.resources is None
     assert "asks for cpu=7, gpu=0 and this machine has cpu=6, gpu=0" in small.costs.why_no_trial_fits

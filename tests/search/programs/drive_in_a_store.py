@@ -19,8 +19,8 @@ timings = Timings(store=StoreTimings(lease_s=3.0, beat_s=0.5, settle_s=0.2, push
 tmp, run, command, trials = Path(sys.argv[1]), *sys.argv[2:]
 connect, work = partial(local_ray, cpus=2), Work(fake_run, fake_check, timings=timings)
 if command == "search":
-    raw = fake_config(tmp, trials=int(trials), sampler={"name": "random", "seed": 4})
-    raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2}
+    raw = fake_config(tmp, trials=int(trials), sampler={"name": "tpe", "seed": 4})
+    raw["retrain"] = {"top_k": 1, "seeds": 1, "epochs": 2, "control": True}
     search(parse_config(raw), run, connect=connect, console=Console(), work=work)
 else:
     with connect():

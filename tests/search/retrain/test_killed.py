@@ -26,6 +26,7 @@ from search.runs.manifest import create, open_run
 from search.study.study import Study
 from tests.support.fake_training import curve, fake_config, fake_evaluate, fake_run
 from tests.support.inline_jobs import evaluate_here, work_off
+from tests.support.sessions import wait_until_gone
 
 EPOCHS = 4
 CHOICE, TESTED = 2, 3
@@ -73,22 +74,6 @@ def kill_in_the_middle(run: Path) -> None:
 def under_way(run: Path) -> list[Path]:
     """State files of models that have epochs and are not done."""
     return [path for path in run.glob("retrain/*/*/*/last.pt") if not path.with_name("metrics.json").exists()]
-
-
-def wait_until_gone(session: int) -> None:
-    """Workers see for themselves that their driver is gone, and may write another epoch until then."""
-    deadline = time.monotonic() + 30
-    while any(_session(path) == session for path in Path("/proc").glob("[0-9]*/stat")):
-        assert time.monotonic() < deadline, "workers outlive their driver"
-        time.sleep(0.1)
-
-
-def _session(stat: Path) -> int | None:
-    try:
-        fields = stat.read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[3])
 
 
 def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
 from search.recorder import SearchRecorder
-from search.retrain.candidates import select_candidates
+from search.retrain.candidates import matched_baselines, select_candidates
 from search.retrain.models import Records, RetrainRecorder, Selection
 from search.retrain.seeds import SeedSet
 from search.retrain.stage import FinalWork, Outcome, retrain
@@ -21,7 +21,9 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import create
 from search.study.study import Study
 from search.trials.job_queue import JobQueue
+from search.trials.view import Ending
 from tests.support.fake_training import fake_config, fake_evaluate, fake_run, make_plan
+from tests.support.handed_out import next_proposal
 from tests.support.inline_jobs import do_job, evaluate_here, work_off
 
 RETRAIN = {"top_k": 4, "choice_budget": 8, "seeds": 2, "epochs": 2}
@@ -123,3 +125,25 @@ def test_interrupted_anywhere_it_comes_to_the_same_champion_and_trains_nothing_t
         assert (again.champion, again.comparison) == (whole.champion, whole.comparison)
         assert len(list(cut.glob("retrain/*/seed-*/*/best.safetensors"))) == FIRST + SECOND + TESTED
         assert {path: path.stat().st_mtime_ns for path in trained} == trained
+
+
+def test_a_baseline_with_the_champions_training_differs_from_it_in_distillation_alone(tmp_path: Path) -> None:
+    tree = fake_config(tmp_path)
+    tree["search"]["space"]["train.learning_rate"] = {"type": "float", "low": 1e-5, "high": 1e-1, "log": True}
+    config = parse_config({**tree, "retrain": RETRAIN})
+    study = Study(tmp_path / "study.journal", "fake", config)
+    for _number in range(3):
+        proposal = next_proposal(study)
+        study.report(proposal.number, 1, 0.5)
+        study.finish(proposal.number, Ending("complete"))
+    champion, *baselines = select_candidates(config, study.views())
+    matched = matched_baselines(champion, baselines)
+    assert [own.name for own in matched] == [
+        "published weights, champion's training",
+        "no distillation, champion's training",
+    ]
+    for own, plain in zip(matched, baselines, strict=True):
+        assert own.config.distill == plain.config.distill != champion.config.distill
+        assert own.config.train == champion.config.train != plain.config.train
+        assert own.slug == f"{plain.slug}-as-{champion.slug}"
+    assert not matched_baselines(baselines[0], baselines)

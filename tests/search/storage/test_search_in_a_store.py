@@ -116,9 +116,16 @@ def test_a_run_in_a_store_survives_its_drivers_and_their_machines(s3: str, tmp_p
     assert {f"retrain/champion/{name}" for name in ("student.safetensors", "config.yaml", "metrics.json")} <= set(found)
     assert not any(path.endswith(("last.pt", ".tmp", ".lock")) for path in found)
     models = [row for row in tables(run, "retrain") if row.get("checkpoint")]
-    assert len(models) == 3
+    assert len(models) == 4
     assert all(row["checkpoint"] in found for row in models)
     assert not [path for path in (tmp_path / "elsewhere").rglob("*") if path.name in ("last.pt", "best.safetensors")]
+    assert {f"control/{name}" for name in ("run.yaml", "study.journal")} <= set(found)
+    assert list_trials(f"{run}/control")["state"].to_pylist() == ["complete"] * (TRIALS - 2)
+    kept = [path for path in found if path.startswith("control/checkpoints/")]
+    best = list_trials(f"{run}/control")["trial"][0].as_py()
+    assert kept == [f"control/checkpoints/trial-{best:05d}/seed-0/Fold1/best.safetensors"]
+    with pytest.raises(UserError, match=f"go on with owkd retrain {run}$"):
+        open_run(f"{run}/control", drive=True)
     events = open_run(run, only=("tensorboard",))[0].tensorboard
     for number in range(TRIALS):
         curve = EventAccumulator(str(events / f"trial-{number:05d}")).Reload().Scalars("val/mAP")

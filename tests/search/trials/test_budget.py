@@ -74,12 +74,28 @@ def test_the_final_stage_is_counted_as_it_will_be(epochs: int | None, tmp_path: 
     budget = Budget.of(config)
     selection = Selection(config, select_candidates(config, []), Records(RunFolder(tmp_path), "val/mAP"))
     baselines = selection.models()  # no trial is complete: the published setting is champion without any choice
-    assert len(baselines) == budget.test_models * 2 / 3 == selection.most_models == 18
+    assert len(baselines) == selection.most_models == 18
+    assert (budget.matched_baselines, budget.test_models) == ((0, 3 * 9) if epochs else (2, 5 * 9))
     assert budget.choice_models == 2 * 2 * 3  # two candidates with two seeds on each fold
-    assert budget.final_models == 12 + 27
+    assert budget.final_models == 12 + budget.test_models
+    assert (budget.control_models, budget.control_epochs) == (12 + 9, (12 + 9) * (epochs or 20))
     assert budget.final_folds == ("A", "B", "C")
     assert {model.candidate.config.train.epochs for model in baselines} == {budget.baseline_epochs}
-    assert budget.final_epochs == (9 * 39 if epochs else (12 + 9) * 20 + 18 * 12)
+    assert budget.final_epochs == (9 * 39 if epochs else (12 + 9 + 18) * 20 + 18 * 12)
+
+
+@pytest.mark.parametrize(
+    ("path", "entry", "matched"),
+    [
+        ("distill.logit", {"type": "float", "low": 0, "high": 1}, 0),
+        ("train.learning_rate", {"type": "float", "low": 1e-4, "high": 1e-3}, 2),
+        ("student.preset", SWITCH, 2),
+    ],
+)
+def test_baselines_that_train_as_the_champion_are_counted_where_training_is_searched(
+    path: str, entry: dict[str, Any], matched: int
+) -> None:
+    assert Budget.of(config_of({path: entry})).matched_baselines == matched
 
 
 def test_parts_are_folds_times_seeds() -> None:
