@@ -18,6 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from search.luck.seeds import Seeds
 from search.power import FIRST_LOOK
 from search.retrain.claims import (
     Claim,
@@ -28,7 +29,6 @@ from search.retrain.claims import (
     lead_for_people,
     lead_on_split,
 )
-from search.retrain.seeds import Seeds
 from search.trials.choice import choice_rounds, least_budget, survivors
 
 OWN = 0.64

@@ -53,7 +53,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             recorder,
             train=train,
             resources=TrialResources(1, 0, sizes.slots),
-            scheduler=make_scheduler(config, [], recorder.stops_after_first_fold),
+            scheduler=make_scheduler(config, [], recorder.loses_race),
             max_failures=0,
             scratch=folder.scratch,
         )

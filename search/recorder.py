@@ -20,14 +20,18 @@ written again when the run is opened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from owkd.config import Config
 from owkd.errors import ConfigError
+from search.luck.noise import Noise, noise_of
+from search.luck.race import standing
+from search.luck.seeds import Seeds
 from search.progress import Progress
 from search.results.listener import EpochTable, TrialTable
 from search.results.tables import ResultTables
 from search.runs.layout import RunFolder, trial_name
+from search.space.entry import point_key
 from search.space.parameters import columns, single
 from search.study.best_trials import BestTrials
 from search.study.common_failure import CommonFailure
@@ -37,7 +41,6 @@ from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.job import Job, Message, final_state, parts_of
 from search.trials.listener import ActiveTrial, EpochRecord, JobListener, Listeners
-from search.trials.objective import score_curve
 from search.trials.states import State
 from search.trials.view import Ending, Proposal, StoppedBy, TrialView
 
@@ -49,7 +52,7 @@ class SearchRecorder:
         self.folder = folder
         self.config = config
         self.study = study
-        tables = ResultTables(folder.results, columns(config), config.search.judged_metrics)
+        tables = ResultTables(folder.results, columns(config), config.search.judged_metrics, len(parts_of(config)))
         trial_table = TrialTable(tables)
         self.event_files = TrialEventFiles(folder.tensorboard, config)
         self.failures = CommonFailure()
@@ -121,11 +124,11 @@ class SearchRecorder:
         trial.add(epoch)
 
     def job_stopped(self, key: str, last: Message) -> None:
-        """A trial is over; one that was still running was stopped by the scheduler, or after its first part."""
+        """A trial is over; one that was still running was stopped by the scheduler, or lost its race."""
         state = final_state(last.state)
         by: StoppedBy | None = None
         if state == "pruned":
-            by = "first_fold" if self._active[key].stop_reason else "scheduler"
+            by = "race" if self._active[key].stop_reason else "scheduler"
         self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
     def job_failed(self, key: str, error_text: str) -> None:
@@ -144,30 +147,38 @@ class SearchRecorder:
         """No worker has been at work for a while."""
         self.listeners.waiting(reason)
 
-    def stops_after_first_fold(self, key: str, step: int, objective: float) -> bool:
-        """Whether a trial shall stop at this epoch because, at the end of its first part, it is clearly worse than
-        the best complete trial was on that same part (`search.first_fold_margin`).
+    def noise(self) -> Noise | None:
+        """The luck of one training, from the trials that are complete; None where it cannot be told."""
+        return _noise(view for view in self.study.views() if view.state == "complete")
 
-        An epoch that was recorded before is not compared again.
+    def loses_race(self, message: Message) -> bool:
+        """Whether a trial shall stop at the end of this part because luck does not explain how far it is behind the
+        best one (`search.race`); by the objective, whatever the scheduler compares.
+
+        An epoch that was recorded before is not compared again. With several objectives nothing loses: what is behind
+        in one may lead in another.
         """
-        trial = self._active[key]
-        margin, leader = self.config.search.first_fold_margin, self.best()
-        if margin is None or leader is None or len(trial.parts) == 1:
+        trial, leader = self._active[message.key], self.best()
+        if not self.config.search.race or leader is None or len(self.config.search.objectives) > 1:
             return False
-        if step != trial.part_epochs or step in trial.curve:
+        if message.step % trial.part_epochs or message.step in trial.curve:
             return False
-        reached = self._first_part({**trial.curve, step: objective}, step)
-        bar = self._first_part(leader.curve, self.study.epochs(leader.values))
-        if bar - reached < margin:
+        complete = [view for view in self.study.views() if view.state == "complete"]
+        rows = [view.part_values for view in complete]
+        stands = standing(rows, leader.part_values, message.part_values, _noise(complete))
+        if stands is None or not stands.is_hopeless:
             return False
-        part = trial.parts[0]
-        trial.stop_reason = f"{bar - reached:.4f} below {_name(leader.number)} on {part.fold} with seed {part.seed}"
+        seen = " and ".join(f"{part.fold} with seed {part.seed}" for part in trial.parts[: len(message.part_values)])
+        trial.stop_reason = (
+            f"{stands.disadvantage:.4f} behind {_name(leader.number)} on {seen}, where luck explains {stands.reach:.4f}"
+        )
         return True
 
     def _take(self, proposal: Proposal, config: Config) -> ActiveTrial:
         """A proposal as a trial that is out, under the configuration that it makes."""
         key = trial_name(proposal.number)
-        parts, epochs = parts_of(config), self.study.epochs(proposal.values)
+        fresh = Seeds.of(self.config).look(proposal.look) if proposal.look > 1 else ()
+        parts, epochs = parts_of(config, fresh), self.study.epochs(proposal.values)
         self._active[key] = ActiveTrial(
             key,
             _name(proposal.number),
@@ -182,11 +193,6 @@ class SearchRecorder:
 
     def _end(self, key: str, ending: Ending) -> None:
         self.listeners.job_ended(self._active.pop(key), ending)
-
-    def _first_part(self, curve: Mapping[int, float], epochs: int) -> float:
-        """What a trial was worth at the end of its first part."""
-        values = [curve[step] for step in sorted(curve) if step <= epochs]
-        return score_curve(self.config.search, values).values[self.config.search.leading_metric]
 
 
 class LeaderView(JobListener[ActiveTrial]):
@@ -203,6 +209,11 @@ class LeaderView(JobListener[ActiveTrial]):
         leader = self._best_trials.best
         if leader is not None and leader.objective is not None:
             self._progress.leader(_name(leader.number), leader.objective, leader.in_words())
+
+
+def _noise(complete: Iterable[TrialView]) -> Noise | None:
+    views = list(complete)
+    return noise_of([view.part_values for view in views], [point_key(view.values) for view in views])
 
 
 def _name(number: int) -> str:

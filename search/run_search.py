@@ -23,6 +23,7 @@ from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
+from search.luck.noise import Noise
 from search.progress import Progress
 from search.recorder import SearchRecorder
 from search.runs.inputs import anchored, check_inputs
@@ -65,6 +66,8 @@ class Summary:
         num_trials: how many there shall be, the fixed ones included
         best: the best complete trial
         fixed: the published weights, and no distillation; in a run of 0.1.0 the former alone
+        noise: of one training; None where it cannot be told
+        used_up: points of the space, where each of them has a trial; else 0
     """
 
     folder: RunFolder
@@ -74,10 +77,12 @@ class Summary:
     fixed: tuple[TrialView, ...]
     metric: str
     elapsed_s: float
+    noise: Noise | None = None
+    used_up: int = 0
 
     def describe(self, view: TrialView) -> str:
         """A trial on one line: number, value, parameters."""
-        score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}"
+        score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}{view.over_parts}"
         return f"trial {view.number} ({view.state}), {score}, {view.in_words()}"
 
 
@@ -144,7 +149,7 @@ def run_trials(
                 folder.durable(recorder),
                 train=work.train,
                 resources=resources,
-                scheduler=make_scheduler(config, past, recorder.stops_after_first_fold, fixed),
+                scheduler=make_scheduler(config, past, recorder.loses_race, fixed),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
                 admission=admission,
@@ -192,6 +197,8 @@ class _Search(Stage[Summary]):
             tuple(view for view in self.study.views() if view.fixed),
             self.config.search.leading_metric,
             self.elapsed_s,
+            recorder.noise(),
+            self.study.used_up,
         )
 
     def _draw_panels(self, resources: TrialResources, admission: NodeAdmission | None) -> None:

@@ -117,7 +117,7 @@ LAYERS = {
         ("samplers", "runs"),
         ("progress",),
         ("trials",),
-        ("storage", "space", "power"),
+        ("storage", "space", "power", "luck"),
     ),
     "launch": (
         ("cli",),

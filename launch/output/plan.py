@@ -15,7 +15,7 @@ from owkd.formatting import format_bytes, format_count, format_duration, format_
 from search.pilot import pilot_in_words
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
-from search.planning.wording import objectives_in_words
+from search.planning.wording import objectives_in_words, race_in_words
 from search.retrain.control import UNCLAIMED
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
@@ -82,6 +82,8 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "objective", objectives_in_words(config)
     yield "sampler", describe_sampler(search)
     yield "scheduler", describe_scheduler(search.scheduler)
+    if race := race_in_words(config):
+        yield "", race
     yield "final stage", _final_stage(plan, budget)
     yield "control", f"{plan.control}"
     if not plan.control.is_on:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from launch.output.console import console
 from owkd.errors import OwkdError
+from search.luck import noise_in_words
 
 if TYPE_CHECKING:
     from search.retrain.stage import Outcome
@@ -25,6 +26,13 @@ def print_search_summary(summary: Summary) -> None:
     for view in summary.fixed:
         if view.number != summary.best.number:
             _print_prose(summary.describe(view))
+    console.print(noise_in_words(summary.noise), soft_wrap=True)
+    if summary.used_up:
+        console.print(
+            f"the search is at its end: all {summary.used_up} points of search.space have a trial, and none is trained "
+            "twice while it may go on; widen the space for more",
+            soft_wrap=True,
+        )
     console.print(f"results: {run / 'results'}", soft_wrap=True)
     quoted = shlex.quote(str(run))  # an address may hold characters that mean something to a shell
     print_next_commands({f"retrain {quoted}": "the final stage", f"report {quoted}": "one page of results"})

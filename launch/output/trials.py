@@ -13,9 +13,11 @@ from rich.table import Table
 
 from launch.output.console import console
 from owkd.formatting import format_metric, format_value
-from search.results.listing import PARETO, list_trials
+from search.luck import noise_in_words
+from search.results.listing import PARETO, list_trials, noise_of_run
 from search.results.schema import METRIC, PARAM
 from search.space import SIMPLEXES
+from search.trials.view import look_in_words, over_parts
 
 Row = Mapping[str, Any]
 """one trial, by the columns of `list_trials`"""
@@ -37,7 +39,9 @@ def print_trials(run: str, form: str) -> None:
         json.dump(trials.to_pylist(), sys.stdout, default=_plain, indent=1)
         sys.stdout.write("\n")
     else:
-        console.print(trial_table(run, trials.to_pylist()))
+        rows = trials.to_pylist()
+        console.print(trial_table(run, rows))
+        console.print(noise_in_words(noise_of_run(rows)), soft_wrap=True)
 
 
 def trial_table(run: str, rows: Sequence[Row]) -> Table:
@@ -64,7 +68,7 @@ def _columns(rows: Sequence[Row]) -> tuple[_Column, ...]:
     return (
         _Column("trial", _trial),
         _Column("state", _state, number=False),
-        *(_Column(title, partial(_value, name)) for name, title in titles.items()),
+        *(_Column(title, partial(_value if at else _figure, name)) for at, (name, title) in enumerate(titles.items())),
         _Column("step", _step),
     )
 
@@ -81,13 +85,19 @@ def _value(name: str, row: Row) -> str:
     return "" if row[name] is None else format_metric(row[name])
 
 
+def _figure(name: str, row: Row) -> str:
+    """The value that ranks trials, which says over which parts it is where that is not all."""
+    over = over_parts(row["state"], row["parts_trained"], row["parts"])
+    return "" if row[name] is None else _value(name, row) + over
+
+
 def _step(row: Row) -> str:
     return "" if row["best_step"] is None else f"{row['best_step']}/{row['last_step']}"
 
 
 def _explanation(row: Row) -> str:
     """What was tried, or why it failed."""
-    return row["fixed"] or row["error_text"] or _parameters(row)
+    return str(row["fixed"] or row["error_text"] or _parameters(row)) + look_in_words(row["look"])
 
 
 def _parameters(row: Row) -> str:

@@ -150,10 +150,10 @@ class SearchConfig(Node):
     seeds: tuple[int, ...] | None = Field(
         default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
     )
-    first_fold_margin: PositiveFloat | None = Field(
-        default=0.05,
-        description="over several folds or seeds: a trial stops after its first when it is this much worse there than "
-        "the best trial was; null: never",
+    race: bool = Field(
+        default=True,
+        description="over several folds or seeds: a trial stops at the end of one when luck does not explain how far "
+        "it is behind the best trial",
     )
     max_concurrent: PositiveInt | None = Field(default=None, description="trials at a time; what fits when unset")
     max_failures: Annotated[int, Field(ge=0)] = Field(default=2, description="restarts of a trial that crashes")

@@ -8,8 +8,8 @@ from typing import Any
 
 from owkd.config.kinds import SECTIONS, Kinds, kinds_at, takers
 
-RENAMED = {"search.give_up_margin": "search.first_fold_margin"}
-"""keys until 0.1.0 -> their names now"""
+RENAMED = {"search.give_up_margin": "search.race", "search.first_fold_margin": "search.race"}
+"""old keys -> their names now"""
 ADDED = {"train": {"learning_rate_decay": "none"}}
 """fields that decide a training's numbers and came after 0.1.0, by section, with the value that it trained with"""
 
@@ -27,8 +27,8 @@ def with_new_names(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             section = section.get(part) if isinstance(section, dict) else None
         new_name = new.rpartition(".")[2]
         if isinstance(section, dict) and name in section and new_name not in section:
-            section[new_name] = section.pop(name)
-            notes.append(f"{old} is called {new} now; rename it")
+            section[new_name] = section.pop(name) is not None  # a margin, or null for never
+            notes.append(f"{old} is {new}: {str(section[new_name]).lower()} now; write that")
     return tree, notes
 
 

@@ -150,6 +150,7 @@ class _EpochReporter:
                 host=self.host,
                 judged=tuple(score.values.items()),
                 best_step=score.step,
+                part_values=score.parts,
             )
         )
 

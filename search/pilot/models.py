@@ -6,9 +6,9 @@ They are trained as the final stage trains them, so that they spread as its mode
 from __future__ import annotations
 
 from owkd.config import Config, with_values
+from search.luck.seeds import Seeds, SeedSet
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.models.records import Records
-from search.retrain.seeds import Seeds, SeedSet
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 PILOT_SEEDS = 4

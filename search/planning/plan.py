@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from owkd.config import Config
+from owkd.formatting import format_count
 from search.pilot import Pilot, find_pilot
 from search.planning.checkpoint_bound import checkpoint_bound
 from search.planning.costs import Costs
@@ -20,6 +21,7 @@ from search.planning.power import PlannedPower
 from search.planning.wording import value_in_words
 from search.retrain.control import ControlDecision, decide_on_control
 from search.retrain.test_evaluation import missing_test_splits
+from search.space.conditions import every_point
 from search.space.entries import entries
 from search.space.parameters import published_point, suggest
 from search.storage.address import Address
@@ -175,5 +177,8 @@ def _stale(pilot: Pilot | None) -> Iterator[str]:
 
 
 def _notes(config: Config) -> Iterator[str]:
+    points = every_point(config.search.space)
+    if points is not None and len(points) < config.search.trials:
+        yield f"search.space has {format_count(len(points), 'point')}: the search ends when each of them has a trial."
     for place in missing_test_splits(config):
         yield f"There is no {place}: `owkd retrain` will refuse this run until there is."

@@ -6,6 +6,7 @@ from typing import Any
 
 from owkd.config import EPOCH_METRICS, Config
 from search.space.parameters import reduction_in_words
+from search.trials.job import parts_of
 
 
 def value_in_words(value: Any) -> str:
@@ -25,3 +26,13 @@ def objectives_in_words(config: Config) -> str:
         )
     bounds = f", subject to {', '.join(config.search.constraints)}" if config.search.constraints else ""
     return ", ".join(shown) + bounds
+
+
+def race_in_words(config: Config) -> str:
+    """What stops a trial between its parts; empty where nothing does."""
+    if not config.search.race or len(parts_of(config)) == 1 or len(config.search.objectives) > 1:
+        return ""
+    return (
+        "race: at the end of each fold and seed but the last, a trial stops when luck does not explain how far it is "
+        "behind the best complete one; not before three are complete, and never trial 0"
+    )

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from owkd.config import Config
-from search.results.listing import list_trials
+from search.luck import Noise
+from search.results.listing import list_trials, noise_of_run
 from search.results.parquet import read_table
 from search.results.schema import PARAM, Row
 from search.results.tables import read_epochs
@@ -53,6 +54,7 @@ class RunData:
         claims: the champion against each baseline, in the order of the tests; of an earlier version: none
         comparison: from retrain/champion/metrics.json; None before the end of the final stage
         panels: best ranking first
+        noise: of one training; None where it cannot be told
     """
 
     folder: RunFolder
@@ -66,6 +68,7 @@ class RunData:
     claims: Sequence[Row]
     comparison: Mapping[str, Any] | None
     panels: Sequence[TrialPanel]
+    noise: Noise | None = None
 
     @property
     def metric(self) -> str:
@@ -78,6 +81,11 @@ class RunData:
         return [row for row in self.trials if row["state"] == "complete"]
 
     @property
+    def comparable(self) -> list[Row]:
+        """Trials with a value that saw all parts, the last of them at least in part."""
+        return [row for row in self.trials if row["objective"] is not None and row["parts_trained"] > row["parts"] - 1]
+
+    @property
     def best(self) -> Row | None:
         """The best complete trial that keeps every constraint."""
         return next((row for row in self.complete if row["feasible"]), None)
@@ -86,18 +94,20 @@ class RunData:
 def gather(run: Address | Path | str) -> RunData:
     """Reads a run. Raises `UserError` when `run` is no run."""
     folder, config, manifest = open_run(run)
+    trials = list_trials(run).to_pylist()
     return RunData(
         folder=folder,
         config=config,
         manifest=manifest,
         has_driver=is_locked(folder),
-        trials=list_trials(run).to_pylist(),
+        trials=trials,
         epochs=_epochs_by_trial(read_epochs(folder.results)),
         params=tuple(columns(config)),
         models=_rows(folder.results / "retrain" / "models.parquet"),
         claims=[row for row in _rows(folder.results / "retrain" / "comparison.parquet") if "kind" in row],
         comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
         panels=_panels(folder),
+        noise=noise_of_run(trials),
     )
 
 

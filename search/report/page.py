@@ -13,12 +13,15 @@ from plotly.offline import get_plotlyjs
 
 from owkd.files import written_whole
 from owkd.formatting import format_metric, format_value
+from search.luck import noise_in_words
 from search.report import text
 from search.report.gather import RunData, gather, param
 from search.report.sections import claims_section, sections
 from search.results.schema import Row
 from search.retrain.comparison import CHAMPION
+from search.space.parameters import reduction_in_words
 from search.storage.address import Address
+from search.trials.view import look_in_words, over_parts
 
 TOP_TRIALS = 10
 
@@ -61,6 +64,8 @@ def _context(data: RunData) -> dict[str, Any]:
         "top": _top(data),
         "params": list(_groups(data)),
         "metric": data.metric,
+        "objective_in_words": f"{data.metric}: {reduction_in_words(data.config)}, and the mean over parts",
+        "noise": noise_in_words(data.noise),
         "versions": data.manifest.get("versions", {}),
         "created_at": data.manifest.get("created_at", ""),
         "config": yaml.safe_dump(data.config.to_dict(), sort_keys=False),
@@ -74,8 +79,10 @@ def _top(data: RunData) -> list[dict[str, Any]]:
     return [
         {
             "trial": row["trial"],
-            "state": text.state_in_words(row["state"]) + (f", {row['fixed']}" if row["fixed"] else ""),
-            "objective": format_metric(row["objective"]),
+            "state": text.state_in_words(row["state"])
+            + (f", {row['fixed']}" if row["fixed"] else "")
+            + look_in_words(row["look"]),
+            "objective": format_metric(row["objective"]) + over_parts(row["state"], row["parts_trained"], row["parts"]),
             "values": [_format_cell(row, names) for names in _groups(data).values()],
         }
         for row in rows

@@ -24,10 +24,10 @@ DIMENSIONS_SHOWN = 12
 
 
 def history(data: RunData) -> go.Figure:
-    """Every trial's objective, and the best so far."""
+    """The objective of every trial that saw all parts, and the best complete one so far."""
     figure = go.Figure()
-    by_number = sorted(data.trials, key=lambda row: int(row["trial"]))
-    for state, rows in grouped((row for row in by_number if row["objective"] is not None), "state").items():
+    by_number = sorted(data.comparable, key=lambda row: int(row["trial"]))
+    for state, rows in grouped(by_number, "state").items():
         symbol = "circle" if state == "complete" else "x"
         _add_rows(
             figure,
@@ -105,8 +105,8 @@ def pareto(data: RunData) -> go.Figure | None:
 
 
 def parallel(data: RunData) -> go.Figure | None:
-    """Parallel coordinates of all trials with a value: what good settings have in common."""
-    rows = [row for row in data.trials if row["objective"] is not None]
+    """Parallel coordinates of the trials that saw all parts: what good settings have in common."""
+    rows = data.comparable
     names = [name for name in data.params if any(param(row, name) is not None for row in rows)][:DIMENSIONS_SHOWN]
     if len(rows) < 2 or not names:
         return None

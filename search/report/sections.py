@@ -28,11 +28,13 @@ CAPTIONS = {
     ),
     "history": (
         "History",
-        "Each mark is a trial at its best epoch on the validation split; crosses did not run to their end.",
+        "Each mark is a trial by its objective on the validation split. Crosses did not run to their end; their "
+        "figures are over fewer epochs{left_out}.",
     ),
     "curves": (
         "Learning curves",
-        "What the scheduler saw. A line that ends early is a trial that was stopped.",
+        "What the scheduler saw: compare lines at equal epochs, where they are over the same folds and seeds. A line "
+        "that ends early is a trial that was stopped.",
     ),
     "parallel": (
         "What good settings have in common",
@@ -89,7 +91,9 @@ def _sections(data: RunData) -> Iterator[Section]:
     if data.models:
         yield _section("models", model_figures.models(data))
     if any(row["objective"] is not None for row in data.trials):
-        yield _section("history", search_figures.history(data))
+        shown, known = len(data.comparable), sum(row["objective"] is not None for row in data.trials)
+        left_out = f"; {known - shown} that never saw the last fold or seed are left out" if known > shown else ""
+        yield _section("history", search_figures.history(data), left_out=left_out)
         yield _section("curves", search_figures.curves(data))
     if (figure := search_figures.parallel(data)) is not None:
         yield _section("parallel", figure)

@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any
 
 from owkd.formatting import format_duration, format_metric
+from search.luck.seeds import SeedSet
 from search.report.gather import RunData, grouped
 from search.results.schema import Row
 from search.retrain.claims import Kind, interval, points
 from search.retrain.comparison import Spread
-from search.retrain.seeds import SeedSet
 from search.runs.manifest import WITHIN
 from search.trials.budget import Budget
 from search.trials.states import FAILED
@@ -54,7 +54,7 @@ def headline(data: RunData) -> list[str]:
     if best["fixed"]:
         sentences.append(f"It is {best['fixed']}: no trial that the search proposed is better.")
     for row in sorted(data.trials, key=lambda row: int(row["trial"])):
-        if row["fixed"] and row is not best and row["objective"] is not None:
+        if row["fixed"] and row is not best and row["state"] == "complete":
             sentences.append(_beside(best, row))
     return [*sentences, _next_step(data)]
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from owkd.config import SearchConfig
-from search.results.schema import METRIC
+from owkd.config import Config, SearchConfig
+from search.luck.noise import Noise, noise_of
+from search.results.schema import METRIC, PARAM, PART, TRIAL_FIELDS, Row
 from search.results.tables import read_trials
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run
+from search.space.parameters import epochs_of
 from search.storage.address import Address
-from search.trials.objective import front_of
+from search.trials.job import parts_of
+from search.trials.objective import front_of, listed_by
+from search.trials.view import NO_DISTILLATION_NAME
 
 PARETO = "pareto"
 """column of a run with several objectives: whether no complete trial is better in one and as good in the others"""
@@ -23,38 +27,71 @@ PARETO = "pareto"
 
 def list_trials(run: Address | Path | str) -> pa.Table:
     """One row a trial, best first: with several objectives the Pareto front before the rest, then what keeps every
-    constraint before what does not, then by the first objective; those without a value last, by number.
+    constraint before what does not; then complete trials by the first objective, and after them all that are not, the
+    furthest first: a figure over fewer parts or epochs is never ranked among figures over more.
 
     A trial that is `running` while nobody drives the run is `interrupted`: `owkd resume` continues it. Columns
     are those of the trials table, and `pareto` with several objectives. Raises `UserError` when `run` is no run.
     """
     folder, config, _ = open_run(run, only=("results",))
     table = read_trials(folder.results)
-    if not is_locked(folder):
-        states = table["state"]
-        table = table.set_column(
-            table.schema.get_field_index("state"),
-            "state",
-            pc.if_else(pc.equal(states, "running"), "interrupted", states),
-        )
-    order = [("objective", "descending"), ("trial", "ascending")]
-    if config.search.constraints:
-        order.insert(0, ("feasible", "descending"))
-    if len(config.search.objectives) > 1:
-        front = _front(config.search, table)
-        at = table.schema.get_field_index("feasible")
-        marks = pa.array([number in front for number in table["trial"].to_pylist()], pa.bool_())
-        table = table.add_column(at, PARETO, marks)
-        order.insert(0, (PARETO, "descending"))
-    return table.sort_by(order)
+    rows = table.to_pylist()
+    several = len(config.search.objectives) > 1
+    front = _front(config.search, rows) if several else set()
+    driven = is_locked(folder)
+    for row in rows:
+        if row["state"] == "running" and not driven:
+            row["state"] = "interrupted"
+        if several:
+            row[PARETO] = row["trial"] in front
+        _add_what_old_runs_lack(config, row)
+    rows.sort(key=lambda row: _place(config.search, row))
+    return pa.Table.from_pylist(rows, schema=_schema(table.schema, several))
 
 
-def _front(search: SearchConfig, table: pa.Table) -> set[int]:
-    rows = [row for row in table.to_pylist() if row["state"] == "complete" and row["feasible"]]
-    return front_of(search, [_ordered_by(row) for row in rows])
+def noise_of_run(trials: Iterable[Row]) -> Noise | None:
+    """The luck of one training, from rows of `list_trials`; None where it cannot be told."""
+    complete = [row for row in trials if row["state"] == "complete"]
+    parts = [[row[name] for name in row if name.startswith(PART)] for row in complete]
+    whole = [(own, row) for own, row in zip(parts, complete, strict=True) if own and None not in own]
+    return noise_of([own for own, _ in whole], [_point(row) for _, row in whole])
 
 
-def _ordered_by(row: dict[str, Any]) -> Any:
+def _point(row: Row) -> tuple[Any, ...]:
+    """What tells its setting from others; what training without distillation is, no parameter says."""
+    return row["fixed"] == NO_DISTILLATION_NAME, *(row[name] for name in row if name.startswith(PARAM))
+
+
+def _place(search: SearchConfig, row: Row) -> tuple[Any, ...]:
+    infeasible = bool(search.constraints) and not row["feasible"]
+    listed = listed_by(row["state"], row["parts_trained"], row["objective"])
+    return not row.get(PARETO, False), infeasible, *listed, row["trial"]
+
+
+def _add_what_old_runs_lack(config: Config, row: Row) -> None:
+    """What 0.1.0 had no column for."""
+    if row.get("parts_trained") is None:
+        epochs = row.get(f"{PARAM}train.epochs")
+        part_epochs = epochs_of(config, {} if epochs is None else {"train.epochs": epochs})
+        row |= {"look": 1, "parts": len(parts_of(config)), "parts_trained": (row["last_step"] or 0) / part_epochs}
+
+
+def _schema(stored: pa.Schema, several: bool) -> pa.Schema:
+    """The fixed columns in their order, `pareto` among them, then what the table has besides."""
+    fixed = dict(TRIAL_FIELDS)
+    if several:
+        names = list(fixed)
+        names.insert(names.index("feasible"), PARETO)
+        fixed = {name: fixed.get(name, pa.bool_()) for name in names}
+    return pa.schema([*fixed.items(), *(field for field in stored if field.name not in fixed)])
+
+
+def _front(search: SearchConfig, rows: Iterable[Row]) -> set[int]:
+    complete = (row for row in rows if row["state"] == "complete" and row["feasible"])
+    return front_of(search, [_ordered_by(row) for row in complete])
+
+
+def _ordered_by(row: Row) -> Any:
     """As much of a trial as its order depends on."""
     values = {name.removeprefix(METRIC): value for name, value in row.items() if name.startswith(METRIC)}
     return SimpleNamespace(number=row["trial"], objective=row["objective"], objectives=values)

@@ -18,6 +18,8 @@ EpochKey = tuple[str, int, int]
 """fold, seed and epoch: a row of an epochs table is one of these, for one trial"""
 
 PARAM = "param."
+PART = "part."
+"""before the number of a part, from 1 in the order of training: the first objective there"""
 METRIC = "metric."
 """before what a trial is scored by: objectives, and what constraints name"""
 
@@ -37,6 +39,9 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "fixed": pa.string(),
     "objective": pa.float64(),
     "feasible": pa.bool_(),
+    "look": pa.int64(),
+    "parts": pa.int64(),
+    "parts_trained": pa.float64(),
     "best_step": pa.int64(),
     "last_step": pa.int64(),
     "duration_s": pa.float64(),
@@ -49,9 +54,9 @@ TRIAL_FIELDS: dict[str, pa.DataType] = {
     "error_text": pa.string(),
 }
 """`fixed` names a setting that every search trains, `published weights` or `no distillation`; `published` is true of
-the former. `objective` is the value of the first objective. All that a trial is scored by has a column `metric.<name>`
-besides; `feasible` is false where a constraint is broken. `duration_s` sums the epochs, so that waiting between
-attempts does not count"""
+the former. `objective` is the value of the first objective, over `parts_trained` of `parts`; `look` counts trials with
+the same values. All that a trial is scored by has a column `metric.<name>` besides; `feasible` is false where a
+constraint is broken. `duration_s` sums the epochs, so that waiting between attempts does not count"""
 
 EPOCH_FIELDS: dict[str, pa.DataType] = {
     "trial": pa.int64(),
@@ -67,11 +72,12 @@ EPOCH_FIELDS: dict[str, pa.DataType] = {
 """then one float column for each metric"""
 
 
-def trial_schema(params: Mapping[str, ColumnType], judged_metrics: Iterable[str]) -> pa.Schema:
-    """Of a trials table: the fixed columns, then what trials are scored by, then their parameters."""
+def trial_schema(params: Mapping[str, ColumnType], judged_metrics: Iterable[str], parts: int = 0) -> pa.Schema:
+    """Of a trials table: the fixed columns, then what trials are scored by, on each part too, then their parameters."""
+    on_parts = ((f"{PART}{number}", pa.float64()) for number in range(1, parts + 1))
     metrics = ((f"{METRIC}{name}", pa.float64()) for name in judged_metrics)
     values = ((f"{PARAM}{name}", PARAM_TYPES[kind]) for name, kind in params.items())
-    return pa.schema([*TRIAL_FIELDS.items(), *metrics, *values])
+    return pa.schema([*TRIAL_FIELDS.items(), *metrics, *on_parts, *values])
 
 
 def epoch_schema(rows: Sequence[Row]) -> pa.Schema:

@@ -23,6 +23,7 @@ from search.results.schema import (
     EPOCH_FIELDS,
     METRIC,
     PARAM,
+    PART,
     TRIAL_FIELDS,
     EpochKey,
     Row,
@@ -40,7 +41,9 @@ TRIALS_OF_A_PART = 64
 class ResultTables:
     """The tables of one run."""
 
-    def __init__(self, results: Path, params: Mapping[str, ColumnType], judged_metrics: Sequence[str] = ()) -> None:
+    def __init__(
+        self, results: Path, params: Mapping[str, ColumnType], judged_metrics: Sequence[str] = (), parts: int = 0
+    ) -> None:
         self.results = results
         self._params = dict(params)
         self._judged_metrics = tuple(judged_metrics)
@@ -48,7 +51,7 @@ class ResultTables:
         self._over: list[int] = []
         self._trial_files = TrialFiles(results / "trials")
         self._epoch_files = TrialFiles(results / "epochs")
-        self._trial_schema = trial_schema(params, judged_metrics)
+        self._trial_schema = trial_schema(params, judged_metrics, parts)
 
     def open_trial(self, number: int) -> list[Row]:
         """Begins with a trial that starts -> rows of the epochs that it has already, by step."""
@@ -85,6 +88,7 @@ class ResultTables:
             "duration_s": self._duration(view.number),
             **{name: getattr(view, name) for name in TRIAL_FIELDS if name not in ("trial", "duration_s")},
             **{f"{METRIC}{name}": view.objectives.get(name) for name in self._judged_metrics},
+            **{f"{PART}{number}": value for number, value in enumerate(view.part_values, start=1)},
             **{f"{PARAM}{name}": value for name, value in flatten(self._params, view.values).items()},
         }
         self._trial_files.write(view.number, self._trial_schema, [row])

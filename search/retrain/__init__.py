@@ -6,7 +6,6 @@ models/              who is chosen, their queue, and what became of each
 test_evaluation.py   the test split, opened here and nowhere else
 comparison.py        the result, in words and figures
 champion.py          what one takes home, and for whom the test split was opened before
-seeds.py             three disjoint sets of seeds: search, choice, test
 claims/              what may be claimed: leads with intervals, their power, their order, their words
 tables.py            the same as Parquet
 queries.py           what the tested models scored on each query, as Parquet

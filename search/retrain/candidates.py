@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from owkd.config import NO_DISTILLATION, Config, DistillConfig, with_values
+from search.luck.seeds import SeedSet
 from search.retrain.comparison import MATCHED
-from search.retrain.seeds import SeedSet
 from search.runs.layout import trial_name
 from search.space.parameters import single
 from search.trials.budget import Budget

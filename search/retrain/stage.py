@@ -10,7 +10,7 @@
     results/retrain/queries/*.parquet           what `search.retrain.queries` says
 
 First come the control's trials, where there is a control (`search.retrain.control`). Three sets of seeds share none
-(`search.retrain.seeds`). The search's top k are trained on choice seeds, where the champion is chosen by validation,
+(`search.luck.seeds`). The search's top k are trained on choice seeds, where the champion is chosen by validation,
 and the control's in the same way. Then the two that were chosen and the baselines, the published weights and no
 distillation, are trained on test seeds, the same for all, and the test split is opened, for these models and for the
 teacher. Where more than distillation is searched, each baseline is trained as the champion too. A model with a
@@ -34,6 +34,7 @@ from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
+from search.luck.seeds import SeedSet
 from search.progress import Progress
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
@@ -46,7 +47,6 @@ from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
 from search.retrain.queries import QueryFiles, queries_of_model, queries_of_teacher
-from search.retrain.seeds import SeedSet
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
 from search.retrain.test_evaluation import (
     CheckpointRef,

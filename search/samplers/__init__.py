@@ -5,6 +5,7 @@ gp.py         a Gaussian process that learns from stopped trials too
 tpe.py        a tree-structured Parzen estimator
 nsga2.py      a genetic algorithm
 cmaes.py      CMA-ES over the numbers that every trial has
+unseen.py     another point in place of a known one, where the space is finite
 history.py    trials of an earlier run, which any of them may learn from
 """
 
@@ -19,12 +20,14 @@ from search.samplers.selection import (
     sampler_name,
     startup_trials,
 )
+from search.samplers.unseen import UnseenPoints
 
 __all__ = [
     "SAMPLERS",
     "WARM_CMAES",
     "GaussianProcessSampler",
     "SamplerKind",
+    "UnseenPoints",
     "WithHistory",
     "describe_sampler",
     "earlier_trials",

@@ -38,6 +38,8 @@ from search.samplers.history import with_history
 from search.space.coordinates import Coordinates
 from search.trials.objective import score_curve
 
+PART_EPOCHS = "part_epochs"
+"""the user attribute of a trial that says how many steps each of its parts has"""
 ONE_IN = 4
 """proposals: one is random"""
 
@@ -146,27 +148,34 @@ def expected_ends(
 ) -> Iterator[float]:
     """The value at which each stopped trial would have ended, had it risen as complete ones did in the median.
 
+    Compared at equal steps of the same part, the factor also holds what the parts to come are harder than those seen.
     A factor, not a difference: trials that are worth more rise by more. Without a complete trial that came by there,
     or where those had nothing yet, it is what the trial had reached.
     """
 
     @cache
-    def factor(step: int) -> float:
+    def factor(step: int, part: int) -> float:
         rises = []
         for trial in complete:
-            curve = _curve(trial)
-            if step < len(curve) and (reached := worth(search, curve[:step])) > 0:
-                rises.append(worth(search, curve) / reached)
+            before = step < len(trial.intermediate_values) and _part_at(trial, step) == part
+            if before and (reached := worth(search, trial, step)) > 0:
+                rises.append(worth(search, trial) / reached)
         return median(rises) if rises else 1.0
 
     for trial in stopped:
-        curve = _curve(trial)
-        yield worth(search, curve) * factor(len(curve))
+        last = len(trial.intermediate_values)
+        yield worth(search, trial) * factor(last, _part_at(trial, last))
 
 
-def worth(search: SearchConfig, curve: Sequence[float]) -> float:
-    """The first objective of a trial with these epochs."""
-    return score_curve(search, curve).values[search.leading_metric]
+def worth(search: SearchConfig, trial: FrozenTrial, step: int | None = None) -> float:
+    """The first objective of a trial, over the parts that it had seen at a step; at its last one where unset."""
+    curve = [trial.intermediate_values[at] for at in sorted(trial.intermediate_values)]
+    return score_curve(search, curve[:step], trial.user_attrs.get(PART_EPOCHS)).values[search.leading_metric]
+
+
+def _part_at(trial: FrozenTrial, step: int) -> int:
+    """The part that a step belongs to, from 0; one part where nobody recorded how long parts are."""
+    return (step - 1) // int(trial.user_attrs.get(PART_EPOCHS, step))
 
 
 def has_diverged(trial: FrozenTrial) -> bool:
@@ -188,10 +197,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _curve(trial: FrozenTrial) -> list[float]:
-    return [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
 
 
 def _known_constraints(search: SearchConfig, trial: FrozenTrial) -> dict[str, float]:

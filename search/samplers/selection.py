@@ -11,6 +11,7 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 | nsga2   | complete trials            | draws it at random                                   |
 | random  | nothing                    | draws it                                             |
 
+In a space of so few points that they can be named, no known one is proposed while others are left (`unseen.py`).
 None of them sees training without distillation, unless the space can express it (`search.study.study`).
 
 `auto` is gp, whose proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and tpe where gp would
@@ -34,6 +35,7 @@ from search.samplers.cmaes import cmaes_sampler, describe_cmaes
 from search.samplers.gp import describe_gp, gp_sampler
 from search.samplers.nsga2 import describe_nsga2, nsga2_sampler
 from search.samplers.tpe import describe_tpe, tpe_sampler
+from search.samplers.unseen import unseen_points
 
 GP_TRIALS = 300
 """for how many trials `auto` is gp"""
@@ -85,7 +87,8 @@ def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTria
     seed = int(np.random.SeedSequence([search.sampler.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # groups of TPE, and the start of CMA-ES
-        return SAMPLERS[name].build(search, startup_trials(search, name), seed, earlier)
+        sampler = SAMPLERS[name].build(search, startup_trials(search, name), seed, earlier)
+    return unseen_points(sampler, search.space, seed)
 
 
 def describe_sampler(search: SearchConfig) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.schedulers.median import MedianRule
+from search.trials.job import Message
 
 Curve = dict[int, float]
 """what decides, by step"""
 
-FirstFoldStop = Callable[[str, int, float], bool]
-"""whether to stop a job at an epoch: its key, the step and the objective there"""
+LosesRace = Callable[[Message], bool]
+"""whether to stop a job at an epoch"""
 
 
 class ResumableScheduler(FIFOScheduler):
@@ -28,13 +29,13 @@ class ResumableScheduler(FIFOScheduler):
         self,
         inner: Any,
         past: Iterable[tuple[str, Curve]] = (),
-        stops_after_first_fold: FirstFoldStop | None = None,
+        loses_race: LosesRace | None = None,
         never_stopped: Container[str] = (),
     ) -> None:
         """`never_stopped`: keys of jobs that train to their end; the rule compares the others with them all the same"""
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
-        self._stops_after_first_fold = stops_after_first_fold
+        self._loses_race = loses_race
         self._never_stopped = never_stopped
         self._metric = "objective"
         self._last_step: dict[str, int] = {}
@@ -59,8 +60,8 @@ class ResumableScheduler(FIFOScheduler):
             return decision
         if is_new:
             decision = str(self._inner.on_trial_result(tune_controller, _Job(key), result))
-        stops = self._stops_after_first_fold
-        if decision == TrialScheduler.CONTINUE and stops and stops(key, step, result["objective"]):
+        loses = self._loses_race
+        if decision == TrialScheduler.CONTINUE and loses and loses(Message.of(result)):
             return str(TrialScheduler.STOP)
         return decision
 

@@ -10,10 +10,10 @@ rules.py         what a search must hold; every mistake has a message
 reading.py       configurations, checked by these rules
 """
 
-from search.space.conditions import combinations, is_searched, parents_first
+from search.space.conditions import combinations, every_point, is_searched, parents_first
 from search.space.coordinates import Coordinates
 from search.space.entries import SIMPLEXES, entries, entry_of, entry_of_column
-from search.space.entry import ColumnType, Entry, Space
+from search.space.entry import ColumnType, Entry, Space, point_key
 from search.space.parameters import (
     Point,
     columns,
@@ -49,6 +49,7 @@ __all__ = [
     "entry_of",
     "entry_of_column",
     "epochs_of",
+    "every_point",
     "flatten",
     "from_columns",
     "is_searched",
@@ -58,6 +59,7 @@ __all__ = [
     "no_distillation_point",
     "parents_first",
     "parse_search_config",
+    "point_key",
     "published_point",
     "read_search_config",
     "resolve",

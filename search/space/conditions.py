@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from owkd.config import SpaceEntry
 from search.space.entries import entry_of
 from search.space.entry import Entry, Space, same
+
+MOST_POINTS = 4096
+"""beyond so many, no search comes to the end of a space"""
 
 
 def parents_first(space: Space) -> list[str]:
@@ -32,7 +36,9 @@ def is_searched(entry: SpaceEntry | Entry, values: Mapping[str, Any]) -> bool:
     )
 
 
-def combinations(space: Space, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def combinations(
+    space: Space, names: Sequence[str], values_of: Callable[[Entry], Sequence[Any]] = lambda entry: entry.proposed()
+) -> Iterator[dict[str, Any]]:
     """Everything that the named entries, and those that they depend on, propose together."""
     needed = [name for name in parents_first(space) if name in names or leads_to(space, name, names)]
 
@@ -44,10 +50,18 @@ def combinations(space: Space, names: Sequence[str]) -> Iterator[dict[str, Any]]
         if not is_searched(space[name], values):
             yield from extend(values, rest)
             return
-        for value in entry_of(name, space[name]).proposed():
+        for value in values_of(entry_of(name, space[name])):
             yield from extend({**values, name: value}, rest)
 
     return extend({}, needed)
+
+
+def every_point(space: Space) -> list[dict[str, Any]] | None:
+    """Every point of a space, values by path; None where it has a real number, or more than `MOST_POINTS`."""
+    if any(entry_of(name, space[name]).grid() is None for name in space):
+        return None
+    found = list(islice(combinations(space, list(space), lambda entry: entry.grid() or ()), MOST_POINTS + 1))
+    return found if len(found) <= MOST_POINTS else None
 
 
 def leads_to(space: Space, name: str, names: Sequence[str]) -> bool:

@@ -44,6 +44,8 @@ SMALLEST_U = 1e-12
 """-log of it is 27.6: beyond what a draw of an exponential ever reaches in practice, and finite"""
 ENUMERATED = 64
 """whole numbers of a range that are all tried; of a longer one its ends"""
+GRID = 4096
+"""numbers of a range that are named one by one, where a space may be searched to its end"""
 
 
 class _RangeEntry(Entry):
@@ -105,6 +107,13 @@ class FloatEntry(_RangeEntry):
     def proposed(self) -> tuple[float, ...]:
         return self.data.low, self.data.high
 
+    def grid(self) -> tuple[float, ...] | None:
+        known = self._distribution()
+        if known.step is None or (known.high - known.low) / known.step > GRID:
+            return None
+        steps = round((known.high - known.low) / known.step)
+        return tuple(min(number * known.step + known.low, known.high) for number in range(steps + 1))
+
     def columns(self, published: Mapping[str, Any]) -> dict[str, ColumnType]:
         return {self.path: "float"}
 
@@ -131,6 +140,10 @@ class IntEntry(_RangeEntry):
         numbers = range(self.data.low, self.data.high + 1, self.data.step or 1)
         return tuple(numbers) if len(numbers) <= ENUMERATED else (numbers[0], numbers[1], numbers[-1])
 
+    def grid(self) -> tuple[int, ...] | None:
+        numbers = range(self.data.low, self.data.high + 1, self.data.step or 1)
+        return tuple(numbers) if len(numbers) <= GRID else None
+
     def columns(self, published: Mapping[str, Any]) -> dict[str, ColumnType]:
         return {self.path: "int"}
 
@@ -155,6 +168,9 @@ class _NamedEntry(Entry):
     def values(self) -> tuple[Any, ...]: ...
 
     def proposed(self) -> tuple[Any, ...]:
+        return self.values
+
+    def grid(self) -> tuple[Any, ...]:
         return self.values
 
     def from_columns(self, row: Mapping[str, Any], types: Mapping[str, ColumnType]) -> Any:

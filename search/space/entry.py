@@ -92,6 +92,10 @@ class Entry(ABC):
     def proposed(self) -> tuple[Any, ...]:
         """Values that it may propose: all, or the ends of its range; none of a simplex, which cannot be wrong."""
 
+    def grid(self) -> tuple[Any, ...] | None:
+        """Every value that it may propose; None where there are too many to name."""
+        return None
+
     def largest(self) -> Any:
         """The largest of the values that it may propose, which must have an order."""
         return max(self.proposed())
@@ -135,6 +139,24 @@ class Entry(ABC):
 def same(left: Any, right: Any) -> bool:
     """Whether two plain values are one to a configuration: a list is a tuple, but true is not 1."""
     return json.dumps(left) == json.dumps(right)
+
+
+def point_key(values: Mapping[str, Any]) -> str:
+    """The same text for equal points, whatever the order of their entries: 1 is 1.0 here, but not true."""
+    return json.dumps(_numbers_alike(values), sort_keys=True)
+
+
+def _numbers_alike(value: Any) -> Any:
+    match value:
+        case bool():
+            return value
+        case int():
+            return float(value)
+        case Mapping():
+            return {name: _numbers_alike(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_numbers_alike(part) for part in value]
+    return value
 
 
 def as_cell(kind: ColumnType, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 study.py            ask and tell on a journal that survives its driver
 listener.py         what happens to a trial, recorded in the study
+looks.py            further looks at a known point, and spaces that are used up
 best_trials.py      the best so far, and the checkpoints that are kept
 common_failure.py   when all trials fail alike
 warm_start.py       what an earlier run teaches the sampler

@@ -34,10 +34,15 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
+from search.samplers.gp import PART_EPOCHS
 from search.samplers.history import HIDDEN, SampledStudy, earlier_trials
 from search.samplers.selection import make_sampler
+from search.samplers.unseen import VALUES
+from search.space.conditions import every_point
 from search.space.parameters import Point, distributions, no_distillation_point, published_point, suggest
+from search.study.looks import is_used_up, look_at
 from search.trials.budget import Budget
+from search.trials.job import parts_of
 from search.trials.objective import Score, plain, score_curve, violations
 from search.trials.states import State
 from search.trials.view import FIXED, NO_DISTILLATION_NAME, PUBLISHED, Ending, Fixed, Proposal, TrialView
@@ -80,10 +85,12 @@ class Study:
         )
         self._study = SampledStudy(study)
         self._id = self._storage.get_study_id_from_name(name)
-        self._points: dict[Fixed, Point] = {
+        self._settings: dict[Fixed, Point] = {
             PUBLISHED: published_point(config),
             NO_DISTILLATION_NAME: no_distillation_point(config),
         }
+        self._points = every_point(config.search.space)
+        self._parts = len(parts_of(config))
         begun = len(self._frozen())
         if not begun:
             self._study.set_user_attr(NUM_TRIALS, config.search.trials)
@@ -134,26 +141,35 @@ class Study:
 
     def has_work(self) -> bool:
         """Whether `next` would give a trial."""
-        return bool(self._interrupted) or self._asked() < self.num_trials
+        return bool(self._interrupted) or (self._asked() < self.num_trials and not self.used_up)
+
+    @property
+    def used_up(self) -> int:
+        """How many points the space has, once each of them has a trial: no further trial is worth its time. Else 0."""
+        return len(self._points or ()) if is_used_up(self._points, self._frozen()) else 0
 
     def next(self) -> Proposal | None:
-        """The next trial to run: interrupted ones first, under their own numbers; None when there are enough."""
+        """The next trial to run: interrupted ones first, under their own numbers; None when there are enough,
+        or when the space is used up."""
         if self._interrupted:
             number = self._interrupted.pop(0)
             self._study.sampler = self._sampler(number)
             trial = Trial(self._study, self._trial_id(number))
         else:
             asked = self._asked()
-            if asked >= self.num_trials:
+            if asked >= self.num_trials or self.used_up:
                 return None
             # A sampler of its own for each number: proposals depend on the history alone, not on how often the
             # search was resumed.
             self._study.sampler = self._sampler(asked)
             trial = self._study.ask()
         fixed, values = self._values(trial)
-        trial.set_user_attr("values", values)
+        look = trial.user_attrs.get("look") or look_at(values, trial.number, self._frozen())
+        trial.set_user_attr(VALUES, values)
+        trial.set_user_attr("look", look)
+        trial.set_user_attr(PART_EPOCHS, self.epochs(values))
         trial.set_user_attr("state", "running")
-        return Proposal(trial.number, values, fixed)
+        return Proposal(trial.number, values, fixed, look)
 
     def _enqueue(self, fixed: Fixed) -> None:
         """Makes a fixed setting the next trial.
@@ -162,7 +178,7 @@ class Study:
         without distillation: at the low end of a range a term may count for much. Unless the space can switch every
         term off, that trial has no parameters, and is hidden from samplers.
         """
-        point = self._points[fixed]
+        point = self._settings[fixed]
         if point.exact or fixed == PUBLISHED:
             self._study.enqueue_trial(point.params)
         else:
@@ -178,7 +194,7 @@ class Study:
         if trial.number >= len(self.fixed):
             return None, values
         fixed = self.fixed[trial.number]
-        point = self._points[fixed]
+        point = self._settings[fixed]
         trial.set_user_attr("fixed", fixed)
         trial.set_user_attr("nearest", not (point.exact or trial.user_attrs.get(HIDDEN)))
         return fixed, point.values
@@ -206,8 +222,10 @@ class Study:
             return False
         if score is None:
             curve = {**trial.intermediate_values, step: objective}
-            score = score_curve(self.config.search, [curve[at] for at in sorted(curve)])
-        self._set(number, "judged", {"step": score.step, "values": plain(score.values)})
+            part_epochs = trial.user_attrs.get(PART_EPOCHS)
+            score = score_curve(self.config.search, [curve[at] for at in sorted(curve)], part_epochs)
+        judged = {"step": score.step, "values": plain(score.values), "parts": list(score.parts)}
+        self._set(number, "judged", judged)
         self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
         return True
 
@@ -244,6 +262,7 @@ class Study:
         judged = attrs.get("judged", {"step": None, "values": {}})
         state: State = attrs.get("state", "error") if trial.state.is_finished() else "running"
         missed = violations(self.config.search, judged["values"], at_the_end=state == "complete")
+        part_epochs = attrs.get(PART_EPOCHS) or self.epochs(values)
         return TrialView(
             number=trial.number,
             state=state,
@@ -263,7 +282,18 @@ class Study:
             error_text=attrs.get("error_text"),
             objectives=judged["values"],
             feasible=all(value <= 0 for value in missed.values()),
+            parts=self._parts,
+            part_epochs=part_epochs,
+            part_values=tuple(judged.get("parts") or self._part_values(curve, part_epochs)),
+            look=attrs.get("look", 1),
         )
+
+    def _part_values(self, curve: Mapping[int, float], part_epochs: int) -> tuple[float, ...]:
+        """Of a trial of an earlier version, which recorded none; none either where another metric decided."""
+        search = self.config.search
+        if not curve or search.deciding_metric != search.leading_metric:
+            return ()
+        return score_curve(search, [curve[step] for step in sorted(curve)], part_epochs).parts
 
     def _tell(self, view: TrialView, ending: Ending) -> None:
         number = view.number

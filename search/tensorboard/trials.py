@@ -1,8 +1,9 @@
 """TensorBoard: one event file a trial, live from its first epoch, with its hyperparameters from its start.
 
 Scalars carry the names of the metrics; with several folds or seeds these come first (`Fold1/val/mAP`,
-`Fold1/seed-1/val/mAP`), and the step is the epoch of that part. `objective` and `objective_best` run over all parts;
-the last value of `objective_best` is what the trial is scored by, and HParams shows last values.
+`Fold1/seed-1/val/mAP`), and the step is the epoch of that part. `objective` and `objective_best` run over all parts,
+the latter as what the trial is worth if it ends there. `objective_complete` is there for complete trials alone, so that
+HParams, which shows last values, ranks no trial that saw fewer parts or epochs among those that saw all.
 
 A trial that is resumed gets a fresh file with all of its epochs, read from the results: no epoch is in it twice, and a
 record that was cut off is gone.
@@ -41,6 +42,7 @@ from search.trials.view import Ending
 
 OBJECTIVE = "objective"
 BEST = "objective_best"
+COMPLETE = "objective_complete"
 
 DATA_TYPES: dict[ColumnType, Any] = {
     "float": DATA_TYPE_FLOAT64,
@@ -68,7 +70,7 @@ class TrialEventFiles(JobListener[ActiveTrial]):
             self.add_epoch(job.number, epoch)
 
     def job_ended(self, job: ActiveTrial, ending: Ending) -> None:
-        self.end(job.number, ending.state)
+        self.end(job.number, ending.state, job.view.objective, job.view.last_step)
 
     def start(self, number: int, values: Mapping[str, Any], past: Iterable[EpochRecord] = ()) -> None:
         """Starts a trial's file anew: its hyperparameters, and the epochs that it has already."""
@@ -93,8 +95,10 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         self._write(self._writers[number], epoch)
         self._writers[number].flush()
 
-    def end(self, number: int, state: State) -> None:
-        """Ends a trial's file."""
+    def end(self, number: int, state: State, objective: float | None = None, step: int = 0) -> None:
+        """Ends a trial's file; of a complete one, with what it is worth."""
+        if state == "complete" and objective is not None:
+            self._writers[number].add_scalars({COMPLETE: objective}, step, time.time())
         status = STATUS_SUCCESS if state in ("complete", "pruned") else STATUS_FAILURE
         end = SessionEndInfo(status=status, end_time_secs=time.time())
         self._writers[number].add_plugin_data(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
@@ -118,7 +122,7 @@ class TrialEventFiles(JobListener[ActiveTrial]):
 
     def _tags(self) -> list[str]:
         names = (*EPOCH_METRICS, "loss/total")
-        return [BEST, *(f"{self._prefix(part)}{name}" for part in self._parts for name in names)]
+        return [COMPLETE, BEST, *(f"{self._prefix(part)}{name}" for part in self._parts for name in names)]
 
     def _path(self, number: int) -> Path:
         return self.folder / trial_name(number)

@@ -13,7 +13,16 @@ view.py         a trial as the study knows it
 from search.trials.budget import Budget
 from search.trials.job import Job, Message, Part, final_state, parts_of
 from search.trials.job_queue import JobQueue
-from search.trials.objective import ObjectiveAccumulator, Score, epoch_rule, front_of, ranked, score_curve, violations
+from search.trials.objective import (
+    ObjectiveAccumulator,
+    Score,
+    epoch_rule,
+    front_of,
+    listed_by,
+    ranked,
+    score_curve,
+    violations,
+)
 from search.trials.states import FAILED, STATES, State
 from search.trials.view import Ending, Proposal, TrialView
 
@@ -34,6 +43,7 @@ __all__ = [
     "epoch_rule",
     "final_state",
     "front_of",
+    "listed_by",
     "parts_of",
     "ranked",
     "score_curve",

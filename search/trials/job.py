@@ -5,7 +5,7 @@ A trial of the search and a model of the final stage are both jobs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -48,9 +48,10 @@ class Job:
     gpu: float | None = None
 
 
-def parts_of(config: Config) -> tuple[Part, ...]:
-    """What one trial trains: every fold with the first seed, then every fold with the next."""
-    seeds = config.search.seeds or (config.train.seed,)
+def parts_of(config: Config, seeds: Sequence[int] = ()) -> tuple[Part, ...]:
+    """What one trial trains: every fold with the first seed, then every fold with the next; with other `seeds` where
+    they are given."""
+    seeds = seeds or config.search.seeds or (config.train.seed,)
     return tuple(Part(fold, seed) for seed in seeds for fold in config.data.folds)
 
 
@@ -77,6 +78,7 @@ class Message:
         metrics: pairs, because Ray keeps statistics of every number at the top level for every trial
         sent_at: seconds since the Unix epoch, on the worker
         judged: what the job is worth if it ends here, by metric
+        part_values: the leading metric on each part seen
         best_step: of the epoch that it is judged by
     """
 
@@ -93,13 +95,16 @@ class Message:
     host: str
     judged: tuple[tuple[str, float], ...] = ()
     best_step: int = 0
+    part_values: tuple[float, ...] = ()
     error_type: str | None = None
     error_text: str | None = None
 
     @property
     def score(self) -> Score | None:
         """None for a failure."""
-        return Score(self.objective, dict(self.judged), self.best_step) if self.judged else None
+        if not self.judged:
+            return None
+        return Score(self.objective, dict(self.judged), self.best_step, tuple(self.part_values))
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Message:

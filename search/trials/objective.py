@@ -1,7 +1,9 @@
 """What a trial is judged by: epochs -> one number for each objective, and trials -> an order.
 
 A trial trains parts: a fold with a seed each. The epochs of a part become one number as `reduction` says; a trial's
-number is the mean over its parts. Costs (latency, parameters, operations) are metrics like any other here.
+number is the mean over the parts that it has seen. Parts differ in difficulty, so such numbers are compared only
+between trials that saw the same parts for equally long: complete trials are ranked, all others follow in the order of
+how far they came (`listed_by`). Costs (latency, parameters, operations) are metrics like any other here.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 
 from owkd.config import SearchConfig, parse_constraint
 from owkd.training.reduction import EpochRule, Metrics
+from search.trials.states import FAILED
 
 if TYPE_CHECKING:
     from search.trials.view import TrialView
@@ -27,13 +30,15 @@ class Score:
 
     Attributes:
         scheduler_value: what the scheduler compares: the mean of the parts behind it and of this epoch alone
-        values: by metric: objectives, and what constraints name
+        values: by metric: objectives, and what constraints name; means over the parts seen
         step: epochs over all parts up to the one that stands for the part under way
+        parts: the leading metric on each part seen, the last of them as far as it has come
     """
 
     scheduler_value: float
     values: dict[str, float]
     step: int
+    parts: tuple[float, ...] = ()
 
 
 def epoch_rule(search: SearchConfig) -> EpochRule:
@@ -75,18 +80,34 @@ class ObjectiveAccumulator:
             scheduler_value=fmean([*(found[deciding] for found in self._behind), metrics[deciding]]),
             values={name: fmean(found[name] for found in parts) for name in self._search.judged_metrics},
             step=self._before + self._rule.best_index(self._epochs) + 1,
+            parts=tuple(found[self._search.leading_metric] for found in parts),
         )
 
     def _reduced(self) -> dict[str, float]:
         return self._rule.reduce(self._epochs, self.names)
 
 
-def score_curve(search: SearchConfig, values: Sequence[float]) -> Score:
-    """Judges by the leading metric alone, where nothing else is known. Takes one value or more."""
+def score_curve(search: SearchConfig, values: Sequence[float], part_epochs: int | None = None) -> Score:
+    """Judges by the leading metric alone, where nothing else is known. Takes one value or more.
+
+    values: what the scheduler compared at each step, of parts that have `part_epochs` each; one part where unset.
+    """
     judge = ObjectiveAccumulator(search.model_copy(update={"objectives": search.objectives[:1], "constraints": ()}))
     names = (search.deciding_metric, search.leading_metric)
-    found = [judge.add(None, dict.fromkeys(names, value)) for value in values]
+    parts = _apart(epoch_rule(search), values, part_epochs or len(values))
+    found = [judge.add(number, dict.fromkeys(names, own)) for number, part in enumerate(parts) for own in part]
     return found[-1]
+
+
+def _apart(rule: EpochRule, values: Sequence[float], part_epochs: int) -> list[list[float]]:
+    """Each part's own epochs, out of means of the parts behind and an epoch alone."""
+    parts: list[list[float]] = []
+    behind: list[float] = []
+    for start in range(0, len(values), part_epochs):
+        total = math.fsum(behind)
+        parts.append([(len(behind) + 1) * value - total for value in values[start : start + part_epochs]])
+        behind.append(rule.reduce([{rule.metric: value} for value in parts[-1]], (rule.metric,))[rule.metric])
+    return parts
 
 
 def violations(search: SearchConfig, values: Metrics, *, at_the_end: bool = True) -> dict[str, float]:
@@ -115,6 +136,15 @@ def ranked(search: SearchConfig, views: Iterable[TrialView]) -> list[TrialView]:
         order.extend(view for view in found if view.number in front)
         found = [view for view in found if view.number not in front]
     return order
+
+
+def listed_by(state: str, parts_trained: float, objective: float | None) -> tuple[float, ...]:
+    """Sorts the trials of a list, the best first: complete ones by their objective, then those that are not, the
+    furthest first, and by objective among equally far ones alone; failed and diverged ones last."""
+    gain = math.inf if objective is None else -objective
+    if state == "complete":
+        return 0, 0, gain
+    return (2 if state in (*FAILED, "diverged") else 1), -parts_trained, gain
 
 
 def front_of(search: SearchConfig, views: Iterable[TrialView]) -> set[int]:

@@ -17,9 +17,9 @@ NO_DISTILLATION_NAME: Final = "no distillation"
 FIXED: tuple[Fixed, ...] = (PUBLISHED, NO_DISTILLATION_NAME)
 """in the order of their numbers: the first trials of a search"""
 
-StoppedBy = Literal["scheduler", "first_fold"]
-"""what ended a trial that was pruned; `first_fold`: its first fold and seed were clearly worse than the best trial's.
-In runs of 0.1.0 that is `give_up`."""
+StoppedBy = Literal["scheduler", "race"]
+"""what ended a trial that was pruned; `race`: after some of its parts luck did not explain how far it was behind the
+best. Runs of 0.1.0 have `give_up` there: its first part was worse than the best trial's by a fixed margin."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,17 @@ class Proposal:
 
     Attributes:
         values: by dotted configuration path
+        look: 1, or more where so many trials have these values, this one included
     """
 
     number: int
     values: dict[str, Any]
     fixed: Fixed | None = None
+    look: int = 1
 
     def in_words(self) -> str:
         """Its values on one line, for people."""
-        return _in_words(self.fixed, self.values)
+        return _in_words(self.fixed, self.values) + look_in_words(self.look)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class TrialView:
         gpu_share: of the last attempt; 0 on a CPU, None before the first
         objectives: what the trial is worth so far: objectives, and what constraints name
         feasible: whether no constraint is broken; before the end of a trial, only costs can break one
+        parts: that a whole trial trains
+        part_epochs: of each
+        part_values: the first objective on each part seen, the last of them as far as it has come
+        look: 1 for the first trial with its values; further ones train with fresh seeds
     """
 
     number: int
@@ -88,6 +94,10 @@ class TrialView:
     gpu_share: float | None = None
     objectives: dict[str, float] = field(default_factory=dict)
     feasible: bool = True
+    parts: int = 1
+    part_epochs: int = 1
+    part_values: tuple[float, ...] = ()
+    look: int = 1
 
     @property
     def last_step(self) -> int:
@@ -99,7 +109,27 @@ class TrialView:
 
     def in_words(self) -> str:
         """Its values on one line, for people."""
-        return _in_words(self.fixed, self.values)
+        return _in_words(self.fixed, self.values) + look_in_words(self.look)
+
+    @property
+    def parts_trained(self) -> float:
+        """How many of its parts were trained: 1.5 in the middle of the second."""
+        return self.last_step / self.part_epochs
+
+    @property
+    def over_parts(self) -> str:
+        """What must be said beside its figure."""
+        return over_parts(self.state, self.parts_trained, self.parts)
+
+
+def look_in_words(look: int) -> str:
+    """What must be said beside the values of a trial that is not the first with them."""
+    return "" if look == 1 else f" (look {look} at these values)"
+
+
+def over_parts(state: str, trained: float, parts: int) -> str:
+    """` on 1 of 2 parts`, where a figure is not over all of them; nothing elsewhere."""
+    return "" if state == "complete" or parts == 1 else f" on {trained:.2g} of {parts} parts"
 
 
 def _in_words(fixed: Fixed | None, values: Mapping[str, Any]) -> str:

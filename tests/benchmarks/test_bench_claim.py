@@ -8,8 +8,8 @@ from scipy.stats import ttest_rel
 
 from benchmarks import bench_claim, claim_world
 from benchmarks.claim_world import Design, World
+from search.luck.seeds import Seeds
 from search.power import FIRST_LOOK
-from search.retrain.seeds import Seeds
 
 ALARMS = 0.025
 SURE = 3

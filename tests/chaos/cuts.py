@@ -93,7 +93,7 @@ def cut(folder: Path, at: int) -> None:
 
 def _work_off(recorder: SearchRecorder, config: Config, study: Study) -> None:
     past = [(trial_name(view.number), view.curve) for view in study.views()]
-    scheduler = make_scheduler(config, past, recorder.stops_after_first_fold)
+    scheduler = make_scheduler(config, past, recorder.loses_race)
     while (job := recorder.next_job()) is not None:
         _do(job, recorder, scheduler)
 

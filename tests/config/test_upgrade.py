@@ -34,7 +34,8 @@ def test_a_run_of_an_earlier_version_is_read_without_what_its_kind_ignored() -> 
     search = parse_config(upgraded(recorded)).search
     assert search.sampler.model_dump() == {"name": "nsga2", "seed": 3, "population": 9}
     assert search.scheduler.model_dump() == {"name": "median", "metric": None, "grace_epochs": 2, "min_trials": 4}
-    assert search.first_fold_margin == 0.2
+    assert search.race
+    assert not parse_config(upgraded(tree(first_fold_margin=None))).search.race
     assert recorded["search"]["give_up_margin"] == 0.2
 
 
@@ -61,14 +62,14 @@ def test_an_old_key_of_a_file_is_read_and_its_new_name_is_told(
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump(tree(give_up_margin=0.2)))
     reading = read_config(file)
-    assert reading.whole().search.first_fold_margin == 0.2
+    assert reading.whole().search.race
     (note,) = reading.notes
-    assert note == "search.give_up_margin is called search.first_fold_margin now; rename it"
-    assert read_config(file, ["search.give_up_margin=null"]).whole().search.first_fold_margin is None
+    assert note == "search.give_up_margin is search.race: true now; write that"
+    assert read_config(file, ["search.give_up_margin=null"]).whole().search.race is False
     assert run_command(["plan", str(file), "--no-measure"]) == 2  # there are no data
     assert note in capsys.readouterr().err
 
 
 def test_an_old_key_beside_the_new_one_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"search\.give_up_margin: unknown key"):
-        parse_config(tree(give_up_margin=0.2, first_fold_margin=0.1))
+        parse_config(tree(give_up_margin=0.2, race=True))

@@ -14,6 +14,7 @@ from launch.train import train_students
 from owkd.config import Config
 from owkd.training.reduction import EpochRule
 from search.execution.worker import train_student, work
+from search.luck import Seeds
 from search.recorder import SearchRecorder
 from search.rerun import NOT_COMPARED
 from search.results.tables import read_epochs
@@ -33,17 +34,19 @@ SPACE = {
 }
 STOPPED = 2
 """the trial that ends as a scheduler ends one, after an epoch"""
+SECOND_LOOK = 3
+"""the trial that has the values of trial 1"""
 
 
 @pytest.fixture(scope="module")
 def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three trials over two seeds, of real training, by the recorder of a search; the jobs run in this process."""
+    """Four trials over two seeds, of real training, by the recorder of a search; the jobs run in this process."""
     config = small_config(
         root,
         search={
-            "trials": 3,
+            "trials": 4,
             "seeds": [3, 4],
-            "first_fold_margin": None,
+            "race": False,
             "scheduler": {"name": "none"},
             "resources": {"cpu": 1, "gpu": 0},
             "sampler": {"name": "random", "seed": 5},
@@ -67,6 +70,8 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         except KeyboardInterrupt:
             assert len(sent) == 1
         recorder.job_stopped(job.key, sent[-1])
+        if job.key == f"trial-{STOPPED:05d}":
+            recorder.study._study.enqueue_trial(recorder.study._frozen()[1].params)
     recorder.event_files.close()
     return folder.root
 
@@ -75,12 +80,15 @@ def files_of(run: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("number", "epochs"), [(0, 4), (STOPPED, 1)])
+@pytest.mark.parametrize(
+    ("number", "epochs", "seed"), [(0, 4, 3), (STOPPED, 1, 3), (SECOND_LOOK, 4, Seeds(0, (3, 4)).search(3)[2])]
+)
 def test_a_trial_comes_out_again_bit_for_bit(
     run: Path,
     tmp_path: Path,
     number: int,
     epochs: int,
+    seed: int,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -90,7 +98,7 @@ def test_a_trial_comes_out_again_bit_for_bit(
     printed = capsys.readouterr().out
     assert f"of {epochs} epochs are those of trial {number} of {run}, bit for bit" in printed
     assert len([line for line in printed.splitlines() if line.startswith(f"trial {number} Fold1 seed ")]) == epochs
-    assert (tmp_path / "reruns" / "tiny" / f"trial-{number:05d}" / "seed-3" / "Fold1" / "last.pt").is_file()
+    assert (tmp_path / "reruns" / "tiny" / f"trial-{number:05d}" / f"seed-{seed}" / "Fold1" / "last.pt").is_file()
     assert files_of(run) == before
 
 
@@ -137,7 +145,7 @@ def test_what_a_clock_says_is_all_that_is_left_out(run: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["{run}#7"], "a trial must be one of the 3 of"),
+        (["{run}#7"], "a trial must be one of the 4 of"),
         (["{run}x#1"], "a run must hold run.yaml"),
         (["{run}#1", "--set", "train.epochs=1"], "a trial must be rerun as it was, but got --set train.epochs=1"),
         (["{run}#one"], "no such file"),

@@ -32,7 +32,7 @@ def search(tmp_path: Path, trials: int = TRIALS, **section: Any) -> RunFolder:
     folder = create(tmp_path / "runs" / "fake", config, {})
     study = Study(folder.journal, "fake", config)
     recorder = SearchRecorder(folder, config, study)
-    work_off(recorder, scheduler=make_scheduler(config, [], recorder.stops_after_first_fold))
+    work_off(recorder, scheduler=make_scheduler(config, [], recorder.loses_race))
     recorder.close()
     return folder
 

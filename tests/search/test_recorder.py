@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,8 +14,10 @@ from rich.console import Console
 import search.recorder
 from owkd.config import parse_config
 from search.execution.worker import work
+from search.luck import Seeds
 from search.progress import Progress
 from search.recorder import SearchRecorder
+from search.results.listing import list_trials, noise_of_run
 from search.results.tables import ResultTables, read_epochs, read_trials
 from search.runs.layout import RunFolder
 from search.runs.manifest import create
@@ -246,72 +250,174 @@ def test_failures_of_several_kinds_do_not_end_it(tmp_path: Path) -> None:
     assert recorder.failures.reason() is None
 
 
-def first_part(recorder: SearchRecorder, objectives: list[float]) -> tuple[str, list[bool]]:
-    """Starts a trial and tells epochs of its first part -> its key, and what is said to each epoch."""
+def epoch_of(key: str, part: Part, epoch: int, step: int, parts: tuple[float, ...], state="running") -> Message:
+    """An epoch of the last of the parts that have these values."""
+    mean = sum(parts) / len(parts)
+    judged = (("val/mAP", mean), ("val/rank-1", mean))
+    return Message(
+        *(key, state, step, mean, part.fold, part.seed, epoch, (("val/mAP", parts[-1]),), False, 0.0, "node", judged),
+        part_values=parts,
+    )
+
+
+def run_parts(recorder: SearchRecorder, *values: float) -> tuple[Job, list[bool]]:
+    """Starts a trial whose parts are flat at these values, until it stops -> its job, and what each epoch is told."""
     job = next_job(recorder)
     recorder.job_started(job.key)
-    fold, seed = job.parts[0]
     said = []
-    for epoch, objective in enumerate(objectives, start=1):
-        said.append(recorder.stops_after_first_fold(job.key, epoch, objective))
-        recorder.message_received(epoch_of(job.key, fold, seed, epoch, epoch, objective))
-    return job.key, said
+    for at, part in enumerate(job.parts[: len(values)]):
+        for epoch in range(1, 5):
+            step = 4 * at + epoch
+            state = "complete" if step == 4 * len(job.parts) else "running"
+            message = epoch_of(job.key, part, epoch, step, values[: at + 1], state)
+            said.append(state == "running" and recorder.loses_race(message))
+            recorder.message_received(message)
+            if state == "complete" or said[-1]:
+                recorder.job_stopped(job.key, message)
+                return job, said
+    return job, said
 
 
-def epoch_of(key: str, fold: str, seed: int, epoch: int, step: int, objective: float, state="running") -> Message:
-    return Message(key, state, step, objective, fold, seed, epoch, (("val/mAP", objective),), False, 0.0, "node")
+FOLDS = ("Fold1", "Fold2")
+COMPLETE = ((0.62, 0.40), (0.59, 0.40), (0.60, 0.41), (0.58, 0.38))
+"""values on both folds, the second harder by 0.2, the luck of a training about 0.01"""
 
 
-def complete_first(recorder: SearchRecorder) -> None:
-    """Trial 0: 0.6 at its best on the first part, 0.5 over both."""
-    key, said = first_part(recorder, [0.2, 0.6, 0.4, 0.5])
-    assert said == [False] * 4
-    for epoch in range(1, 5):
-        last = epoch_of(key, "Fold2", 0, epoch, 4 + epoch, 0.5, "complete" if epoch == 4 else "running")
-        recorder.message_received(last)
-    recorder.job_stopped(key, last)
+def racing(tmp_path: Path, complete: Sequence[tuple[float, float]] = COMPLETE, **search: Any) -> SearchRecorder:
+    recorder = open_recorder(tmp_path, FOLDS, trials=20, **search)
+    for values in complete:
+        assert not any(run_parts(recorder, *values)[1])
+    return recorder
+
+
+def test_a_trial_loses_where_luck_does_not_explain_how_far_it_is_behind(tmp_path: Path) -> None:
+    recorder = racing(tmp_path)
+    noise = recorder.noise()
+    assert noise is not None
+    assert 0.003 < noise.sd < 0.02
+    assert noise.effects == pytest.approx((0.1, -0.1), abs=0.01)
+    assert run_parts(recorder, 0.57)[1] == [False] * 4  # what is left of it is on the harder fold
+    job, said = run_parts(recorder, 0.3)
+    assert said == [False, False, False, True]
+    row = read_trials(recorder.folder.results).to_pylist()[5]
+    assert (row["state"], row["stopped_by"], row["last_step"], row["objective"]) == ("pruned", "race", 4, 0.3)
+    assert (row["parts"], row["parts_trained"], row["part.1"], row["part.2"]) == (2, 1.0, 0.3, None)
+    assert job.parts == (Part("Fold1", 0), Part("Fold2", 0))
 
 
 @pytest.mark.parametrize(
-    ("reached", "margin", "stopped_because"),
-    [(0.56, 0.05, False), (0.54, 0.05, True), (0.54, None, False), (0.54, 0.1, False), (0.9, 0.05, False)],
+    ("complete", "search"),
+    [
+        (COMPLETE[:2], {}),  # too few for an estimate
+        (COMPLETE, {"race": False}),
+        (COMPLETE, {"objectives": [{"reduction": "best"}, {"metric": "val/rank-1", "reduction": "best"}]}),
+    ],
 )
-def test_a_trial_that_is_clearly_worse_on_its_first_part_is_given_up(
-    tmp_path, reached, margin, stopped_because
+def test_nothing_loses_before_there_is_an_estimate_or_where_it_is_switched_off(
+    tmp_path: Path, complete: Sequence[tuple[float, float]], search: dict[str, Any]
 ) -> None:
-    """It is compared with the best trial's first part (0.6), not with that trial's mean over both (0.5)."""
-    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"), first_fold_margin=margin)
-    complete_first(recorder)
-    key, said = first_part(recorder, [0.1, reached, 0.1, 0.2])
-    assert said == [False, False, False, stopped_because]
-    if stopped_because:
-        recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 4, 4, 0.2))
-        row = read_trials(recorder.folder.results).to_pylist()[1]
-        assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "first_fold", 4)
-        assert row["objective"] == reached
+    recorder = racing(tmp_path, complete, **search)
+    assert run_parts(recorder, 0.1)[1] == [False] * 4
 
 
-def test_one_part_is_never_given_up_and_no_epoch_is_judged_twice(tmp_path: Path) -> None:
-    recorder = open_recorder(tmp_path, ("Fold1", "Fold2"))
-    complete_first(recorder)
-    key, _ = first_part(recorder, [0.1, 0.1, 0.1])
-    recorder.message_received(epoch_of(key, "Fold1", 0, 4, 4, 0.1))  # the driver died before it could stop the trial
-    assert not recorder.stops_after_first_fold(key, 4, 0.1)
-    recorder = open_recorder(tmp_path / "other")
-    key, _ = first_part(recorder, [0.6])
-    recorder.job_stopped(key, epoch_of(key, "Fold1", 0, 1, 1, 0.6, "complete"))
-    best = recorder.best()
-    assert best is not None
-    assert best.objective == 0.6
-    _, said = first_part(recorder, [0.1, 0.1, 0.1, 0.1])
-    assert said == [False] * 4
+def test_the_race_is_about_the_objective_whatever_the_scheduler_compares(tmp_path: Path) -> None:
+    recorder = racing(tmp_path)
+    job = next_job(recorder)
+    recorder.job_started(job.key)
+    poor = replace(epoch_of(job.key, job.parts[0], 4, 4, (0.3,)), objective=0.9)
+    assert recorder.loses_race(poor)
+    good = replace(epoch_of(job.key, job.parts[0], 4, 4, (0.6,)), objective=0.1)
+    assert not recorder.loses_race(good)
+
+
+def test_one_part_never_loses_and_no_epoch_is_judged_twice(tmp_path: Path) -> None:
+    recorder = racing(tmp_path)
+    job = next_job(recorder)
+    recorder.job_started(job.key)
+    last = epoch_of(job.key, job.parts[0], 4, 4, (0.1,))
+    recorder.message_received(last)  # the driver died before it could stop the trial
+    assert not recorder.loses_race(last)
+    alone = open_recorder(tmp_path / "other", trials=9)
+    for value in (0.6, 0.6, 0.5, 0.1):
+        assert not any(run_parts(alone, value)[1])
+    assert alone.noise() is None
+
+
+def test_trials_of_unequal_parts_are_not_ranked_by_one_number(tmp_path: Path) -> None:
+    """The first fold is easier: stopped there, a trial's mean is above that of the best complete one."""
+    recorder = racing(tmp_path)
+    run_parts(recorder, 0.597)
+    job, _ = run_parts(recorder, 0.595)
+    recorder.job_stopped(job.key, epoch_of(job.key, job.parts[0], 4, 4, (0.595,)))
+    listed = list_trials(tmp_path / "fake").to_pylist()
+    assert [row["trial"] for row in listed] == [0, 2, 1, 3, 4, 5]
+    assert listed[4]["objective"] > listed[0]["objective"]
+    noise, own = noise_of_run(listed), recorder.noise()
+    assert noise is not None
+    assert own is not None
+    assert noise.sd == pytest.approx(own.sd)
+    assert noise.degrees == own.degrees
+
+
+TWO_BY_TWO = {
+    "train.images_per_identity": {"type": "categorical", "choices": [2, 4]},
+    "train.epochs": {"type": "int", "low": 3, "high": 4},
+}
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "random", "nsga2"])
+def test_a_finite_space_is_searched_to_its_end_and_no_further(tmp_path: Path, sampler: str) -> None:
+    recorder = open_recorder(tmp_path, trials=30, space=TWO_BY_TWO, sampler={"name": sampler})
+    work_off(recorder)
+    rows = read_trials(recorder.folder.results).to_pylist()
+    points = {(row["param.train.images_per_identity"], row["param.train.epochs"]) for row in rows}
+    assert points == {(2, 3), (2, 4), (4, 3), (4, 4)}
+    assert len(rows) == 5  # no distillation is a point of no space of these
+    assert {row["look"] for row in rows} == {1}
+    assert (recorder.study.used_up, recorder.study.has_work()) == (4, False)
+
+
+def test_a_further_look_at_a_point_has_fresh_seeds_and_is_an_observation_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampler insists on one point of a space that has real numbers."""
+    monkeypatch.setattr("search.study.study.suggest", lambda trial, space: {"distill.gram": 1e-4})
+    recorder = open_recorder(tmp_path, FOLDS, trials=5, seeds=[3], race=False)
+    jobs = []
+    while (job := recorder.next_job()) is not None:
+        jobs.append(job)
+        do_job(recorder, job)
+    seeds = Seeds.of(recorder.config)
+    fresh = seeds.search(4)
+    assert [job.parts[0].seed for job in jobs] == [3, 3, 3, *fresh[1:3]]
+    assert not {*fresh} & {*seeds.choice(99), *seeds.test(99)}
+    rows = read_trials(recorder.folder.results).to_pylist()
+    assert [row["look"] for row in rows] == [1, 1, 1, 2, 3]
+    assert len({row["objective"] for row in rows[2:]}) == 3
+    assert [view.look for view in recorder.study.views()] == [1, 1, 1, 2, 3]
+    noise = recorder.noise()
+    assert noise is not None
+    assert noise.degrees == 4 + 2  # of five trials on two parts, and of three looks at one point
+
+
+def test_an_interrupted_look_keeps_its_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.study.study.suggest", lambda trial, space: {"distill.gram": 1e-4})
+    recorder = open_recorder(tmp_path, trials=4)
+    for _ in range(3):
+        do_job(recorder, next_job(recorder))
+    handed_out = next_job(recorder)
+    recorder.close()
+    again = SearchRecorder(recorder.folder, recorder.config, Study(recorder.folder.journal, "fake", recorder.config))
+    job = next_job(again)
+    assert (job.key, job.parts) == (handed_out.key, handed_out.parts)
+    assert job.parts[0].seed == Seeds.of(recorder.config).search(2)[1]
 
 
 def test_what_a_scheduler_stopped_says_so(tmp_path: Path) -> None:
     recorder = open_recorder(tmp_path)
     job = next_job(recorder)
     recorder.job_started(job.key)
-    last = epoch_of(job.key, "Fold1", 0, 1, 1, 0.1)
+    last = epoch_of(job.key, job.parts[0], 1, 1, (0.1,))
     recorder.message_received(last)
     recorder.job_stopped(job.key, last)
     (row,) = read_trials(recorder.folder.results).to_pylist()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from owkd.files import written_whole
+from search.luck.seeds import SeedSet
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Spread
-from search.retrain.seeds import SeedSet
 from search.runs.layout import RunFolder
 from search.trials.states import State
 

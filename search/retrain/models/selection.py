@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from owkd.config import Config
+from search.luck.seeds import Seeds, SeedSet
 from search.retrain.candidates import Candidate, Model, matched_baselines
 from search.retrain.models.records import Records
-from search.retrain.seeds import Seeds, SeedSet
 from search.trials.budget import Budget
 from search.trials.choice import Round, rounds_within, survivors
 from search.trials.view import PUBLISHED

@@ -24,6 +24,9 @@ def trial(number: int, **facts: Any) -> dict[str, Any]:
         "objective": 0.5,
         "best_step": 3,
         "last_step": 6,
+        "look": 1,
+        "parts": 1,
+        "parts_trained": 1.0,
         **facts,
     }
 
@@ -70,3 +73,13 @@ def test_a_run_without_metrics_has_a_table_too(rows: tuple[dict[str, Any], ...],
     table = trial_table("runs/a", rows)
     assert str(table.title).startswith(title)
     assert [column.header for column in table.columns] == ["trial", "state", "objective", "step", "parameters"]
+
+
+def test_a_figure_that_is_not_over_all_parts_says_so_and_a_further_look_too() -> None:
+    rows = (
+        trial(3, parts=2, parts_trained=2.0, objective=0.287, look=2, **{f"{PARAM}distill.logit": 0.5}),
+        trial(7, parts=2, parts_trained=1.0, objective=0.297, state="pruned"),
+        trial(8, parts=2, parts_trained=1.25, objective=None, state="running"),
+    )
+    assert [line[2] for line in cells(*rows)] == ["objective", "0.2870", "0.2970 on 1 of 2 parts", ""]
+    assert cells(*rows)[1][-1] == "logit 0.5 (look 2 at these values)"

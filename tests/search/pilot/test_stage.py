@@ -15,8 +15,8 @@ from owkd.config import Config, parse_config
 from owkd.errors import OwkdError, UserError
 from search.execution.resources import TrialResources
 from search.execution.stage import slots_alone
+from search.luck.seeds import Seeds
 from search.pilot import Pilot, PilotWork, find_pilot, run_pilot
-from search.retrain.seeds import Seeds
 from search.trials.job_queue import JobQueue
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 from tests.support.fake_training import fake_check, fake_config, fake_run, make_plan

@@ -18,7 +18,7 @@ from search.planning import costs
 from search.planning import plan as planning
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import make_plan
-from search.planning.wording import objectives_in_words
+from search.planning.wording import objectives_in_words, race_in_words
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
@@ -223,6 +223,22 @@ def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:
     assert list(planning._notes(config)) == [
         f"There is no {place}: `owkd retrain` will refuse this run until there is."
     ]
+
+
+def test_a_space_that_is_used_up_before_all_trials_is_noted(root: Path) -> None:
+    config = plan_config(
+        root, trials=7, space={"train.images_per_identity": {"type": "categorical", "choices": [2, 4]}}
+    )
+    assert "search.space has 2 points: the search ends when each of them has a trial." in planning._notes(config)
+    assert not any("points" in note for note in planning._notes(plan_config(root, trials=7)))
+
+
+def test_the_race_in_words(root: Path) -> None:
+    assert race_in_words(plan_config(root)) == ""
+    assert race_in_words(plan_config(root, seeds=[0, 1])).startswith(
+        "race: at the end of each fold and seed but the last"
+    )
+    assert race_in_words(plan_config(root, seeds=[0, 1], race=False)) == ""
 
 
 def test_the_search_in_words(root: Path) -> None:

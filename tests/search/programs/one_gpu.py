@@ -15,5 +15,5 @@ def connect():
         yield
 
 
-settings = {"resources": {"cpu": 1, "gpu": 0.5}, "first_fold_margin": 0.5, "max_failures": 2}
-go(connect, RetryTimings(undecided_s=0.5), folds=["Fold1", "Fold2"], trials=5, **settings)
+settings = {"resources": {"cpu": 1, "gpu": 0.5}, "max_failures": 2}
+go(connect, RetryTimings(undecided_s=0.5), folds=["Fold1", "Fold2"], trials=7, **settings)

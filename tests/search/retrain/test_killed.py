@@ -18,9 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
+from search.luck.seeds import Seeds
 from search.recorder import SearchRecorder
 from search.retrain.candidates import select_candidates
-from search.retrain.seeds import Seeds
 from search.retrain.stage import FinalWork, retrain
 from search.runs.manifest import create, open_run
 from search.study.study import Study

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from owkd.config import parse_config
 from search.execution.resources import TrialResources
+from search.luck.seeds import SeedSet
 from search.recorder import SearchRecorder
 from search.retrain.candidates import matched_baselines, select_candidates
 from search.retrain.models import Records, RetrainRecorder, Selection
-from search.retrain.seeds import SeedSet
 from search.retrain.stage import FinalWork, Outcome, retrain
 from search.runs.layout import RunFolder
 from search.runs.manifest import create

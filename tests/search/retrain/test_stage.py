@@ -19,11 +19,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
+from search.luck.seeds import Seeds, SeedSet
 from search.power import error_of_look
 from search.retrain.candidates import select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.models import Records, Selection
-from search.retrain.seeds import Seeds, SeedSet
 from search.retrain.stage import FinalStage, FinalWork, retrain
 from search.run_search import Work, search
 from search.runs.layout import RunFolder

@@ -11,7 +11,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig, parse_config
-from search.samplers.gp import ONE_IN, GaussianProcessSampler, expected_ends, expected_outcomes
+from search.samplers.gp import ONE_IN, PART_EPOCHS, GaussianProcessSampler, expected_ends, expected_outcomes
+from search.trials.objective import ObjectiveAccumulator
 
 GRAM = FloatDistribution(1e-6, 1e-2, log=True)
 
@@ -60,6 +61,36 @@ def test_without_a_complete_trial_that_came_by_it_is_what_was_reached() -> None:
     assert list(expected_ends(section(), [pruned(0.3, 0.2)], [])) == [0.3]
     assert list(expected_ends(section(), [pruned(0.3, 0.2)], [complete(0.4, 0.5)])) == [0.3]  # as long as that one
     assert list(expected_ends(section(), [pruned(0.3)], [complete(0.0, 0.5)])) == [0.3]  # no factor from nothing
+
+
+SHAPE = (0.4, 0.8, 0.9, 1.0)
+"""of every training, as a share of what it comes to"""
+
+
+def over_two_folds(state: TrialState, quality: float, difficulty: float, steps: int = 8) -> FrozenTrial:
+    """A trial of that quality on a fold, then on one of another difficulty, as far as so many steps."""
+    search = section()
+    judge = ObjectiveAccumulator(search)
+    parts = [(fold, quality * worth * share) for fold, worth in enumerate((1.0, difficulty)) for share in SHAPE]
+    scores = [judge.add(fold, {"val/mAP": value}) for fold, value in parts[:steps]]
+    told: dict[str, Any] = {"values": [scores[-1].values["val/mAP"]]} if state == TrialState.COMPLETE else {}
+    curve = [score.scheduler_value for score in scores]
+    return trial(state, curve, user_attrs={PART_EPOCHS: 4}, **told)
+
+
+@pytest.mark.parametrize("difficulty", [0.5, 1.0, 1.4])
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 7])
+def test_trials_of_equal_quality_count_alike_whatever_the_parts_are_like(difficulty: float, steps: int) -> None:
+    done = [over_two_folds(TrialState.COMPLETE, quality, difficulty) for quality in (0.3, 0.5, 0.42)]
+    stopped = over_two_folds(TrialState.PRUNED, 0.5, difficulty, steps)
+    counts = [each.values[0] for each in expected_outcomes(section(), [*done, stopped])]
+    assert counts[-1] == pytest.approx(counts[1], rel=0.02)
+    assert counts[1] == pytest.approx(0.5 * (1 + difficulty) / 2)
+
+
+def test_without_knowing_how_long_parts_are_a_curve_is_one_part() -> None:
+    """As in a run of 0.1.0, which did not record it."""
+    assert list(expected_ends(section(), [pruned(0.3, 0.2)], [complete(0.3, 0.2, 0.6)])) == pytest.approx([0.6])
 
 
 def test_a_diverged_trial_is_the_worst_of_all() -> None:

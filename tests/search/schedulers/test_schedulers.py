@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from owkd.config import parse_config
 from search.schedulers import SCHEDULERS, ResumableScheduler, describe_scheduler, make_scheduler
 from search.schedulers.hyperband import Brackets
 from search.schedulers.median import MedianRule
+from search.trials.job import Message
 
 
 def config_of(**changes):
@@ -35,7 +37,9 @@ def trial(key: str) -> SimpleNamespace:
 
 
 def told(step: int, objective: float, state: str = "running") -> dict:
-    return {"step": step, "objective": objective, "state": state}
+    """A message as Ray hands it to a scheduler."""
+    made = Message("new", state, step, objective, "Fold1", 0, step, (), False, 0.0, "node")  # type: ignore[arg-type]
+    return asdict(made)
 
 
 def play(scheduler, curves: dict[str, list[float]]) -> dict[str, int]:
@@ -75,11 +79,9 @@ class SchedulerContract:
 
     def test_fixed_trials_are_never_stopped(self, past: list[tuple[str, dict[int, float]]]) -> None:
         poor = {name: [0.1] * 8 for name in ("trial-00000", "trial-00001", "trial-00002")}
-        scheduler = self.make(past, stops_after_first_fold=lambda key, step, objective: True)
+        scheduler = self.make(past, loses_race=lambda message: True)
         assert list(play(scheduler, poor).values()) == [0, 0, 1]
-        of_an_older_version = self.make(
-            past, stops_after_first_fold=lambda key, step, objective: True, never_stopped={"trial-00000"}
-        )
+        of_an_older_version = self.make(past, loses_race=lambda message: True, never_stopped={"trial-00000"})
         assert list(play(of_an_older_version, poor).values()) == [0, 1, 1]
 
     def test_a_job_that_ended_by_itself_is_not_stopped_as_well(self, past: list[tuple[str, dict[int, float]]]) -> None:
@@ -183,11 +185,11 @@ def test_a_trial_may_be_as_long_as_the_space_proposes(epochs: dict) -> None:
 def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
     asked = []
 
-    def stops_after_first_fold(key: str, step: int, objective: float) -> bool:
-        asked.append((key, step, objective))
-        return step == 2
+    def loses_race(message: Message) -> bool:
+        asked.append((message.key, message.step, message.objective))
+        return message.step == 2
 
-    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), [], stops_after_first_fold)
+    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), [], loses_race)
     scheduler.on_trial_add(None, trial("new"))
     said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
     assert said == ["CONTINUE", "STOP"]

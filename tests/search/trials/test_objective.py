@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from owkd.config import parse_config
-from search.trials.objective import ObjectiveAccumulator, front_of, ranked, score_curve, violations
+from search.trials.objective import ObjectiveAccumulator, front_of, listed_by, ranked, score_curve, violations
 
 
 def search_of(**search):
@@ -81,6 +81,34 @@ def test_a_curve_alone_is_judged_by_the_first_objective() -> None:
         scheduler={"name": "median", "metric": "val/mAP"},
     )
     assert score_curve(search, [0.4, 0.2]).values == {"val/mINP": 0.2}
+
+
+@pytest.mark.parametrize("reduction", ["auto", "best", "last", "mean of last 2"])
+def test_what_the_scheduler_compared_tells_what_each_part_was_worth(reduction: str) -> None:
+    search = search_of(objectives=[{"reduction": reduction}])
+    judge = ObjectiveAccumulator(search)
+    values = np.random.default_rng(0).random(14)  # the third part is under way
+    scores = [judge.add(i // 6, {"val/mAP": float(value)}) for i, value in enumerate(values)]
+    again = score_curve(search, [score.scheduler_value for score in scores], part_epochs=6)
+    assert len(again.parts) == 3
+    assert again.parts == pytest.approx(scores[-1].parts)
+    assert again.values == pytest.approx(scores[-1].values)
+    assert again.step == scores[-1].step
+
+
+def test_a_list_ranks_complete_trials_and_puts_no_other_among_them() -> None:
+    rows = [
+        ("complete", 2.0, 0.20),
+        ("pruned", 1.0, 0.90),
+        ("complete", 2.0, 0.30),
+        ("running", 1.5, 0.10),
+        ("pruned", 1.0, 0.95),
+        ("diverged", 1.9, 0.99),
+        ("interrupted", 0.0, None),
+        ("error", 0.0, None),
+    ]
+    order = sorted(range(len(rows)), key=lambda number: listed_by(*rows[number]))
+    assert order == [2, 0, 3, 4, 1, 6, 5, 7]
 
 
 def test_constraints_say_by_how_much_they_are_missed_and_before_the_end_only_costs_count() -> None:

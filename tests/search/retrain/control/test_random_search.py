@@ -13,11 +13,11 @@ from rich.console import Console
 from owkd.config import Config, parse_config, with_values
 from owkd.errors import UserError
 from search.execution.resources import TrialResources
+from search.luck.seeds import Seeds
 from search.recorder import SearchRecorder
 from search.results.listing import list_trials
 from search.results.tables import read_epochs
 from search.retrain.control.random_search import ControlSearch, control_config, epochs_spent
-from search.retrain.seeds import Seeds
 from search.run_search import Work, run_trials
 from search.runs.layout import RunFolder
 from search.runs.manifest import create, open_run

@@ -56,6 +56,11 @@ class Seeds:
         fresh = islice(self._stream(0), max(0, number - len(self.given)))
         return [*self.given[:number], *fresh]
 
+    def look(self, number: int) -> list[int]:
+        """Seeds of the trial that is the `number`-th with its values: the given ones for the first, then fresh ones."""
+        size = len(self.given)
+        return self.search(number * size)[(number - 1) * size :]
+
     def choice(self, number: int) -> list[int]:
         """Seeds on which the champion is chosen by validation."""
         return list(islice(self._stream(1), number))

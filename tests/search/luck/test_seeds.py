@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.retrain.seeds import LARGEST, Seeds
+from search.luck.seeds import LARGEST, Seeds
 
 ROOTS = st.integers(-(2**70), 2**70)
 GIVEN = st.lists(st.integers(0, 2**31 - 1), unique=True, max_size=5).map(tuple)
