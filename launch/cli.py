@@ -42,11 +42,12 @@ def _options(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for data, teacher and run; must be new.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Of people, teacher, search and tests: another demo.")] = 0,
 ) -> None:
     """The whole story on a small synthetic data set: data, teacher, search, retrain, report of results."""
     from launch.demo import run_demo
 
-    run_demo(out)
+    run_demo(out, seed)
 
 
 app.add_typer(data.app, name="data")

@@ -16,23 +16,23 @@ from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
 from owkd.files import written_whole
 
-IDENTITIES = 72
-IMAGES = 10
-SEED = 0
+IDENTITIES = 120
+IMAGES = 6
 
 
-def run_demo(out: Path) -> None:
+def run_demo(out: Path, seed: int = 0) -> None:
     """Runs everything under `out`, or continues what an earlier call began there.
 
+    `seed` draws the people, and is the root of every other seed: teacher, search, choice and test.
     Raises `UserError` when `out` holds something else.
     """
-    config_file = _write_config(out)
+    config_file = _write_config(out, seed)
     config = load_checked(config_file)
 
     _print_heading("1/4  Data: thermal-looking pedestrians, written as PNG files")
     dataset = config.data.root / config.data.dataset
     if not dataset.exists():
-        write_dataset(config.data.root, identities=IDENTITIES, images=IMAGES, size=64, seed=SEED)
+        write_dataset(config.data.root, identities=IDENTITIES, images=IMAGES, size=config.data.image_size, seed=seed)
     console.print(f"{IDENTITIES} people x {IMAGES} images: {dataset}", soft_wrap=True)
 
     _print_heading("2/4  Teacher: the WSE-Net ensemble")
@@ -54,12 +54,13 @@ def run_demo(out: Path) -> None:
     _print_places(config_file, run)
 
 
-def _write_config(out: Path) -> Path:
-    """The embedded configuration with its paths under `out`, so that every later command can use it as it is."""
+def _write_config(out: Path, seed: int) -> Path:
+    """The embedded configuration, paths under `out` and the seed in it, so that every later command can use it."""
     path = out / "demo.yaml"
     raw = yaml.safe_load(files("launch").joinpath("demo.yaml").read_text(encoding="utf-8"))
     raw["data"]["root"] = str(out / raw["data"]["root"])
     raw["teacher"]["checkpoint"] = str(out / raw["teacher"]["checkpoint"])
+    raw["train"]["seed"] = raw["search"]["sampler"]["seed"] = seed
     text = yaml.safe_dump(raw, sort_keys=False)
     occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if occupied and not (path.is_file() and path.read_text(encoding="utf-8") == text):

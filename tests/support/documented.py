@@ -54,6 +54,7 @@ RUN_BY = (
     Row(".*", "owkd cluster (up|submit|status|down)", "tests/cluster/test_cluster.py", "cluster up"),
     Row("docs/faq", "optuna-dashboard ", "tests/search/study/test_dashboard.py", '"--storage-class", "JournalFile'),
     Row(".*", "owkd retrain .*--seeds ", "tests/search/retrain/test_looks.py", "final(seeds=5)"),
+    Row("docs/demo", r"python -m benchmarks\.demo_seeds ", "benchmarks/demo_seeds.py", "argparse.ArgumentParser"),
     Row(".*", "owkd ", WORD_FOR_WORD, "commands(page)"),
     Row(".*", "make ([a-z-]+)", "Makefile", r"\1: $(INSTALLED)"),
     Row("CONTRIBUTING", r"\.ci/run", ".ci/run", "make test"),
