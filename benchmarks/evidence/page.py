@@ -72,17 +72,14 @@ def _teacher(data: RunData) -> list[str]:
 
 
 def _claims(data: RunData) -> list[str]:
-    """Every comparison of each kind, in the order in which it was tested."""
+    """The sentence to quote, then every comparison of each kind, in the order in which it was tested."""
     assert data.comparison is not None
     columns = ("against", "metric", "kind", "lead", "interval", "status", "seeds", "people")
     rows = [[row[column] for column in columns] for row in claims(data)]
-    heads = ("champion against", "metric", "claim", "lead", "95 % interval", "", "seeds", "identities")
-    return [
-        *(f"> {sentence}" for sentence in headline(data)),
-        *data.comparison["others"],
-        table(heads, rows),
-        data.comparison["caveat"],
-    ]
+    level = f"{100 * (1 - 2 * data.claims[0]['error']):.3g} % interval"
+    heads = ("champion against", "metric", "claim", "lead", level, "", "seeds", "identities")
+    quoted, *more = headline(data)
+    return [f"> {quoted}", *more, *data.comparison["others"], table(heads, rows), data.comparison["caveat"]]
 
 
 def _models(data: RunData) -> str:

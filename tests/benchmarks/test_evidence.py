@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.evidence import omniglot, page, stages
 from owkd.data.check import check_dataset
@@ -89,6 +90,7 @@ def claim(kind: str, low: float, high: float, status: str) -> Row:
         "difference": (low + high) / 2,
         "interval_low": low,
         "interval_high": high,
+        "error": 0.02,
         "champion_seeds": 8,
         "baseline_seeds": 7,
         "identities": 182 if kind == "people" else None,
@@ -122,6 +124,7 @@ def test_the_page_begins_with_the_teachers_lead_and_has_the_figures_of_the_run(t
             "missing": [],
             "notes": [],
             "others": ["Rank-1 too."],
+            "design": ["There was a control."],
             "caveat": "No more than this.",
         },
         panels=[],
@@ -136,8 +139,37 @@ def test_the_page_begins_with_the_teachers_lead_and_has_the_figures_of_the_run(t
         "| published weights | mAP | for people of this kind | +2.3 | -1.0 to +5.6 | not shown | 8 / 7 | 182 |",
         "> The champion is above.",
         "Rank-1 too.",
+        "There was a control.",
         "No more than this.",
     ):
         assert row in text.splitlines()
+    assert "| 96 % interval |" in text
     assert "champion (trial 7)" in text
     assert "A processor; 30 min" in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_whole_question_at_toy_size_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "DRAWERS", (1, 2))
+    monkeypatch.setattr(stages, "TEACHERS_DRAWERS", (1, 2, 3))
+    raw = yaml.safe_load(stages.CONFIG.read_text(encoding="utf-8"))
+    raw["teacher"]["backbones"]["epochs"] = raw["train"]["epochs"] = 1
+    raw["search"].update(trials=3, scheduler={"name": "none"})
+    raw["retrain"].update(seeds=2, top_k=1, control=False)
+    toy = tmp_path / "toy.yaml"
+    toy.write_text(yaml.safe_dump(raw), encoding="utf-8")
+
+    out = tmp_path / "out"
+    assert not stages.go_through(out, until="teachers", config=toy).exists()
+    teachers = [path.stat().st_mtime_ns for path in sorted(out.glob("teacher-*.safetensors"))]
+    assert len(teachers) == 2
+    run = stages.go_through(out, config=toy)
+    models = {path: path.stat().st_mtime_ns for path in run.rglob("best.safetensors")}
+    page.write_page(run, tmp_path / "evidence.md")
+    assert "| Fold2 |" in (tmp_path / "evidence.md").read_text(encoding="utf-8")
+
+    assert stages.go_through(out, config=toy) == run
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("best.safetensors")} == models
+    assert [path.stat().st_mtime_ns for path in sorted(out.glob("teacher-*.safetensors"))] == teachers
+    assert set(stages.read_log(out).seconds) == set(stages.STAGES)
