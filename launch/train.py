@@ -1,22 +1,30 @@
 """Single trainings from the command line: a teacher per fold, a student per fold, or one trial of a run again."""
 
+import shutil
 from pathlib import Path
 
 from rich.table import Table
 
 from launch.output.console import console, epoch_lines
-from owkd.config import FOLD_PLACEHOLDER, TEST_METRICS, VALIDATION, Config
+from owkd.config import FOLD_PLACEHOLDER, NO_DISTILLATION, TEST_METRICS, VALIDATION, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
+from owkd.models.checkpoint import read_info, record_against_student
 from owkd.training.loop import Epoch, Report
+from owkd.training.members import validate_members
 from owkd.training.reduction import in_words
 from owkd.training.run import Run, run
 from owkd.training.teacher import phases, train_teacher
+from search.space.parameters import single
+from search.teaching import leads_in_words, leads_on_fold, spread_of, verdict_in_words
 from search.trials.objective import epoch_rule
 
 
-def train_teachers(config: Config, out: str) -> list[Path]:
-    """Trains the teacher of every fold that the configuration uses. Raises `UserError` before the first one starts."""
+def train_teachers(config: Config, out: str, *, against_student: bool = False) -> list[Path]:
+    """Trains the teacher of every fold that the configuration uses. Raises `UserError` before the first one starts.
+
+    `against_student`: sets each beside a student without distillation, also one that is trained already.
+    """
     folds = config.fold_names()
     if len(folds) > 1 and FOLD_PLACEHOLDER not in out:
         raise UserError(
@@ -25,13 +33,38 @@ def train_teachers(config: Config, out: str) -> list[Path]:
         )
     files = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
     for path in files.values():
-        if path.exists():
+        if path.exists() and not (against_student and read_info(path).against_student is None):
             raise UserError(f"{path} exists already; remove it or choose another --out")
     epochs = sum(phase.recipe.epochs for phase in phases(config))
     for fold, path in files.items():
-        train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)
+        if not path.exists():
+            train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)
         console.print(f"teacher of {fold}: {path}")
+        if against_student:
+            set_against_student(config, fold, path)
     return list(files.values())
+
+
+def set_against_student(config: Config, fold: str, teacher: Path) -> None:
+    """Trains a student of the configured size without distillation, prints the teacher's lead and records it.
+
+    It learns for as many epochs as the teacher's longest phase, and its best epoch counts, as the teacher's does. Where
+    it was stopped, it continues from `<teacher without suffix>.student/`, which is removed at the end.
+    """
+    epochs = max(phase.recipe.epochs for phase in phases(config))
+    alone = single(config, {"distill": NO_DISTILLATION.model_dump(mode="json"), "train.epochs": epochs})
+    folder = teacher.with_suffix(".student")
+    use_threads(config.train.threads)
+    student = run(alone, epoch_lines(f"student {fold}", epochs), fold=fold, directory=folder)
+    ours, theirs = (
+        validate_members(file, config.data, config.train, fold, config.train.device)
+        for file in (teacher, student.checkpoint)
+    )
+    leads = leads_on_fold(ours, theirs, spread_of(config))
+    record_against_student(teacher, {"epochs": epochs, "leads": [lead.to_dict() for lead in leads]})
+    shutil.rmtree(folder)
+    for sentence in (verdict_in_words(leads), leads_in_words(leads)):
+        _print_line(sentence)
 
 
 def train_students(config: Config, out: Path) -> dict[str, Run]:

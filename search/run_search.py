@@ -34,9 +34,21 @@ from search.schedulers import make_scheduler
 from search.storage.address import Address
 from search.study.study import Study
 from search.study.warm_start import read_earlier
+from search.teaching import (
+    STUDENT,
+    TEACHER,
+    ModelKey,
+    TeachingTables,
+    Validate,
+    measure_models,
+    sentences_before,
+    sentences_of_run,
+    validate_model,
+)
 from search.tensorboard.panels import DrawModel, draw_model, draw_panels
+from search.trials.job import parts_of
 from search.trials.states import State
-from search.trials.view import TrialView
+from search.trials.view import NO_DISTILLATION_NAME, TrialView
 
 
 @dataclass(frozen=True)
@@ -45,16 +57,18 @@ class Work:
 
     Attributes:
         draw: without it, no pictures of the best trials are drawn
+        validate: without it, the teacher is not compared with a student
     """
 
     train: Train = train_student
     check: Callable[[Config], dict[str, Any]] = check_inputs
     draw: DrawModel | None = None
+    validate: Validate | None = None
     prepare: Prepare = slots_alone
     timings: Timings = TIMINGS
 
 
-OWKD = Work(draw=draw_model, prepare=prepare)
+OWKD = Work(draw=draw_model, validate=validate_model, prepare=prepare)
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class Summary:
         fixed: the published weights, and no distillation; in a run of 0.1.0 the former alone
         noise: of one training; None where it cannot be told
         used_up: points of the space, where each of them has a trial; else 0
+        teaching: whether the teacher has something to teach, in sentences
     """
 
     folder: RunFolder
@@ -79,6 +94,7 @@ class Summary:
     elapsed_s: float
     noise: Noise | None = None
     used_up: int = 0
+    teaching: tuple[str, ...] = ()
 
     def describe(self, view: TrialView) -> str:
         """A trial on one line: number, value, parameters."""
@@ -183,8 +199,10 @@ class _Search(Stage[Summary]):
         begun = time.monotonic()
         self.recorder = SearchRecorder(self.folder, self.config, self.study)
         title = f"search {self.folder.name}"
+        self._measure_teachers(resources, admission)
         run_trials(self.recorder, resources, admission, title=title, console=self.console, work=self.work)
         self._draw_panels(resources, admission)
+        self._measure_student(resources, admission)
         self.elapsed_s = time.monotonic() - begun
 
     def conclude(self) -> Summary:
@@ -199,18 +217,56 @@ class _Search(Stage[Summary]):
             self.elapsed_s,
             recorder.noise(),
             self.study.used_up,
+            tuple(sentences_of_run(self.folder.results, self.config)),
         )
 
     def _draw_panels(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
         if self.work.draw is None:
             return
-        complete = [view.number for view in self.study.views() if view.state == "complete"]
+        assert self.recorder is not None
+        best = [view.number for view in self.recorder.best_trials.leaders]
         with self.console.status("Drawing how the best trials rank"):
             problems = draw_panels(
-                self.folder, self.config, complete, draw=self.work.draw, resources=resources, admission=admission
+                self.folder, self.config, best, draw=self.work.draw, resources=resources, admission=admission
             )
         for name, reason in problems.items():
             self.console.print(f"{name}: no pictures, {reason}", soft_wrap=True)
+
+    def _measure_teachers(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        """Once for a run; the sentence stands at the beginning of every driver."""
+        folds = self.config.data.folds if self.work.validate else ()
+        teachers = {ModelKey(TEACHER, fold, None): str(self.config.teacher.checkpoint_for(fold)) for fold in folds}
+        self._measure(teachers, resources, admission)
+        for sentence in sentences_before(self.config, TeachingTables(self.folder.results).figures()):
+            self.console.print(sentence, soft_wrap=True)
+
+    def _measure_student(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
+        """Training without distillation, once it is complete."""
+        students = {}
+        for view in self.study.views():
+            if view.fixed == NO_DISTILLATION_NAME and view.state == "complete":
+                trial = self.folder.checkpoints / trial_name(view.number)
+                for part in parts_of(self.config):
+                    file = part.folder(trial) / "best.safetensors"
+                    if self.folder.holds(file):
+                        students[ModelKey(STUDENT, *part)] = self.folder.where(file)
+        self._measure(students, resources, admission)
+
+    def _measure(
+        self, checkpoints: Mapping[ModelKey, str], resources: TrialResources, admission: NodeAdmission | None
+    ) -> None:
+        if self.work.validate is None:
+            return
+        problems = measure_models(
+            TeachingTables(self.folder.results),
+            self.config,
+            checkpoints,
+            validate=self.work.validate,
+            resources=resources,
+            admission=admission,
+        )
+        for problem in problems:
+            self.console.print(problem, soft_wrap=True)
 
 
 class _NewSearch(_Search):

@@ -52,7 +52,7 @@ def place(tmp_path: Path) -> Path:
     raw["teacher"].update(preset="nano", schedule="joint", backbones=short)
     raw["student"]["preset"] = "nano"
     raw["train"].update(epochs=2, batch_size=8, device="cpu", precision="fp32", threads=1)
-    raw["search"].update(trials=2, resources={"cpu": 1, "gpu": 0}, scheduler={"name": "none"})
+    raw["search"].update(trials=3, resources={"cpu": 1, "gpu": 0}, scheduler={"name": "none"})
     raw["retrain"].update(top_k=1, seeds=1, epochs=1)
     (tmp_path / "sysu.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     save_model(WseNet(architecture("micro"), 4, 64, "student"), tmp_path / "micro.safetensors")

@@ -111,6 +111,7 @@ LAYERS = {
         ("retrain",),
         ("run_search", "rerun"),
         ("recorder",),
+        ("teaching",),
         ("results", "tensorboard", "schedulers"),
         ("execution",),
         ("study",),

@@ -16,11 +16,19 @@ def teacher_train(
     config: ConfigFile,
     out: Annotated[str, typer.Option(help="File to write (safetensors); {fold} stands for the fold's name.")],
     set_: Overrides = None,
+    against_student: Annotated[
+        bool,
+        typer.Option(
+            "--against-student",
+            help="Then train a student without distillation for as many epochs as the teacher's longest phase, and say "
+            "how far the teacher is ahead.",
+        ),
+    ] = False,
 ) -> None:
     """Train the teacher of every fold that the configuration uses; continues where it was stopped."""
     from launch.train import train_teachers
 
-    train_teachers(load_checked(config, set_ or ()), out)
+    train_teachers(load_checked(config, set_ or ()), out, against_student=against_student)
 
 
 @app.command("import")

@@ -72,6 +72,8 @@ def _work_lines(plan: Plan) -> Iterator[tuple[str, str]]:
             f"{data.dataset}, {data.image_size} px",
         )
     yield "teacher", f"{config.teacher.checkpoint}"
+    for sentence in plan.teaching:
+        yield "", sentence
     budget, parts = Budget.of(config), parts_of(config)
     which = f"{', '.join(data.folds)}; seed {', '.join(dict.fromkeys(str(part.seed) for part in parts))}"
     yield (

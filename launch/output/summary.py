@@ -33,6 +33,8 @@ def print_search_summary(summary: Summary) -> None:
             "twice while it may go on; widen the space for more",
             soft_wrap=True,
         )
+    for sentence in summary.teaching:
+        _print_prose(sentence)
     console.print(f"results: {run / 'results'}", soft_wrap=True)
     quoted = shlex.quote(str(run))  # an address may hold characters that mean something to a shell
     print_next_commands({f"retrain {quoted}": "the final stage", f"report {quoted}": "one page of results"})

@@ -1,8 +1,9 @@
 """Model files: one safetensors file that describes what it holds, written whole, and nothing in it can run code."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -27,6 +28,8 @@ class ModelInfo:
     Attributes:
         identities: identity number behind each class; empty where an imported file does not name them
         origin: data set and fold that it was trained on
+        against_student: of a teacher, plain values: how far it is ahead of a student without distillation; None where
+            that was not measured
     """
 
     role: Role
@@ -35,6 +38,7 @@ class ModelInfo:
     num_classes: int
     identities: tuple[int, ...] = ()
     origin: str = ""
+    against_student: dict[str, Any] | None = None
 
 
 def save_model(
@@ -57,8 +61,17 @@ def save_model(
 def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     """Writes a state dict with its description to a safetensors file, whole."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    description = {"format": FORMAT, **asdict(info)}
+    if info.against_student is None:  # versions that do not know it can read the file
+        del description["against_student"]
     with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: json.dumps({"format": FORMAT, **asdict(info)})})
+        save_file(tensors, temporary, metadata={KEY: json.dumps(description)})
+
+
+def record_against_student(path: Path, figures: dict[str, Any]) -> None:
+    """Writes into a teacher's file how far it is ahead of a student. Raises `CheckpointError`."""
+    info, state = _read(path, tensors=True)
+    save_state(state, path, replace(info, against_student=figures))
 
 
 def read_info(path: Path) -> ModelInfo:

@@ -15,7 +15,7 @@ from owkd.config import EPOCH_METRICS, VALIDATION, Config, Start
 from owkd.data.images import load_images
 from owkd.data.index import Split, read_split
 from owkd.data.sampler import identity_batches
-from owkd.evaluation.protocol import center_validation_accuracy, evaluate_embeddings, metrics
+from owkd.evaluation.protocol import Result, center_validation_accuracy, evaluate_embeddings, metrics
 from owkd.models.imagenet import official_file, start_from_imagenet
 from owkd.models.presets import Architecture, architecture
 from owkd.models.wse import Role, WseNet
@@ -74,9 +74,14 @@ def batch_maker(
     return partial(identity_batches, labels, batch_size, images_per_identity)
 
 
-def validation_metrics(embeddings: Tensor, split: Split) -> dict[str, float]:
-    """The metrics of every epoch (`owkd.config.EPOCH_METRICS`), standard protocol, of (n, D) embeddings."""
-    result = evaluate_embeddings(embeddings, split.identities, protocol="standard", device=embeddings.device)
+def validation_ranking(embeddings: Tensor, split: Split) -> Result:
+    """What is ranked where, standard protocol, of (n, D) embeddings."""
+    return evaluate_embeddings(embeddings, split.identities, protocol="standard", device=embeddings.device)
+
+
+def validation_metrics(embeddings: Tensor, split: Split, ranking: Result | None = None) -> dict[str, float]:
+    """The metrics of every epoch (`owkd.config.EPOCH_METRICS`) of (n, D) embeddings, whose ranking may be known."""
+    result = validation_ranking(embeddings, split) if ranking is None else ranking
     measured = metrics(result) | {"center_accuracy": center_validation_accuracy(embeddings, split.identities)}
     return {name: measured[name.removeprefix(VALIDATION)] for name in EPOCH_METRICS}
 

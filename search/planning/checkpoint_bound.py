@@ -2,8 +2,8 @@
 
 A training keeps two files: the weights of its best epoch, and its whole state (weights, and Adam's two moments of
 each). While a file is replaced, the old and the new one stand side by side. Of a trial that is over, the state goes;
-of all but the best `retrain.top_k`, the weights go too. A model of the final stage keeps its weights. The trials of a
-control are as those of the search, which are over by then.
+of all but the best `retrain.top_k` and the one without distillation, the weights go too. A model of the final stage
+keeps its weights. The trials of a control are as those of the search, which are over by then.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def checkpoint_bound(config: Config, *, identities: int, at_a_time: int) -> Chec
     return CheckpointBound(
         weights,
         state,
-        search=running + best,
+        search=running + best + budget.parts * weights,
         retrain=models * weights + at_a_time * (state + replaced) + weights + of_control,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from owkd.config import Config
+from owkd.config import PUBLISHED_METRIC, Config
 from owkd.formatting import format_count
 from search.pilot import Pilot, find_pilot
 from search.planning.checkpoint_bound import checkpoint_bound
@@ -25,6 +25,7 @@ from search.space.conditions import every_point
 from search.space.entries import entries
 from search.space.parameters import published_point, suggest
 from search.storage.address import Address
+from search.teaching import sentences_before
 from search.trials.budget import Budget
 
 DRAWS = 3
@@ -56,6 +57,7 @@ class Plan:
 
     Attributes:
         draws: settings that the space may propose, values by dotted path
+        teaching: what is known of the teacher beside a student without distillation, in sentences
     """
 
     config: Config
@@ -68,6 +70,7 @@ class Plan:
     power: PlannedPower
     control: ControlDecision
     notes: tuple[str, ...]
+    teaching: tuple[str, ...] = ()
 
     @property
     def targets_s(self) -> float:
@@ -111,6 +114,7 @@ class Plan:
             "power": self.power.to_dict(),
             "final_models": self.final_models,
             "control": asdict(self.control),
+            "teaching": list(self.teaching),
             "notes": list(self.notes),
         }
 
@@ -139,6 +143,7 @@ def make_plan(config: Config, runs: Path | str, *, measure: bool = True) -> Plan
         disk=disk,
         power=power,
         control=decide_on_control(config),
+        teaching=tuple(_teaching(config, measure)),
         notes=(*power.warnings(), *_stale(None if current else pilot), *_notes(config)),
     )
 
@@ -159,6 +164,19 @@ def _entries(config: Config) -> Iterator[EntryLine]:
         # a weight of a section that is no section at the moment has its value there: stage_weights, `learned`
         value = published.get(name, published.get(name.rpartition(".")[0]))
         yield EntryLine(name, entry.kind, entry.range, value_in_words(value))
+
+
+def _teaching(config: Config, measure: bool) -> Iterator[str]:
+    """With `measure`, each teacher embeds the validation split of its fold."""
+    from owkd.training.members import validate_members
+
+    figures = {}
+    for fold in config.data.folds if measure else ():
+        scores = validate_members(
+            config.teacher.checkpoint_for(fold), config.data, config.train, fold, config.train.device
+        )
+        figures[fold] = {member: own.metrics[PUBLISHED_METRIC] for member, own in scores.items()}
+    yield from sentences_before(config, figures)
 
 
 def _draws(config: Config) -> Iterator[dict[str, Any]]:

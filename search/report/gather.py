@@ -22,6 +22,7 @@ from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.space.parameters import columns
 from search.storage.address import Address
+from search.teaching import sentences_of_run
 from search.tensorboard.panels import CURVES, PICTURES
 
 EPOCH_COLUMNS = ("trial", "fold", "seed", "epoch", "step", "objective", "duration_s")
@@ -55,6 +56,7 @@ class RunData:
         comparison: from retrain/champion/metrics.json; None before the end of the final stage
         panels: best ranking first
         noise: of one training; None where it cannot be told
+        teaching: whether the teacher has something to teach, in sentences
     """
 
     folder: RunFolder
@@ -69,6 +71,7 @@ class RunData:
     comparison: Mapping[str, Any] | None
     panels: Sequence[TrialPanel]
     noise: Noise | None = None
+    teaching: Sequence[str] = ()
 
     @property
     def metric(self) -> str:
@@ -108,6 +111,7 @@ def gather(run: Address | Path | str) -> RunData:
         comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
         panels=_panels(folder),
         noise=noise_of_run(trials),
+        teaching=tuple(sentences_of_run(folder.results, config)),
     )
 
 

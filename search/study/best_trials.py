@@ -1,4 +1,4 @@
-"""The best trials so far, and the checkpoints that are kept of them."""
+"""The best trials so far, and the checkpoints that are kept: of them, and of no distillation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from search.runs.layout import RunFolder, trial_name
 from search.study.study import Study
 from search.trials.listener import ActiveTrial, JobListener
 from search.trials.objective import ranked
-from search.trials.view import Ending, TrialView
+from search.trials.view import NO_DISTILLATION_NAME, Ending, TrialView
 
 
 class BestTrials(JobListener[ActiveTrial]):
-    """Of trials that are over, keeps the best epoch of the best `retrain.top_k` and nothing else."""
+    """Of trials that are over, keeps the models of the best `retrain.top_k` and nothing else.
+
+    That of no distillation stays as well: at the end of the search the teacher is compared with it.
+    """
 
     def __init__(self, folder: RunFolder, config: Config, study: Study) -> None:
         self._folder = folder
@@ -24,6 +27,11 @@ class BestTrials(JobListener[ActiveTrial]):
     def best(self) -> TrialView | None:
         """The best complete trial that keeps every constraint."""
         return next(iter(self._leaders), None)
+
+    @property
+    def leaders(self) -> tuple[TrialView, ...]:
+        """The best complete trials, as many as `retrain.top_k`."""
+        return tuple(self._leaders)
 
     def keep_checkpoints(self) -> None:
         """Ranks all trials anew, and removes every checkpoint that is not kept."""
@@ -43,9 +51,13 @@ class BestTrials(JobListener[ActiveTrial]):
 
     def _tidy(self, number: int) -> None:
         path = self._folder.checkpoints / trial_name(number)
-        if number not in {leader.number for leader in self._leaders}:
+        if number not in {leader.number for leader in self._leaders} and not self._is_compared(number):
             self._folder.discard(path)
             return
         for file in self._folder.stored(path):
             if file.name == "last.pt":
                 self._folder.discard(file)
+
+    def _is_compared(self, number: int) -> bool:
+        view = self._study.view(number)
+        return view.fixed == NO_DISTILLATION_NAME and view.state == "complete"

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from rich.console import Console
@@ -21,6 +22,7 @@ from search.results.tables import read_epochs
 from search.run_search import search
 from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
+from search.teaching import STUDENT, TEACHER, TeachingTables
 
 
 def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_path: Path, connect) -> None:
@@ -57,6 +59,14 @@ def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_p
         assert {k: v for k, v in epoch.metrics.items() if k not in varying} == {
             k: v for k, v in row.items() if k in epoch.metrics and k not in varying
         }
+
+    # the teacher is set beside the very model that trial 1 was judged by, member by member
+    tables = TeachingTables(summary.folder.results)
+    assert list(tables.figures(TEACHER)["Fold1"]) == ["original", "attention", "gce"]
+    student = tables.figures(STUDENT)["Fold1"]["gce"]
+    assert student in [row["val/mAP"] for row in rows if row["trial"] == 1]
+    assert [lead.student for lead in tables.leads(0.015) if lead.member == "gce"] == pytest.approx([student])
+    assert len(summary.teaching) == 2
 
     events = EventAccumulator(str(summary.folder.tensorboard / "trial-00000")).Reload()
     tags = set(events.Tags()["scalars"])

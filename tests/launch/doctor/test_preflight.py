@@ -155,7 +155,7 @@ def test_a_search_is_refused_before_it_leaves_anything(
     monkeypatch.setattr(driver, "connection", lambda address: nullcontext)
     monkeypatch.setattr(doctor, "admit_nodes", lambda config, run: refuse_faults(ClusterReport((node,), (fault,))))
     space = {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0}}
-    config = small_config(root, search={"space": space, "trials": 1, "scheduler": {"name": "none"}})
+    config = small_config(root, search={"space": space, "trials": 2, "scheduler": {"name": "none"}})
     with pytest.raises(UserError, match=r"w1 \(10\.0\.0\.2\): owkd must be 0\.1\.0"):
         driver.run_search(config, tmp_path, "10.0.0.1:6379")
     assert not RunFolder(tmp_path / config.name).root.exists()

@@ -37,7 +37,7 @@ def console() -> Console:
 def config(tmp_path: Path) -> Config:
     write_dataset(tmp_path, identities=16, images=2, size=32, seed=0)
     section = {
-        "trials": 2,
+        "trials": 3,
         "scheduler": {"name": "none"},
         "resources": {"cpu": 1, "gpu": 0},
         "space": {"distill.logit": {"type": "float", "low": 0.1, "high": 1.0}},
@@ -68,7 +68,8 @@ def test_only_the_test_evaluation_opens_the_test_split(config: Config, tmp_path:
     run = tmp_path / "runs" / "search"
     search(config, run, connect=connect, console=console(), work=Work(train=watched_train))
     watch(log, "a rerun")
-    rerun(run, 1, tmp_path / "again", report=lambda epoch: None)
+    for number in (1, 2):
+        rerun(run, number, tmp_path / f"again-{number}", report=lambda epoch: None)
     assert opened(config) == []
 
     away.rename(test_split)
