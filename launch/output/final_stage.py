@@ -20,7 +20,8 @@ def final_stage_page(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [Text(comparison.headline(), style="bold"), Text("")]
     if comparison.claims:
         parts += [_claims(comparison.claims), Text("")]
-    parts += [_models(comparison), *map(Text, (*comparison.missing(), *comparison.notes, *comparison.design))]
+    said = (comparison.teaching(), *comparison.missing(), *comparison.notes, *comparison.design)
+    parts += [_models(comparison), *map(Text, filter(None, said))]
     if comparison.claims:
         parts.append(Text(CAVEAT, style="dim"))
     return Group(*parts)

@@ -51,7 +51,7 @@ def _context(data: RunData) -> dict[str, Any]:
         "state": "running" if data.has_driver else "finished" if data.comparison is not None else "not running",
         "status": text.status(data),
         "headline": text.headline(data),
-        "teaching": data.teaching,
+        "teaching": text.teaching(data),
         "picture": claims_section(data),
         "candidates": text.candidates(data),
         "claims": text.claims(data),

@@ -75,6 +75,12 @@ def _final_stage(comparison: Mapping[str, Any]) -> list[str]:
     return [EARLIER_VERSION, *comparison["verdict"], *comparison["notes"]]
 
 
+def teaching(data: RunData) -> list[str]:
+    """Whether the teacher has something to teach: on the test split where that was opened, and on validation."""
+    tested = "" if data.comparison is None else data.comparison.get("teaching", "")
+    return list(filter(None, (tested, *data.teaching)))
+
+
 def _beside(best: Row, fixed: Row) -> str:
     """A fixed trial beside the best one."""
     name = f"{fixed['fixed'][0].upper()}{fixed['fixed'][1:]}"

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from search.retrain.claims import CAVEAT, Claim, PlannedComparison, by_comparison, in_words
+from search.teaching import TeacherLead, verdict_in_words
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
 TEACHER = "teacher"
@@ -79,6 +80,7 @@ class Comparison:
         planned: names of all that the champion was to be compared with
         validation: every retrained configuration, champion first, with the metric that chose it
         design: what the run can say at all, and what it cannot, in sentences
+        teacher: its lead over the models without distillation; None where none of these could be trained
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -88,6 +90,7 @@ class Comparison:
     validation: tuple[tuple[str, Spread], ...]
     notes: tuple[str, ...]
     design: tuple[str, ...] = ()
+    teacher: TeacherLead | None = None
 
     def row(self, name: str) -> ComparisonRow | None:
         """The line of that name, if it could be measured."""
@@ -108,6 +111,10 @@ class Comparison:
         pairs = (pair for pair in by_comparison(self.claims) if not pair[0].primary)
         return [in_words(*pair, called(pair[0].comparison.other)) for pair in pairs]
 
+    def teaching(self) -> str:
+        """Whether there was anything to distil; "" where nothing is known of it."""
+        return verdict_in_words([self.teacher], "test") if self.teacher else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
         return {
@@ -116,6 +123,7 @@ class Comparison:
             "others": self.others(),
             "design": list(self.design),
             "notes": list(self.notes),
+            "teaching": self.teaching(),
             "caveat": CAVEAT,
             "test": [
                 {

@@ -9,7 +9,7 @@ rows. The folder holds the models that take part and no others, so that `*.parqu
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from search.results.parquet import read_table, write_table
 from search.results.schema import Row
 from search.retrain.candidates import Model
 from search.retrain.claims import Scores
+from search.teaching import ENSEMBLE, TeacherLead, teacher_lead
 
 QUERY_FIELDS: dict[str, pa.DataType] = {
     "configuration": pa.string(),
@@ -79,6 +80,16 @@ class QueryFiles:
         seed, query, identity = (table[name].to_numpy() for name in ("seed", "query", "identity"))
         values = {"mAP": table["average_precision"].to_numpy(), "rank-1": table["first_match"].to_numpy() == 1}
         return {metric: Scores.from_rows(fold, seed, query, identity, value) for metric, value in values.items()}
+
+    def teacher_lead(self, teachers: Mapping[str, str], students: Collection[str], spread: float) -> TeacherLead:
+        """How far this teacher, by its keys of each fold, is ahead of the models of a setting in mAP.
+
+        spread: of a training's mAP, for a setting of a single seed
+        """
+        scores = self.scores(students)["mAP"]
+        tables = [read_table(self.path(teachers[fold])).sort_by("query") for fold in sorted(teachers)]
+        values = [table["average_precision"].to_numpy() for table in tables]
+        return teacher_lead(ENSEMBLE, scores.identities, values, scores.values, spread)
 
     def keep(self, keys: Collection[str]) -> None:
         """Removes the rows of all other models: a search that went further may have another champion."""

@@ -60,8 +60,9 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
+from search.teaching import TeacherLead, spread_of
 from search.trials.budget import Budget
-from search.trials.view import PUBLISHED, TrialView
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, TrialView
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,16 @@ class FinalStage(Stage[Outcome]):
             validation=tuple(validation),
             notes=tuple(self._notes(champion)),
             design=self._design(others),
+            teacher=self._teacher_lead(),
         )
+
+    def _teacher_lead(self) -> TeacherLead | None:
+        """Over all test models without distillation; the teacher is one, so that its own luck is no part of it."""
+        students = self.records.tests(self._baseline(NO_DISTILLATION_NAME))
+        teachers = {fold: f"{TEACHER}/{fold}" for fold in self.teachers}
+        if not students or not all(map(self.queries.has, teachers.values())):
+            return None
+        return self.queries.teacher_lead(teachers, students, spread_of(self.config))
 
     def _claims(
         self, champion: Candidate, others: Mapping[str, Candidate], primary: PlannedComparison

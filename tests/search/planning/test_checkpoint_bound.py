@@ -50,7 +50,7 @@ def test_parts_are_added_up(tmp_path: Path, control: bool) -> None:
     )
     bound = checkpoint_bound(config, identities=8, at_a_time=3)
     w, s = bound.weights, bound.state
-    assert bound.search == 3 * (6 * (w + s) + s) + 4 * 6 * w
+    assert bound.search == 3 * (6 * (w + s) + s) + (4 + 1) * 6 * w  # the best four, and the one without distillation
     of_control = (2 * (4 + 2) + 5) * w + 4 * 6 * w if control else 0  # its models, and its best trials
     assert bound.retrain == (2 * (4 + 2) + 3 * 5) * w + 3 * (s + s) + w + of_control
     assert bound.total == bound.search + bound.retrain

@@ -335,6 +335,24 @@ def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path
     assert [claim.lead.seeds for claim in outcome.comparison.claims] == [(2, 2)] * 8
 
 
+def test_it_says_how_far_this_teacher_is_ahead_of_training_without_distillation(final) -> None:
+    root, outcome, printed = final
+    lead = outcome.comparison.teacher
+    assert lead is not None
+    shown = {row.name: row.mean_average_precision.mean for row in outcome.comparison.rows}
+    assert lead.teacher == pytest.approx(shown["teacher"])
+    assert lead.student == pytest.approx(shown["no distillation"])
+    assert lead.seeds == len(SEEDS)
+    said = outcome.comparison.teaching()
+    assert "to teach: " in said or said.startswith("There is nothing to distil: ")
+    assert f"the luck of {len(SEEDS)} trainings" in said
+    assert said in " ".join(printed.split())
+    assert (
+        json.loads((root / "fake" / "retrain" / "champion" / "metrics.json").read_text())["comparison"]["teaching"]
+        == said
+    )
+
+
 def test_a_split_that_was_opened_for_another_champion_is_never_called_untouched_again(final, tmp_path: Path) -> None:
     root, outcome, _ = final
     assert not outcome.comparison.notes
