@@ -17,10 +17,12 @@ import yaml
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from launch.output.final_stage import final_stage_page
 from owkd.config import NO_DISTILLATION, DistillConfig, parse_config
 from owkd.errors import DataError, OwkdError, UserError
 from search.luck.seeds import Seeds, SeedSet
 from search.power import error_of_look
+from search.report import write_report
 from search.retrain.candidates import select_candidates
 from search.retrain.comparison import Spread
 from search.retrain.models import Records, Selection
@@ -336,7 +338,7 @@ def test_a_model_whose_evaluation_fails_costs_no_other_its_result(searched: Path
 
 
 def test_it_says_how_far_this_teacher_is_ahead_of_training_without_distillation(final) -> None:
-    root, outcome, printed = final
+    root, outcome, _ = final
     lead = outcome.comparison.teacher
     assert lead is not None
     shown = {row.name: row.mean_average_precision.mean for row in outcome.comparison.rows}
@@ -346,7 +348,10 @@ def test_it_says_how_far_this_teacher_is_ahead_of_training_without_distillation(
     said = outcome.comparison.teaching()
     assert "to teach: " in said or said.startswith("There is nothing to distil: ")
     assert f"the luck of {len(SEEDS)} trainings" in said
-    assert said in " ".join(printed.split())
+    out = console()
+    out.print(final_stage_page(outcome.comparison))
+    assert said in " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]  # of a StringIO
+    assert said in " ".join(write_report(root / "fake", root / "page.html").read_text(encoding="utf-8").split())
     assert (
         json.loads((root / "fake" / "retrain" / "champion" / "metrics.json").read_text())["comparison"]["teaching"]
         == said
