@@ -113,7 +113,7 @@ class Comparison:
 
     def teaching(self) -> str:
         """Whether there was anything to distil; "" where nothing is known of it."""
-        return verdict_in_words([self.teacher], "test") if self.teacher else ""
+        return verdict_in_words([self.teacher], "test mAP") if self.teacher else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""

@@ -10,12 +10,12 @@ REMEDIES = "train the teacher longer, on more images, from ImageNet weights or w
 STUDENT_WORDS = "a student without distillation"
 
 
-def verdict_in_words(leads: Sequence[TeacherLead], split: str = "validation") -> str:
+def verdict_in_words(leads: Sequence[TeacherLead], metric: str = "validation mAP") -> str:
     """One sentence: whether there is anything to distil. It rests on the whole ensemble; "" where it has no lead."""
     lead = next((lead for lead in leads if lead.member == ENSEMBLE), None)
     if lead is None:
         return ""
-    figures = f"{split} mAP {_points(lead.teacher)} against {_points(lead.student)}, {_signed(lead.difference)} points"
+    figures = f"{metric} {_points(lead.teacher)} against {_points(lead.student)}, {_signed(lead.difference)} points"
     if lead.low is None or lead.high is None:
         return f"Whether there is anything to distil cannot be said of so few people: {figures}."
     interval = f"95 % interval {_signed(lead.low)} to {_signed(lead.high)} over {_sample(lead)}"

@@ -83,7 +83,7 @@ def test_only_the_test_evaluation_opens_the_test_split(config: Config, tmp_path:
     models = run / "results" / "retrain" / "models.parquet"
     measured = rows_of(f"""SELECT configuration, fold, seed, "test/mAP", "test/rank-1" FROM '{models}'
         WHERE "test/mAP" IS NOT NULL""")
-    assert len(measured) == len(found) == 4  # champion, two baselines, teacher
+    assert len(measured) == len(found) == 5  # champion, two baselines, control, teacher
     for *model, mean_average_precision, rank_1 in measured:
         assert found[tuple(model)] == pytest.approx((mean_average_precision, rank_1), abs=1e-12)
 
