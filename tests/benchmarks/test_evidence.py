@@ -120,6 +120,7 @@ def test_the_page_begins_with_the_teachers_lead_and_has_the_figures_of_the_run(t
         claims=[claim("split", 0.012, 0.034, "shown"), claim("people", -0.01, 0.056, "not shown")],
         comparison={
             "claims": [],
+            "teaching": "It has something to teach.",
             "headline": "The champion is above.",
             "missing": [],
             "notes": [],
@@ -128,11 +129,14 @@ def test_the_page_begins_with_the_teachers_lead_and_has_the_figures_of_the_run(t
             "caveat": "No more than this.",
         },
         panels=[],
+        teaching=["On validation too."],
     )
     text = page.render(data, stages.Log(machines=["A processor"], seconds={"search": 600.0, "retrain": 1200.0}))
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings[1] == "## The teacher's lead"
     for row in (
+        "It has something to teach.",
+        "On validation too.",
         "| Fold1 | 31.0 | 21.0 ± 1.4 | +10.0 |",
         "| Fold2 | 33.0 | 30.0 | +3.0 |",
         "| published weights | mAP | on this test split | +2.3 | +1.2 to +3.4 | shown | 8 / 7 |  |",
