@@ -23,10 +23,10 @@ def verdict_in_words(leads: Sequence[TeacherLead], metric: str = "validation mAP
         case "ahead":
             return f"This teacher has something to teach: it is ahead of {STUDENT_WORDS}, {figures} ({interval})."
         case "behind":
-            why = f"this teacher is behind {STUDENT_WORDS}"
+            why = f"There is nothing to distil: this teacher is behind {STUDENT_WORDS}"
         case _:
-            why = f"this teacher's lead over {STUDENT_WORDS} is within the noise"
-    return f"There is nothing to distil: {why}, {figures} ({interval}). {REMEDIES[0].upper()}{REMEDIES[1:]}."
+            why = f"There may be nothing to distil: this teacher's lead over {STUDENT_WORDS} is within the noise"
+    return f"{why}, {figures} ({interval}). {REMEDIES[0].upper()}{REMEDIES[1:]}."
 
 
 def leads_in_words(leads: Sequence[TeacherLead]) -> str:
