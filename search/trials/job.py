@@ -109,4 +109,4 @@ class Message:
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Message:
         """Takes a message out of what Ray added to it."""
-        return cls(**{name: result[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: result[name] for name in cls.__dataclass_fields__ if name in result})

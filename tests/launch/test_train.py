@@ -35,7 +35,7 @@ SPACE = {
 STOPPED = 2
 """the trial that ends as a scheduler ends one, after an epoch"""
 SECOND_LOOK = 3
-"""the trial that has the values of trial 1"""
+"""the trial that has the values of the stopped one"""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert len(sent) == 1
         recorder.job_stopped(job.key, sent[-1])
         if job.key == f"trial-{STOPPED:05d}":
-            recorder.study._study.enqueue_trial(recorder.study._frozen()[1].params)
+            recorder.study._study.enqueue_trial(recorder.study._frozen()[STOPPED].params)
     recorder.event_files.close()
     return folder.root
 

@@ -55,7 +55,7 @@ def test_without_a_terminal_each_event_is_one_line(clock) -> None:
     assert out.getvalue().splitlines() == [
         "0:00:00  trial 0 started: gram 0.0001",
         "0:01:01  trial 0 epoch 2/30: val/mAP 0.4000, best 0.5000",
-        "0:01:01  trial 0 pruned after epoch 2, best val/mAP 0.5000 (1/10 trials, about 0:09:09 left)",
+        "0:01:01  trial 0 pruned after epoch 2, val/mAP 0.5000 (1/10 trials, about 0:09:09 left)",
         "0:01:01  best so far: trial 0, val/mAP 0.5000, gram 0.0001",
         "0:01:01  trial 1 started again, attempt 2",
         "0:01:01  trial 1 crashed: RuntimeError: a cable came loose",
