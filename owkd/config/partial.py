@@ -64,6 +64,11 @@ def _leave_out(tree: dict[str, Any], location: list[str]) -> list[str]:
             above, node = node, node[part]
             path.append(part)
     if not path:
+        if tree.get("data") == PLACEHOLDER:  # the mistake is of the whole: nothing of it can be told apart
+            left_out = [name for name in tree if name != "data"]
+            tree.clear()
+            tree["data"] = dict(PLACEHOLDER)
+            return left_out
         tree["data"] = dict(PLACEHOLDER)
         return ["data"]
     del above[path[-1]]

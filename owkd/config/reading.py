@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from owkd.config.checks import name_checks, own_checks
@@ -16,6 +15,7 @@ from owkd.config.partial import Partial, concerns, partial_parse
 from owkd.config.paths import set_dotted
 from owkd.config.tree import Config
 from owkd.config.upgrade import with_new_names
+from owkd.config.yaml_text import YamlError, load_yaml
 from owkd.errors import ConfigError
 
 Check = Callable[[Config], Sequence[str]]
@@ -61,23 +61,24 @@ def read_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequenc
     """`load_config` for one who wants to look further in spite of mistakes. Raises nothing."""
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw, problems = load_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         return _no_tree(path, f"no such file: {path}; give the path of a YAML configuration")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YamlError) as error:
         hint = '; within { } a value with braces needs quotes, as "{fold}.safetensors"' if "flow" in str(error) else ""
         return _no_tree(path, f"not readable as YAML: {error}{hint}")
     if not isinstance(raw, dict):
         return _no_tree(path, f"must be a mapping of sections, but holds {type(raw).__name__}")
-    problems: list[str] = []
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
             problems.append(f"--set takes KEY=VALUE, but got {override!r}")
             continue
         try:
-            set_dotted(raw, key.strip(), yaml.safe_load(text))
-        except (yaml.YAMLError, ValueError) as error:
+            value, mistakes = load_yaml(text, key)
+            set_dotted(raw, key.strip(), value)
+            problems += [f"--set {override}: {mistake}" for mistake in mistakes]
+        except ValueError as error:
             problems.append(f"--set {override}: {error}")
     return _read(raw, str(path), problems, checks)
 
@@ -88,6 +89,8 @@ def parse_config(raw: Mapping[str, Any], source: str = "the configuration", chec
 
 
 def _read(raw: Mapping[str, Any], source: str, problems: list[str], checks: Sequence[Check]) -> Reading:
+    raw, unreadable = _with_text_keys(raw)
+    problems = [*problems, *unreadable]
     raw, notes = with_new_names(raw)
     try:
         partial, problems = Partial(Config.model_validate(raw)), [*problems, *name_checks(raw)]
@@ -97,6 +100,21 @@ def _read(raw: Mapping[str, Any], source: str, problems: list[str], checks: Sequ
     problems += [line for line in lines if not concerns(line, partial.missing)]
     config = None if problems else partial.config
     return Reading(source, config, tuple(dict.fromkeys(problems)), partial, tuple(notes))
+
+
+def _with_text_keys(tree: Mapping[Any, Any], path: str = "") -> tuple[dict[str, Any], list[str]]:
+    """The tree without keys that are no text, at any depth, and what is left out, a line each."""
+    kept: dict[str, Any] = {}
+    problems = []
+    for key, value in tree.items():
+        if not isinstance(key, str):
+            problems.append(f"{path or 'the configuration'}: a key must be text, but got {key!r}; write it as text")
+        elif isinstance(value, Mapping):
+            kept[key], below = _with_text_keys(value, f"{path}.{key}" if path else key)
+            problems += below
+        else:
+            kept[key] = value
+    return kept, problems
 
 
 def _no_tree(path: Path, problem: str) -> Reading:
