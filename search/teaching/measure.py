@@ -17,7 +17,7 @@ from search.teaching.tables import TeachingTables
 if TYPE_CHECKING:
     from owkd.training.members import MemberScores
 
-Validate = Callable[[Path, DataConfig, TrainConfig, str, str], "Mapping[str, MemberScores]"]
+Validate = Callable[[Path, DataConfig, TrainConfig, str, str], Mapping[str, Any]]
 """as `owkd.training.members.validate_members`"""
 
 
