@@ -13,7 +13,7 @@ INSTALLED := .venv/.installed
 LOWEST := .venv-lowest
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo evidence test test-cluster test-all test-lowest chaos lint format docs bench
+.PHONY: help install demo evidence test test-numeric test-cluster test-all test-lowest chaos lint format docs bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ evidence: $(INSTALLED) ## whether searching pays on real images; an hour, goes o
 
 test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
 	$(BIN)/python -m pytest
+
+test-numeric: $(INSTALLED) ## those of them that compute with torch, as a processor with AVX2 and nothing newer computes
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m 'numeric and not slow and not cluster and not gpu'
 
 test-cluster: $(INSTALLED) ## searches on several hosts of this machine, through `ray up`; needs root, says what else
 	@$(BIN)/python -c 'import sys; from tests.cluster import hosts; sys.exit(hosts.missing() or 0)'

@@ -11,6 +11,8 @@ from owkd.errors import DataError
 from owkd.evaluation import evaluate_embeddings
 from owkd.evaluation.figures import accuracy_figure, cmc_figure, loss_figure, precision_recall_figure, save_png
 
+pytestmark = pytest.mark.numeric
+
 HISTORY = [
     {"loss/total": 3.0, "val/mAP": 0.25, "val/rank-1": 0.5},
     {"loss/total": 2.0, "val/mAP": 0.75, "val/rank-1": 0.5},

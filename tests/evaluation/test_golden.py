@@ -7,6 +7,8 @@ import pytest
 
 from owkd.evaluation import center_validation_accuracy, evaluate_embeddings
 
+pytestmark = pytest.mark.numeric
+
 GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.npz"
 PROTOCOLS = ("merged", "center", "standard")
 

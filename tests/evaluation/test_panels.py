@@ -9,6 +9,8 @@ from owkd.errors import DataError
 from owkd.evaluation.panels import RIGHT, WRONG, retrieval_figure, retrieve
 from owkd.evaluation.protocol import evaluate_embeddings
 
+pytestmark = pytest.mark.numeric
+
 IDENTITIES = np.array([1, 1, 2, 2, 3])
 EMBEDDINGS = torch.tensor([[0.0], [1.0], [1.5], [10.0], [3.0]])
 """On a line. Person 3 has one image and thus nothing to find."""

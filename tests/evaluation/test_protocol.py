@@ -12,6 +12,8 @@ from owkd.errors import ConfigError, DataError, UserError
 from owkd.evaluation import PROTOCOLS, Result, center_validation_accuracy, evaluate_embeddings, metrics
 from tests.support import slow_evaluation as slow
 
+pytestmark = pytest.mark.numeric
+
 # On a line: A at 0, B at 1, A at 2, B at 10
 LINE = np.array([[0.0], [1.0], [2.0], [10.0]])
 PEOPLE = np.array([7, 9, 7, 9])

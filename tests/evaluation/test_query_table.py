@@ -11,6 +11,8 @@ from owkd.evaluation import PROTOCOLS, evaluate_embeddings, query_rows
 from owkd.evaluation.query_table import write_queries
 from tests.support import slow_evaluation as slow
 
+pytestmark = pytest.mark.numeric
+
 # On a line: A at 0, B at 1, A at 2, B at 10, and C at 3, who has no match
 LINE = np.array([[0.0], [1.0], [2.0], [10.0], [3.0]])
 PEOPLE = np.array([7, 9, 7, 9, 8])

@@ -8,6 +8,8 @@ import torch
 from owkd.evaluation.ranking import Images, condition, rank_identities, rank_queries
 from tests.support.largest_tensor import LargestTensor
 
+pytestmark = pytest.mark.numeric
+
 
 def crowd(count: int, people: int, *, cameras: bool = False, dtype: torch.dtype = torch.float32) -> Images:
     """Whole-number embeddings, so that there are ties and products are exact in every chunk."""

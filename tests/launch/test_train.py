@@ -24,6 +24,8 @@ from search.study.study import Study
 from search.trials.job import Message
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 SPACE = {
     "distill.teacher_weights": {"type": "simplex"},
     "distill.stage_weights": {"type": "simplex"},

@@ -24,6 +24,8 @@ from owkd.losses import (
 )
 from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
 
+pytestmark = pytest.mark.numeric
+
 Part = TypeVar("Part", BackboneOutput, GceOutput)
 
 BATCH, IDENTITIES = 4, 5

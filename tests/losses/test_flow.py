@@ -13,6 +13,8 @@ from torch import Tensor
 from owkd.losses import _half_spectrum, flow, flow_matrix, gram_mse, spectrum, spectrum_mse
 from tests.support.largest_tensor import LargestTensor
 
+pytestmark = pytest.mark.numeric
+
 Distance = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # (B, Cx, Cy, H, W) for which the public functions choose the named way.

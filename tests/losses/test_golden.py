@@ -13,6 +13,8 @@ from owkd.losses import StageWeightHead, distillation_terms, flow, gram_mse, spe
 from owkd.models.outputs import BackboneOutput, EnsembleOutput, GceOutput, TeacherTargets
 from tests.support.golden_recipe import GOLDEN, draw, published_state
 
+pytestmark = pytest.mark.numeric
+
 STAGES = ((96, 56), (192, 28), (384, 14), (768, 7))
 # float64: the order of summation only. float32: a mean over at least 9216 entries, each the difference of two numbers
 # of its own size that carry errors of some 1e-7; measured 3e-7 at most.

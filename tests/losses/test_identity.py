@@ -8,6 +8,8 @@ from torch import Tensor
 
 from owkd.losses import cross_entropy, triplet_loss
 
+pytestmark = pytest.mark.numeric
+
 
 def slow_triplet(embedding: Tensor, labels: list[int], margin: float) -> float:
     """The definition, one anchor at a time."""

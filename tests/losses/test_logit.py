@@ -8,6 +8,8 @@ from torch import Tensor
 
 from owkd.losses import soft_cross_entropy
 
+pytestmark = pytest.mark.numeric
+
 
 def logits(seed: int, batch: int = 3) -> Tensor:
     return 3 * torch.randn(batch, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -9,6 +9,8 @@ from torch import Tensor
 from owkd.config import StageWeights
 from owkd.losses import StageWeightHead, fixed_stage_weights
 
+pytestmark = pytest.mark.numeric
+
 
 def means(batch: int = 2, channels: int = 3) -> Tensor:
     generator = torch.Generator().manual_seed(0)

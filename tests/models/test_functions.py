@@ -11,6 +11,8 @@ from owkd.models import functions
 from owkd.models.blocks import ConvNextBlock
 from owkd.models.functions import depthwise_conv, gelu_linear
 
+pytestmark = pytest.mark.numeric
+
 Function = Callable[[Tensor, Tensor, Tensor], Tensor]
 PLAIN: dict[str, Function] = {
     "depthwise": lambda x, weight, bias: functional.conv2d(x, weight, bias, padding=3, groups=len(weight)),

@@ -14,6 +14,8 @@ from owkd.models.wse import Role, WseNet
 from owkd.training.prepare import initial_network
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 OFFICIAL_DEPTHS = (2, 1, 3, 1)
 SHALLOWER = Architecture(PUBLISHED_DIMS, (1, 1, 2, 1))
 BLOCK = {

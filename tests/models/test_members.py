@@ -6,12 +6,16 @@ import ast
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from owkd.config import TeacherWeights
 from owkd.losses.distillation import SUPERVISED_TERMS
 from owkd.models.outputs import BACKBONES, MEMBERS, EnsembleOutput
 from owkd.models.presets import architecture
 from owkd.models.published_files import HEADS
 from owkd.models.wse import WseNet
+
+pytestmark = pytest.mark.numeric
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "owkd/models/outputs.py"

@@ -11,6 +11,8 @@ from owkd.models.outputs import BackboneOutput, EnsembleOutput
 from owkd.models.wse import Role
 from tests.support.golden_recipe import GOLDEN, ensemble, fill, images
 
+pytestmark = pytest.mark.numeric
+
 # float64: the issue of order of summation only. float32: 27 blocks deep, unit-variance weights and batch norm leave
 # about 1e-5 of the largest value in a tensor; ten times that is allowed.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}

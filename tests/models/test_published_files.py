@@ -18,6 +18,8 @@ from owkd.models.published_files import export_published, import_teacher, load_p
 from owkd.models.wse import WseNet
 from tests.support.golden_recipe import spec
 
+pytestmark = pytest.mark.numeric
+
 SHALLOW = Architecture(PUBLISHED_DIMS, (1, 1, 2, 1))
 CLASSES = 5
 Files = dict[str, Path]

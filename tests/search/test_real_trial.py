@@ -24,6 +24,8 @@ from search.runs.layout import RunFolder, trial_name
 from search.space.parameters import single
 from search.teaching import STUDENT, TEACHER, TeachingTables
 
+pytestmark = pytest.mark.numeric
+
 
 def test_a_trial_gives_the_numbers_of_the_same_training_in_another_process(tmp_path: Path, connect) -> None:
     write_dataset(tmp_path / "data", identities=16, images=4, size=64)

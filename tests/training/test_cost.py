@@ -17,6 +17,8 @@ from owkd.training.reduction import EpochRule
 from owkd.training.run import run
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 ALL = COST_METRICS
 

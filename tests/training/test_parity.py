@@ -18,6 +18,8 @@ from owkd.training.prepare import FoldData
 from owkd.training.run import Distillation
 from tests.support.golden_recipe import GOLDEN, NUM_CLASSES, ensemble, fill_ensemble, fill_module, images
 
+pytestmark = pytest.mark.numeric
+
 # float64: the order of summation only. float32: the forward pass's tolerance, which gradients keep but for one: that of
 # the last spatial gate's convolution was measured 9e-4 off. It is arithmetic, not the method: the same weights, rounded
 # to float32 but computed with in float64, leave 3e-7 at most. A wrong sign or factor would be off by far more.

@@ -12,6 +12,8 @@ import torch
 from owkd.config import EPOCH_METRICS
 from owkd.training.prepare import validation_metrics
 
+pytestmark = pytest.mark.numeric
+
 
 def test_every_epoch_metric_of_the_table_is_measured() -> None:
     """Two people with two images each, on a line; a1 is nearer to b0 than to a0."""

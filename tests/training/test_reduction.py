@@ -7,6 +7,8 @@ import pytest
 
 from owkd.training.reduction import EpochRule, averaged, in_words
 
+pytestmark = pytest.mark.numeric
+
 REPEATS = 400
 
 

@@ -26,6 +26,8 @@ from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, run
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 AHEAD_OF_A_NORM = re.compile(r"student\.gce\.blocks\.\d\.conv\d\.bias")
 TIMES = ("duration_s", "images_per_second")
 

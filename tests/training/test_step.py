@@ -16,6 +16,8 @@ from owkd.training.prepare import open_fold
 from owkd.training.run import Distillation, attach_teacher
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 
 

@@ -26,6 +26,8 @@ from owkd.training.target_building import TargetBuild, opened, targets_for
 from owkd.training.targets import StoredTargets, TargetsPlan, plan_targets, targets_bytes, tensors_of
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 
 

@@ -11,6 +11,8 @@ from owkd.training.loop import Epoch
 from owkd.training.teacher import phases, train_teacher
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 
 def test_published_schedule_trains_backbones_then_gce(root: Path, tmp_path: Path) -> None:
     config = small_config(root, teacher={"backbones": {"epochs": 2, "batch_size": 8}})

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from owkd.models.checkpoint import load_model
 from owkd.training.teacher import TeacherPhase, train_teacher
 from tests.support.small_training import small_config
+
+pytestmark = pytest.mark.numeric
 
 # What validation says of each epoch: the best one is never the last, and another one for each member.
 VALIDATION = {

@@ -13,6 +13,8 @@ from owkd.training.prepare import batch_maker, open_fold
 from owkd.training.timing import EpochTime, time_epoch
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 
 def configured(root: Path, kind: str) -> Config:
     if kind == "no teacher":

@@ -135,7 +135,7 @@ def test_a_pilot_is_trained_first_and_its_spread_is_used_from_then_on(
     config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = PilotWork(fake_run, fake_check, lambda config, console: (config, TrialResources(1, 0, 1)))
-    monkeypatch.setattr("search.pilot.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     monkeypatch.setattr("launch.driver.connection", lambda address: nullcontext)
     monkeypatch.setattr("search.pilot.run_pilot", partial(run_pilot, work=work))
     monkeypatch.chdir(tmp_path)

@@ -14,6 +14,8 @@ from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from tests.support.golden_recipe import GOLDEN, NUM_CLASSES, ensemble, images, published_state, spec
 
+pytestmark = pytest.mark.numeric
+
 NETWORKS = {"original": "teacher_original", "attention": "teacher_attention", "gce": "gce"}
 # float32 weights, inputs and arithmetic against float64 ones: as in the parity tests of the networks.
 TOLERANCE = 1e-4

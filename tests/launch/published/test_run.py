@@ -21,6 +21,8 @@ from owkd.evaluation import evaluate as evaluation
 from owkd.models.checkpoint import load_model
 from tests.support.slow_evaluation import evaluate
 
+pytestmark = pytest.mark.numeric
+
 DBPERSON, SYSU = "DBPerson-Recog-DB1_thermal", "SYSU-MM01_thermal"
 FOLDS = ("Fold1", "Fold2")
 SMALL = ("--numEpoch", "1", "--preset", "nano", "--image-size", "32", "--device", "cpu")

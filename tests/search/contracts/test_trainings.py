@@ -17,6 +17,8 @@ from tests.support.fake_training import fake_config, fake_run, make_plan
 from tests.support.small_training import root as root
 from tests.support.small_training import small_config
 
+pytestmark = pytest.mark.numeric
+
 EPOCHS = 3
 BY_CLOCK = ("duration_s", "images_per_second", "gpu_memory_peak_bytes")
 

@@ -26,6 +26,8 @@ from owkd.training.targets import StoredTargets, plan_targets
 from search.execution import teacher_targets as targets
 from search.execution.teacher_targets import build_targets, wanted
 
+pytestmark = pytest.mark.numeric
+
 SPACE = {"distill.gram": {"type": "float", "low": 1e-5, "high": 1e-3}}
 
 

@@ -13,6 +13,8 @@ from owkd.training.reduction import EpochRule
 from search.execution.worker import train_student
 from tests.support.fake_training import fake_config
 
+pytestmark = pytest.mark.numeric
+
 
 def test_the_training_gets_the_rule_and_the_costs_of_its_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
