@@ -11,7 +11,6 @@ The test split stays closed. Called again it resumes, and with more seeds it goe
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,19 +24,16 @@ from owkd.errors import OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare
-from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.pilot.findings import METRIC, Pilot, pilot_address
 from search.pilot.models import PilotModels, pilot_digests, pilot_settings
-from search.progress import Progress
-from search.retrain.models.recorder import RetrainRecorder
 from search.retrain.models.records import Records
+from search.retrain.models.training import train_models
 from search.retrain.tables import model_row, write_models
 from search.runs.inputs import anchored, check_inputs
 from search.runs.layout import RunFolder
 from search.runs.manifest import create, open_run, refuse_existing
 from search.storage.address import Address
-from search.trials.states import State
 
 
 @dataclass(frozen=True)
@@ -120,26 +116,21 @@ class PilotStage(Stage[Pilot]):
         return resources
 
     def run(self, resources: TrialResources, admission: NodeAdmission | None) -> None:
-        models, records = self.source.models(), self.source.records
+        models = self.source.models()
         words = f"pilot at {self.address}: {len(models)} models on {self.source.fold}, {resources.describe()}"
         self.console.print(words, soft_wrap=True)
-        recorder = RetrainRecorder(self.source, self.folder)
-        past: dict[State, int] = {"complete": len(records.by_key)}
-        progress = Progress(
-            self.console, f"pilot {self.folder.name}", total=len(models), unit="models", metric=METRIC, past=past
+        train_models(
+            self.source,
+            self.folder,
+            f"pilot {self.folder.name}",
+            len(models),
+            train=self.work.train,
+            console=self.console,
+            resources=resources,
+            admission=admission,
+            max_failures=self.config.search.max_failures,
+            timings=self.work.timings.retries,
         )
-        recorder.listeners.append(progress)
-        with progress, closing(recorder):
-            run_jobs(
-                self.folder.durable(recorder),
-                train=self.work.train,
-                resources=resources,
-                scheduler=None,
-                max_failures=self.config.search.max_failures,
-                scratch=self.folder.scratch,
-                admission=admission,
-                timings=self.work.timings.retries,
-            )
 
     def conclude(self) -> Pilot:
         """Writes what was measured, and removes the checkpoints: nothing will be made of these students."""

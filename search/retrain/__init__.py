@@ -4,6 +4,7 @@ stage.py             its steps, in their order
 candidates.py        who takes part
 models/              who is chosen, their queue, and what became of each
 test_evaluation.py   the test split, opened here and nowhere else
+findings.py          what the tested models come to: the comparison, and what may be said
 comparison.py        the result, in words and figures
 champion.py          what one takes home, and for whom the test split was opened before
 claims/              what may be claimed: leads with intervals, their power, their order, their words

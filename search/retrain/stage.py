@@ -20,8 +20,6 @@ champion as they are, the split is looked at once more (`search.retrain.models.l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,20 +30,19 @@ from owkd.errors import DataError, OwkdError, UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
 from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, prepare, slots_alone
-from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.luck.seeds import SeedSet
-from search.progress import Progress
 from search.results.schema import Row
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.champion import ChampionFolder, refuse_earlier_version
-from search.retrain.claims import Claim, PlannedComparison, claims_in_order, design_in_words, planned_order
-from search.retrain.comparison import CHAMPION, CONTROL, TEACHER, Comparison, ComparisonRow, called
-from search.retrain.control import UNCLAIMED, ControlDecision, ControlSearch, decide_on_control
-from search.retrain.models.looks import Look, Looks
-from search.retrain.models.recorder import RetrainRecorder
+from search.retrain.claims import PlannedComparison
+from search.retrain.comparison import TEACHER, Comparison
+from search.retrain.control import ControlDecision, ControlSearch, decide_on_control
+from search.retrain.findings import Findings
+from search.retrain.models.looks import Look, Looks, Plan
 from search.retrain.models.records import ModelRecord, Records
 from search.retrain.models.selection import Selection
+from search.retrain.models.training import train_models
 from search.retrain.queries import QueryFiles, queries_of_model, queries_of_teacher
 from search.retrain.tables import model_row, teacher_row, write_comparison, write_models
 from search.retrain.test_evaluation import (
@@ -60,9 +57,8 @@ from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.storage.address import Address
 from search.study.study import Study
-from search.teaching import TeacherLead, spread_of
 from search.trials.budget import Budget
-from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, TrialView
+from search.trials.view import PUBLISHED, TrialView
 
 
 @dataclass(frozen=True)
@@ -205,7 +201,9 @@ class FinalStage(Stage[Outcome]):
             self._select()
         self._train(resources, admission)
         champion = self._champion()  # the test split stays closed where there is none
-        self.look = self.looks.open(self.looks.about(champion.name, self.look))
+        claim = self.config.retrain.claim
+        plan = Plan(PlannedComparison(claim.against, claim.metric), self.decision.is_on)
+        self.look = self.looks.open(self.looks.about(champion.name, self.look), plan)
         self._evaluate_on_test(resources, admission)
 
     def conclude(self) -> Outcome:
@@ -213,13 +211,27 @@ class FinalStage(Stage[Outcome]):
         champion = self._champion()
         self.queries.keep(self._tested())
         self.look = self.looks.about(champion.name, self.look)
-        comparison = self._comparison(champion)
+        comparison = self.findings.comparison(champion)
         self.looks.end(self.look, champion.name, comparison.claims)
         self._write_models(champion)
         write_comparison(self.folder.results, champion, comparison.claims)
         best = self.records.best_model(champion)
         ChampionFolder(self.folder).write(champion, best, self._checkpoint(best[0]), comparison)
         return Outcome(self.folder, comparison, champion.name)
+
+    @property
+    def findings(self) -> Findings:
+        """What is known by now; the study was read (`check`)."""
+        return Findings(
+            self.folder,
+            self.config,
+            self.decision,
+            self.selection,
+            self.teachers,
+            self.queries,
+            self.looks,
+            self.look,
+        )
 
     def _read_control(self, study: Study) -> ControlSearch | None:
         self.decision = decide_on_control(self.config)
@@ -239,27 +251,24 @@ class FinalStage(Stage[Outcome]):
         """Trains every model that is not done."""
         if self.selection.is_over():
             return
-        total, done = self.selection.most_models, len(self.records.by_key)
+        total = self.selection.most_models
         self.console.print(
             f"final stage of {self.folder.address}: {len(self.candidates)} configurations, {total} models, "
             f"{resources.describe()}",
             soft_wrap=True,
         )
-        recorder = RetrainRecorder(self.selection, self.folder)
-        title, metric = f"retrain {self.folder.name}", self.records.metric
-        progress = Progress(self.console, title, total=total, unit="models", metric=metric, past={"complete": done})
-        recorder.listeners.append(progress)
-        with progress, closing(recorder):
-            run_jobs(
-                self.folder.durable(recorder),
-                train=self.work.train,
-                resources=resources,
-                scheduler=None,
-                max_failures=self.config.search.max_failures,
-                scratch=self.folder.scratch,
-                admission=admission,
-                timings=self.work.timings.retries,
-            )
+        train_models(
+            self.selection,
+            self.folder,
+            f"retrain {self.folder.name}",
+            total,
+            train=self.work.train,
+            console=self.console,
+            resources=resources,
+            admission=admission,
+            max_failures=self.config.search.max_failures,
+            timings=self.work.timings.retries,
+        )
         self._write_models()
 
     def _champion(self) -> Candidate:
@@ -308,85 +317,6 @@ class FinalStage(Stage[Outcome]):
             columns = queries_of_teacher(TEACHER, fold)
             tested[f"{TEACHER}/{fold}"] = TestedModel(checkpoint, self._teacher_folder(fold), record, columns)
         return tested
-
-    def _comparison(self, champion: Candidate) -> Comparison:
-        others = self._others()
-        measured: list[tuple[str, str, list[Mapping[str, float]]]] = [
-            (TEACHER, "", [record.test for record in self.teachers.values() if record.test]),
-            *(
-                (name, each.name if name == CONTROL else "", list(self.records.tests(each).values()))
-                for name, each in reversed(others.items())
-            ),
-            (CHAMPION, champion.name, list(self.records.tests(champion).values())),
-        ]
-        everybody = (*self.candidates, *self.selection.matched_baselines())
-        spreads = ((candidate.name, self.records.validation(candidate)) for candidate in everybody)
-        validation = [(name, spread) for name, spread in spreads if spread is not None]
-        validation.sort(key=lambda each: (each[0] != champion.name, -each[1].mean))
-        declared = self.config.retrain.claim
-        primary = PlannedComparison(declared.against, declared.metric)
-        return Comparison(
-            rows=tuple(ComparisonRow.of(name, detail, tests) for name, detail, tests in measured if tests),
-            claims=self._claims(champion, others, primary),
-            primary=primary,
-            planned=tuple(others),
-            validation=tuple(validation),
-            notes=tuple(self._notes(champion)),
-            design=self._design(others),
-            teacher=self._teacher_lead(),
-        )
-
-    def _teacher_lead(self) -> TeacherLead | None:
-        """Over all test models without distillation; the teacher is one, so that its own luck is no part of it."""
-        students = self.records.tests(self._baseline(NO_DISTILLATION_NAME))
-        teachers = {fold: f"{TEACHER}/{fold}" for fold in self.teachers}
-        if not students or not all(map(self.queries.has, teachers.values())):
-            return None
-        return self.queries.teacher_lead(teachers, students, spread_of(self.config))
-
-    def _claims(
-        self, champion: Candidate, others: Mapping[str, Candidate], primary: PlannedComparison
-    ) -> tuple[Claim, ...]:
-        """Of all that could be trained, and is not the champion itself. Raises `OwkdError` for a split that changed."""
-        tests = {name: self.records.tests(each) for name, each in others.items() if each is not champion}
-        try:
-            ours = self.queries.scores(self.records.tests(champion))
-            theirs = {name: self.queries.scores(own) for name, own in tests.items() if own}
-            order = planned_order(list(theirs), primary)
-            earlier = self.looks.shown_before(self.look, champion.name)
-            return claims_in_order(ours, theirs, order, primary, self.look.number, earlier)
-        except ValueError as error:
-            raise OwkdError(
-                f"all models must have been tested on the same images, but {error}; restore the test split, remove "
-                f"{self.queries.folder} and run the final stage again"
-            ) from error
-
-    def _others(self) -> dict[str, Candidate]:
-        """What the champion is compared with, by the name in claims, in their order.
-
-        The control comes last, as the comparison that takes most to show: what stands behind one that is not shown is
-        not tested.
-        """
-        control = self.selection.control()
-        baselines = [candidate for candidate in self.candidates if candidate.role == "baseline"]
-        others = {each.name: each for each in (*baselines, *self.selection.matched_baselines())}
-        return others if control is None else {**others, CONTROL: control}
-
-    def _design(self, others: Iterable[str]) -> tuple[str, ...]:
-        reason = self.decision.reason if self.control is None else "none of the control's candidates could be trained"
-        unsaid = {} if CONTROL in others else {UNCLAIMED: reason}
-        return tuple(design_in_words([called(name) for name in others], unsaid))
-
-    def _notes(self, champion: Candidate) -> Iterator[str]:
-        records = self.records.by_key.items()
-        failed = [self.records.models[key].name for key, record in records if record.state != "complete"]
-        if failed:
-            yield f"Not trained: {'; '.join(failed)}. Run the final stage again to try once more."
-        if earlier := ChampionFolder(self.folder).opened_before(champion):
-            yield (
-                f"The test split was opened before, when the champion was {', then '.join(earlier)}. What was decided "
-                "since may have followed its figures; an untouched comparison needs a split that nobody has seen."
-            )
 
     def _write_models(self, champion: Candidate | None = None) -> None:
         rows = []

@@ -23,6 +23,18 @@ FILE = "looks.json"
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What was to be compared, as it stood when the test split was opened for a look.
+
+    Attributes:
+        has_control: whether random trials were to be among it
+    """
+
+    primary: PlannedComparison
+    has_control: bool
+
+
+@dataclass(frozen=True)
 class Look:
     """One look at the test split.
 
@@ -33,6 +45,7 @@ class Look:
         ended_at: when its claims were made; None before
         champion: name of the configuration that they are about
         shown: what it showed for the first time
+        plan: None before the test split was opened for it, and in looks of earlier versions
     """
 
     number: int
@@ -41,6 +54,7 @@ class Look:
     ended_at: str | None = None
     champion: str | None = None
     shown: tuple[Claim, ...] = ()
+    plan: Plan | None = None
 
     @property
     def error(self) -> float:
@@ -90,9 +104,14 @@ class Looks:
         """The same look; a further one where it ended about another champion, as after a longer search."""
         return look if look.champion in (None, champion) else Look(self.taken[-1].number + 1, look.seeds)
 
-    def open(self, look: Look) -> Look:
+    @property
+    def plan(self) -> Plan | None:
+        """What was planned when the test split was opened for the first time, as far as it is known."""
+        return next((look.plan for look in self.taken if look.opened_at), None)
+
+    def open(self, look: Look, plan: Plan) -> Look:
         """The test split is about to be opened for it; what was opened before stays as it is."""
-        opened = look if look.opened_at else replace(look, opened_at=_now())
+        opened = look if look.opened_at else replace(look, opened_at=_now(), plan=plan)
         self.keep(opened)
         return opened
 
@@ -118,8 +137,12 @@ class Looks:
 
 
 def _look(plain: dict[str, Any]) -> Look:
-    fields = {name: plain[name] for name in Look.__dataclass_fields__ if name != "shown"}
-    return Look(**fields, shown=tuple(map(_claim, plain["shown"])))
+    fields = {name: plain[name] for name in Look.__dataclass_fields__ if name not in ("shown", "plan")}
+    return Look(**fields, shown=tuple(map(_claim, plain["shown"])), plan=_plan(plain.get("plan")))
+
+
+def _plan(plain: dict[str, Any] | None) -> Plan | None:
+    return None if plain is None else Plan(PlannedComparison(**plain["primary"]), plain["has_control"])
 
 
 def _claim(plain: dict[str, Any]) -> Claim:

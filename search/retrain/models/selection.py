@@ -80,6 +80,11 @@ class Selection:
         _, left = self._choose(self.controls)
         return left[0] if len(left) == 1 else None
 
+    def everybody(self) -> list[Candidate]:
+        """All that take part by now."""
+        own = (*self.contenders, *self.controls, *self.baselines, *self.matched_baselines())
+        return list({each.name: each for each in own}.values())
+
     def matched_baselines(self) -> list[Candidate]:
         """The baselines that train as the champion does, where they are others than the plain ones."""
         champion = self.champion()

@@ -44,7 +44,7 @@ def pilot_in(
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs run in this process, one after the other."""
-    monkeypatch.setattr("search.pilot.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
 
 
 def test_on_ray_it_trains_two_settings_with_seeds_of_their_own(tmp_path: Path, connect) -> None:
@@ -103,13 +103,13 @@ def test_interrupted_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             do_job(queue, job)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("search.pilot.stage.run_jobs", cut)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", cut)
     with pytest.raises(KeyboardInterrupt):
         pilot_in(tmp_path, 2)
     assert find_pilot(config_of(tmp_path), tmp_path) is None
     done = set(tmp_path.glob("fake-pilot/retrain/**/metrics.json"))
     assert len(done) == 3
-    monkeypatch.setattr("search.pilot.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     out = Console(file=io.StringIO(), width=200)
     assert [len(own) for own in pilot_in(tmp_path, 2, out=out).figures.values()] == [2, 2]
     assert out.file.getvalue().count(" complete after epoch") == 1  # type: ignore[attr-defined]  # of a StringIO

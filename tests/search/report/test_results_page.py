@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_off(recorder)
     recorder.event_files.close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.retrain.stage.run_jobs", work_off)
+        patch.setattr("search.retrain.models.training.run_jobs", work_off)
         patch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
         final = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, TrialResources(1, 0, 1)))
         retrain(folder.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)

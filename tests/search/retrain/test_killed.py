@@ -89,7 +89,7 @@ def test_a_killed_final_stage_goes_on_where_each_model_stood(run: Path, monkeypa
         history[0]["val/mAP"] = 0.999
         path.write_text(json.dumps(history))
 
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
     final = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, TrialResources(1, 0, 1)))
     outcome = retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=final)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 from scipy import stats
 
@@ -26,7 +27,7 @@ from search.report.gather import gather
 from search.report.sections import claims_section
 from search.retrain.claims import Claim, PlannedComparison, Scores, by_comparison, claims_in_order, in_words
 from search.retrain.claims.words import intervals, ordinal
-from search.retrain.models import Look, Looks
+from search.retrain.models import Look, Looks, Plan
 from search.retrain.stage import FinalWork, Outcome, retrain
 from search.runs.layout import RunFolder
 from search.runs.manifest import create
@@ -39,6 +40,7 @@ RETRAIN = {"top_k": 1, "seeds": 3, "epochs": 2, "claim": {"against": "no distill
 WORK = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, TrialResources(1, 0, 1)))
 PRIMARY = PlannedComparison("published weights", "mAP")
 OTHER = PlannedComparison("no distillation", "mAP")
+PLAN = Plan(PRIMARY, has_control=False)
 
 
 def scores(rng: np.random.Generator, mean: float, seeds: int) -> dict[str, Scores]:
@@ -66,22 +68,23 @@ class TestLooks:
 
     def test_an_interrupted_look_keeps_its_seeds_once_the_split_was_opened(self, tmp_path: Path) -> None:
         looks = Looks(tmp_path)
-        opened = looks.open(looks.next(5))
+        opened = looks.open(looks.next(5), PLAN)
         again = Looks(tmp_path)
+        assert again.plan == PLAN
         assert again.next(5) == again.next(99) == again.next(99, 5) == opened  # whatever run.yaml says by now
         with pytest.raises(UserError, match=r"--seeds must be 5 until the look under way has ended.* but got 8"):
             again.next(5, 8)
 
     def test_more_seeds_are_another_look_and_the_same_are_not(self, tmp_path: Path) -> None:
         looks = Looks(tmp_path)
-        looks.end(looks.open(looks.next(5)), "trial 3", claims_of(0.1, 1))
+        looks.end(looks.open(looks.next(5), PLAN), "trial 3", claims_of(0.1, 1))
         assert looks.next(5).number == looks.next(5, 5).number == 1
         second = looks.next(5, 8)
         assert (second.number, second.seeds, second.error) == (2, 8, 0.0025)
         for fewer in (4, 1):
             with pytest.raises(UserError, match=rf"--seeds must be above the 5 that were tested, but got {fewer}"):
                 looks.next(5, fewer)
-        looks.end(looks.open(second), "trial 3", claims_of(0.1, 2))
+        looks.end(looks.open(second, PLAN), "trial 3", claims_of(0.1, 2))
         assert [look.number for look in Looks(tmp_path).taken] == [1, 2]
         assert Looks(tmp_path).next(5).seeds == 8
 
@@ -173,7 +176,7 @@ class Final:
         self.run = run
         self.jobs: int | None = None
         self.printed = ""
-        monkeypatch.setattr("search.retrain.stage.run_jobs", self._work)
+        monkeypatch.setattr("search.retrain.models.training.run_jobs", self._work)
         monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
 
     def __call__(self, seeds: int | None = None, jobs: int | None = None) -> Outcome:
@@ -247,6 +250,16 @@ def test_an_interrupted_look_goes_on_as_the_same(final: Final) -> None:
     outcome = final()  # as the line that Ctrl-C prints says
     assert {claim.lead.seeds for claim in outcome.comparison.claims if claim.look == 2} == {(5, 5)}
     assert [look["number"] for look in final.looks()] == [1, 2]
+
+
+def test_a_claim_that_was_changed_after_the_split_was_opened_is_said(final: Final) -> None:
+    assert not final().comparison.notes
+    manifest = yaml.safe_load((final.run / "run.yaml").read_text())
+    manifest["config"]["retrain"]["claim"] = {"against": "published weights", "metric": "rank-1"}
+    (final.run / "run.yaml").write_text(yaml.safe_dump(manifest))
+    (note,) = final().comparison.notes
+    assert note.startswith("retrain.claim was changed after the test split had been opened")
+    assert "that with training without distillation in test mAP" in note
 
 
 def test_report_and_terminal_say_which_look_it_is(final: Final) -> None:

@@ -64,7 +64,7 @@ def test_it_is_refused_until_it_is_asked_for(run: Path, capfd: pytest.CaptureFix
 def test_reopened_it_trains_on_fresh_seeds_and_every_result_says_that_the_split_was_open(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
     trained = len(list(run.glob("retrain/*/*/*/metrics.json")))
     assert trained == MODELS

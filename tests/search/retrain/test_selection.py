@@ -71,7 +71,7 @@ def finish(run: Path, monkeypatch: pytest.MonkeyPatch, jobs: int | None = None) 
             do_job(queue, job)
             done += 1
 
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
     return retrain(run, connect=nullcontext, console=Console(file=io.StringIO()), work=WORK)
 

@@ -303,7 +303,7 @@ def test_an_interrupted_stage_does_only_what_is_left(final, tmp_path: Path, conn
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs run in this process, one after the other; the test split's evaluation still goes over Ray."""
 
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
 
 
 @pytest.mark.usefixtures("inline")
@@ -380,7 +380,7 @@ def test_a_model_that_was_not_trained_costs_a_seed_and_unequal_numbers_are_compa
     stage.has_work()
     lost = next(key for key in stage.records.by_key if key == f"published-weights/Fold2/seed-{LAST}")
     stage.records.by_key[lost].state = "error"
-    comparison = stage._comparison(champion)
+    comparison = stage.findings.comparison(champion)
     assert {claim.lead.seeds for claim in comparison.claims if claim.comparison.other == "published weights"} == {
         (2, 1)
     }
@@ -397,7 +397,7 @@ def test_a_champion_that_is_the_published_setting_is_not_compared_with_itself(fi
     stage.open()
     stage.check()
     stage.has_work()
-    comparison = stage._comparison(stage._baseline("published weights"))
+    comparison = stage.findings.comparison(stage._baseline("published weights"))
     assert {claim.comparison.other for claim in comparison.claims} == {"no distillation"}
     assert not any(claim.primary for claim in comparison.claims)
     assert comparison.headline() == (

@@ -53,7 +53,7 @@ def search_in(home: Path, retrain: dict[str, Any] | None = None, space: dict[str
 @pytest.fixture(autouse=True)
 def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.run_search.run_jobs", work_side_by_side)
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
 
 
@@ -153,7 +153,7 @@ def test_interrupted_anywhere_a_stage_with_a_control_comes_to_the_same_end(
     for jobs in (0, 3, 5):
         cut = RunFolder(shutil.copytree(folder.root, tmp_path / f"models-{jobs}" / "fake"))
         with monkeypatch.context() as patch:
-            patch.setattr("search.retrain.stage.run_jobs", partial(cut_after, jobs))
+            patch.setattr("search.retrain.models.training.run_jobs", partial(cut_after, jobs))
             with pytest.raises(KeyboardInterrupt):
                 finish(cut)
         again, _ = finish(cut)
@@ -181,6 +181,8 @@ def test_a_control_can_be_added_to_a_stage_that_is_done(tmp_path: Path) -> None:
     after, _ = finish(folder)
     assert after.champion == before.champion
     assert after.comparison.row("control") is not None
+    (said,) = set(after.comparison.notes) - set(before.comparison.notes)
+    assert said.startswith("The control was added after the test split had been opened.")
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     set_control(folder, False)
     again, _ = finish(folder)

@@ -83,7 +83,7 @@ def test_a_control_that_was_killed_goes_on_where_each_trial_stood(
 ) -> None:
     kill_in_the_control(searched)
     assert not (searched.root / "retrain").exists()
-    monkeypatch.setattr("search.retrain.stage.run_jobs", work_off)
+    monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
     monkeypatch.setattr("search.retrain.stage.evaluate_on_test", evaluate_here)
     final = FinalWork(fake_run, fake_evaluate, lambda config, console: (config, ONE))
     outcome = retrain(searched.root, connect=nullcontext, console=Console(file=io.StringIO()), work=final)
