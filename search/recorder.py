@@ -116,6 +116,8 @@ class SearchRecorder:
         if message.state == "crashed":
             trial.crash = message
             self.listeners.job_crashed(trial, message)
+        elif message.state == "node_fault":
+            trial.crash = message
         if message.epoch == 0:
             return
         best = dict(message.judged).get(self.config.search.leading_metric, message.objective)
@@ -141,6 +143,7 @@ class SearchRecorder:
 
     def job_interrupted(self, key: str, reason: str) -> None:
         """A trial lost its worker through no fault of its own, and will be started again."""
+        self._active[key].crash = None
         self.listeners.job_interrupted(self._active[key], reason)
 
     def waiting(self, reason: str) -> None:

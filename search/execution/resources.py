@@ -67,6 +67,11 @@ class ClusterNodes:
 
         return str(actors(worker).get("Address", {}).get("NodeID", "")) or None
 
+    def name(self, node: str) -> str:
+        """For people: host name and address of a node."""
+        known = next((each for each in ray.nodes() if each["NodeID"] == node), None)
+        return f"{known['NodeManagerHostname']} ({known['NodeManagerAddress']})" if known else node
+
 
 def hide_unassigned_gpus() -> None:
     """In a Ray task: hides the machine's GPUs where it asked for none; Ray leaves them visible."""

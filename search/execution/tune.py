@@ -23,6 +23,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
+from search.execution.nodes import fault_in_words, is_node_fault
 from search.execution.resources import ClusterNodes, TrialResources
 from search.execution.retries import RETRY_TIMINGS, RetryPolicy, RetryTimings
 from search.execution.worker import Train, work_for_ray
@@ -159,10 +160,10 @@ class _TuneCallback(tune.Callback):
     ) -> None:
         with self.failures_kept():
             message = Message.of(result)
-            if message.epoch and message.key not in self._last:
-                self._policy.mark_healthy(message.key)
             self._last[message.key] = message
             self._queue.message_received(message)
+            if message.epoch:
+                self._policy.epoch_reported(message)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         with self.failures_kept():
@@ -178,6 +179,8 @@ class _TuneCallback(tune.Callback):
             error = _error(trial)
             if isinstance(error, RayActorError) and not error.actor_init_failed:
                 self._policy.worker_died(key, _error_text(trial), preempted=error.preempted)
+            elif error is not None and is_node_fault(error):
+                self._policy.failed(key, fault_in_words(error), of_node=True)
             else:
                 self._policy.failed(key, _error_text(trial))
 

@@ -1,15 +1,16 @@
 """One job on one worker: a student trained part after part (a fold and a seed), every epoch reported to the driver.
 
 A trial of the search and a model of the final stage are both jobs. What a job may do wrong is distinguished here,
-where it happens: a loss that is not finite, a GPU without memory and input that does not fit end the job with a
-state of their own; anything else is reported too and then raised, so that Ray starts the job again from its last
-checkpoint.
+where it happens: a loss that is not finite, a GPU without memory, a machine that fails and input that does not fit end
+the job with a state of their own; anything else is reported too and then raised, so that Ray starts the job again from
+its last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import socket
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
+from search.execution.nodes import fault_in_words, is_node_fault
 from search.execution.resources import hide_unassigned_gpus
 from search.storage.worker_scratch import workplace
 from search.trials.job import Job, Message, Part, ReportState
@@ -81,15 +83,17 @@ def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], 
                 train(teller.config, report, fold=part.fold, directory=place.folder, seed=part.seed)
             teller.leave()
     except DivergedError as error:
-        teller.failed("diverged", error)
-    except UserError as error:  # the same input would be refused again
-        teller.failed("error", error)
+        teller.failed("diverged", str(error), error)
     except Exception as error:
         if _is_out_of_memory(error):
-            teller.failed("out_of_memory", error, _gpu_memory())
-            return
-        teller.failed("crashed", error)
-        raise
+            teller.failed("out_of_memory", _text(error) + _gpu_memory(), error)
+        elif is_node_fault(error):
+            teller.failed("node_fault", fault_in_words(error), error)
+        elif isinstance(error, UserError):  # the same input would be refused again
+            teller.failed("error", str(error), error)
+        else:
+            teller.failed("crashed", _text(error), error)
+            raise
 
 
 def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
@@ -112,6 +116,7 @@ class _EpochReporter:
         self.before = 0
         self.step = 0
         self.host = socket.gethostname()
+        self.device = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self.send = send
 
     def enter(self, part: Part) -> None:
@@ -151,11 +156,11 @@ class _EpochReporter:
                 judged=tuple(score.values.items()),
                 best_step=score.step,
                 part_values=score.parts,
+                device=self.device,
             )
         )
 
-    def failed(self, state: ReportState, error: Exception, note: str = "") -> None:
-        text = (str(error) if isinstance(error, UserError | DivergedError) else _text(error)) + note
+    def failed(self, state: ReportState, text: str, error: Exception) -> None:
         self.send(
             Message(
                 key=self.job.key,
@@ -171,6 +176,7 @@ class _EpochReporter:
                 host=self.host,
                 error_type=type(error).__name__,
                 error_text=text[-ERROR_TEXT_LIMIT:],
+                device=self.device,
             )
         )
 

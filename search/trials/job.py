@@ -14,9 +14,10 @@ from owkd.config import Config
 from search.trials.objective import Score
 from search.trials.states import State
 
-ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed", "unfit"]
+ReportState = Literal["running", "complete", "diverged", "out_of_memory", "error", "crashed", "unfit", "node_fault"]
 """`crashed` is not the end: the job is started again as often as `search.max_failures` allows; neither is `unfit`: its
-node cannot serve (`search.execution.node_admission`), and it goes elsewhere"""
+node cannot serve (`search.execution.node_admission`); nor `node_fault`: its machine failed
+(`search.execution.nodes`)"""
 
 
 class Part(NamedTuple):
@@ -60,7 +61,7 @@ def final_state(state: ReportState) -> State:
     match state:
         case "running":
             return "pruned"
-        case "crashed" | "unfit":
+        case "crashed" | "unfit" | "node_fault":
             return "error"
         case _:
             return state
@@ -80,6 +81,7 @@ class Message:
         judged: what the job is worth if it ends here, by metric
         part_values: the leading metric on each part seen
         best_step: of the epoch that it is judged by
+        device: GPUs that the worker was given, as CUDA counts them on its node; empty for none
     """
 
     key: str
@@ -98,6 +100,7 @@ class Message:
     part_values: tuple[float, ...] = ()
     error_type: str | None = None
     error_text: str | None = None
+    device: str = ""
 
     @property
     def score(self) -> Score | None:

@@ -12,10 +12,14 @@ replay on restart, DivergedError. What shall go wrong stands in `<data.root>/pla
     out of memory on half a GPU   at epoch 2, unless Ray gave it a whole one
     die             at epoch 2, once, without a word
     refuse          as input that does not fit
+    no room         at epoch 2, as a disk without any
+
+On a node whose id stands in `<data.root>/full-nodes`, every checkpoint finds no room.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -66,6 +70,7 @@ def fake_run(
         if not replayed:
             time.sleep(float(os.environ.get("FAKE_EPOCH_S", "0")))
             _misbehave(fate, epoch, directory)
+            _require_room(config)
             history.append(curve(config, fold, seed, epoch, _factor(fate, epoch)))
             with written_whole(directory / "best.safetensors") as path:
                 path.write_text(json.dumps({"fold": fold, "seed": seed, "quality": quality(config)}))
@@ -120,6 +125,8 @@ def _misbehave(fate: str, epoch: int, directory: Path) -> None:
         raise RuntimeError("this never works")
     if epoch != 2:
         return
+    if fate == "no room":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if fate == "diverge":
         raise DivergedError("loss/total must be finite, but got nan at step 3")
     if fate == "crash once" and not (directory / "crashed").exists():
@@ -132,6 +139,15 @@ def _misbehave(fate: str, epoch: int, directory: Path) -> None:
         import torch
 
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+
+def _require_room(config: Config) -> None:
+    full = config.data.root / "full-nodes"
+    if full.exists():
+        import ray
+
+        if ray.get_runtime_context().get_node_id() in full.read_text().split():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _gpu() -> float:

@@ -84,6 +84,8 @@ class RetrainRecorder(Generic[SourceT]):
         if message.state == "crashed":
             active.crash = message
             self.listeners.job_crashed(active, message)
+        elif message.state == "node_fault":
+            active.crash = message
         if message.epoch == 0:
             return
         active.history[message.epoch] = dict(message.metrics)
@@ -109,6 +111,7 @@ class RetrainRecorder(Generic[SourceT]):
 
     def job_interrupted(self, key: str, reason: str) -> None:
         """A model lost its worker through no fault of its own."""
+        self._active[key].crash = None
         self.listeners.job_interrupted(self._active[key], reason)
 
     def waiting(self, reason: str) -> None:
