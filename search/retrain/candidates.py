@@ -16,7 +16,7 @@ from search.runs.layout import trial_name
 from search.space.parameters import single
 from search.trials.budget import Budget
 from search.trials.job import Part
-from search.trials.objective import ranked
+from search.trials.objective import ranked_points
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, TrialView
 
 Role = Literal["candidate", "control", "baseline"]
@@ -75,10 +75,10 @@ class Model:
 def select_candidates(
     config: Config, trials: Iterable[TrialView], control: Iterable[TrialView] = ()
 ) -> list[Candidate]:
-    """The search's best `retrain.top_k` trials (`search.trials.objective.ranked`), as many of its control's, and the
-    two baselines; best trial first.
+    """The best `retrain.top_k` points of the search (`ranked_points`), as many of its control, and the two baselines;
+    best first.
 
-    The search's fixed trials take part as baselines, not as trials; of trials with equal values the best one does.
+    The search's fixed trials take part as baselines, not as points.
     """
     candidates = [
         *(_of_trial(config, view, "candidate") for view in _best(config, trials)),
@@ -112,12 +112,9 @@ def what_is_trained(config: Config) -> dict[str, Any]:
 
 
 def _best(config: Config, trials: Iterable[TrialView]) -> list[TrialView]:
-    """The best `retrain.top_k` that a sampler proposed, no two of them with equal values."""
-    best: list[TrialView] = []
-    for view in ranked(config.search, trials):
-        if view.fixed is None and view.values not in [other.values for other in best]:
-            best.append(view)
-    return best[: config.retrain.top_k]
+    """The best `retrain.top_k` points that a sampler proposed."""
+    proposed = (view for view in trials if view.fixed is None)
+    return ranked_points(config.search, proposed)[: config.retrain.top_k]
 
 
 def _of_trial(config: Config, view: TrialView, role: Literal["candidate", "control"]) -> Candidate:

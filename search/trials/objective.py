@@ -138,6 +138,24 @@ def ranked(search: SearchConfig, views: Iterable[TrialView]) -> list[TrialView]:
     return order
 
 
+def ranked_points(search: SearchConfig, views: Iterable[TrialView]) -> list[TrialView]:
+    """`ranked`, with one trial for each point that was tried: its first.
+
+    With one objective, a point that was looked at more than once counts as the mean of its looks: its luckiest look
+    says too much of it.
+    """
+    looks: list[list[TrialView]] = []
+    for view in ranked(search, views):
+        same = next((own for own in looks if own[0].values == view.values), None)
+        if same is None:
+            looks.append([view])
+        else:
+            same.append(view)
+    if len(search.objectives) == 1:
+        looks.sort(key=lambda own: -fmean(_gains(search, view)[0] for view in own))
+    return [min(own, key=lambda view: view.number) for own in looks]
+
+
 def listed_by(state: str, parts_trained: float, objective: float | None) -> tuple[float, ...]:
     """Sorts the trials of a list, the best first: complete ones by their objective, then those that are not, the
     furthest first, and by objective among equally far ones alone; failed and diverged ones last."""

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from owkd.config import parse_config
-from search.trials.objective import ObjectiveAccumulator, front_of, listed_by, ranked, score_curve, violations
+from search.trials.objective import (
+    ObjectiveAccumulator,
+    front_of,
+    listed_by,
+    ranked,
+    ranked_points,
+    score_curve,
+    violations,
+)
 
 
 def search_of(**search):
@@ -158,3 +166,11 @@ def test_several_objectives_rank_in_fronts_as_a_plain_definition_has_them() -> N
 def test_no_trial_makes_no_front() -> None:
     assert front_of(search_of(), []) == set()
     assert ranked(search_of(objectives=[{"metric": "val/mAP"}, {"metric": "flops"}]), []) == []
+
+
+def test_a_point_with_several_looks_counts_as_their_mean_and_not_as_its_luckiest() -> None:
+    views = [view(number, {"val/mAP": value}) for number, value in enumerate([0.70, 0.60, 0.66, 0.40])]
+    for each, values in zip(views, [{"x": 1}, {"x": 2}, {"x": 3}, {"x": 1}], strict=True):
+        each.values = values
+    assert [found.number for found in ranked(search_of(), views)] == [0, 2, 1, 3]
+    assert [found.number for found in ranked_points(search_of(), views)] == [2, 1, 0]
