@@ -45,9 +45,9 @@ def decide_on_control(config: Config) -> ControlDecision:
         case _ if not trials:
             return ControlDecision(False, "the search proposes no trial", epochs)
         case True:
-            return ControlDecision(True, f"retrain.control says so; its random trials take {estimate}", epochs)
+            return ControlDecision(True, f"retrain.control is on; its random trials take {estimate}", epochs)
         case False:
-            return ControlDecision(False, f"retrain.control says so; its random trials would take {estimate}", epochs)
+            return ControlDecision(False, f"retrain.control is off; its random trials would take {estimate}", epochs)
     if epochs <= budget.final_epochs:
         return ControlDecision(True, f"its random trials take {estimate}, no more than {rest}", epochs)
     reason = f"its random trials would take {estimate}, more than {rest}; `retrain.control: on` insists"

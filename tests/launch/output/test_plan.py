@@ -110,7 +110,7 @@ def test_without_a_control_it_is_said_what_nobody_can_say(
     arguments = ["plan", str(config_file), "--no-measure", "--runs", str(tmp_path), "--set", "retrain.control=off"]
     assert run_command(arguments) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "control off: retrain.control says so; its random trials would take about " in text
+    assert "control off: retrain.control is off; its random trials would take about " in text
     assert "nobody will be able to say whether the sampler did better than random trials of the same cost" in text
     assert "champion + 2 baselines with 11 test seeds; 43 models on 1 fold x 9 epochs = 387 epochs" in text
 

@@ -168,7 +168,7 @@ def test_without_a_control_the_result_says_what_it_cannot_say(tmp_path: Path) ->
     assert not [row for row in models(folder) if row["role"] == "control"]
     allowed, refused = outcome.comparison.design
     assert allowed.endswith("stands to the published weights and training without distillation.")
-    assert refused.startswith(f"{UNCLAIMED}retrain.control says so")
+    assert refused.startswith(f"{UNCLAIMED}retrain.control is off")
     metrics = json.loads((folder.champion / "metrics.json").read_text())
     assert metrics["comparison"]["design"] == list(outcome.comparison.design)
 
