@@ -11,6 +11,8 @@ EVIDENCE_OUT ?= evidence
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOWEST := .venv-lowest
+# The default tests on up to four cores; those of one file share what they set up, and stay together.
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
 .PHONY: help install demo evidence test test-numeric test-cluster test-all test-lowest chaos lint format docs bench
@@ -33,10 +35,10 @@ evidence: $(INSTALLED) ## whether searching pays on real images; an hour, goes o
 	$(BIN)/python -m benchmarks.evidence --out '$(EVIDENCE_OUT)'
 
 test: $(INSTALLED) ## the tests that need neither minutes, nor several nodes, nor a GPU
-	$(BIN)/python -m pytest
+	$(BIN)/$(PYTEST)
 
 test-numeric: $(INSTALLED) ## those of them that compute with torch, as a processor with AVX2 and nothing newer computes
-	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -m 'numeric and not slow and not cluster and not gpu'
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/$(PYTEST) -m 'numeric and not slow and not cluster and not gpu'
 
 test-cluster: $(INSTALLED) ## searches on several hosts of this machine, through `ray up`; needs root, says what else
 	@$(BIN)/python -c 'import sys; from tests.cluster import hosts; sys.exit(hosts.missing() or 0)'
@@ -55,7 +57,7 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt constraints-lowest.txt
 	touch $@
 
 test-lowest: $(LOWEST)/.installed ## the default tests with the lowest promised torch, Ray and Optuna, in an environment of their own
-	$(LOWEST)/bin/python -m pytest
+	$(LOWEST)/bin/$(PYTEST)
 
 chaos: $(INSTALLED) ## kill searches at random moments, go on, and check that nothing was lost: minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)
