@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from owkd.machine import this_machine
+
 OBJECT_STORE_BYTES = 128 * 2**20
 """jobs and messages are small; Ray's default is a third of the memory"""
 TEMPORARY = Path("/tmp")
@@ -44,10 +46,16 @@ def local_ray(
 ) -> Iterator[None]:
     """Starts Ray on this machine, as quiet as possible, and leaves no process and no file of it behind.
 
-    Token authentication is on, as is Ray's default; a dashboard, where asked for, listens on this machine only.
+    It has the CPUs, memory and GPUs that this process may use: affinity, control groups and CUDA_VISIBLE_DEVICES limit
+    them. Token authentication is on, as is Ray's default; a dashboard, where asked for, listens on this machine only.
+
+    `cpus`: to have, instead.
     """
     import ray
 
+    from search.execution.resources import memory_for_trials
+
+    machine = this_machine()
     remove_leftovers()
     # Ray's sockets are below this folder, and a socket's path has 107 characters at most.
     folder = Path(tempfile.mkdtemp(prefix=f"owkd-{os.getpid()}-", dir=TEMPORARY))
@@ -55,7 +63,9 @@ def local_ray(
     try:
         ray.init(
             address="local",
-            num_cpus=cpus,
+            num_cpus=cpus or machine.cpus,
+            num_gpus=gpus_to_use(),
+            _memory=None if machine.memory is None else memory_for_trials(machine.memory),
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
             log_to_driver=False,
@@ -84,6 +94,18 @@ def remove_leftovers() -> None:
             continue
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+def gpus_to_use() -> int | None:
+    """GPUs for a Ray of our own; None where its own count is right.
+
+    Ray takes each entry of CUDA_VISIBLE_DEVICES for a GPU, -1 too.
+    """
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return None
+    from owkd.device import count_gpus
+
+    return count_gpus()
 
 
 @contextmanager

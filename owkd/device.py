@@ -12,6 +12,7 @@ from torch import Tensor
 
 from owkd.config import Precision
 from owkd.errors import ConfigError
+from owkd.machine import this_machine
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -42,9 +43,14 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 def use_threads(count: int | None) -> None:
-    """Sets how many CPU threads torch computes with, in the whole process; None leaves torch's choice."""
-    if count is not None:
-        torch.set_num_threads(count)
+    """Sets how many CPU threads torch computes with, in the whole process; None leaves torch's choice, but no more than
+    there are CPUs to use: torch knows nothing of control groups."""
+    torch.set_num_threads(count or min(torch.get_num_threads(), this_machine().cpus))
+
+
+def count_gpus() -> int:
+    """GPUs that this process may use: CUDA_VISIBLE_DEVICES, where it is set, hides the others."""
+    return torch.cuda.device_count()
 
 
 def send(array: np.ndarray, device: torch.device) -> Tensor:

@@ -46,12 +46,14 @@ class Facts(TypedDict):
     """Plain values: the answer. Of `files`, the value is a digest, or `error: ` and why there is none.
 
     Attributes:
+        machine: CPUs and memory that may be used there, and by what they are limited, for people
         gpus: name and bytes of memory, as torch sees them
         disk_free: bytes, by the folder that was asked about
         clock: seconds since the Unix epoch, read last
     """
 
     host: str
+    machine: str
     versions: dict[str, str]
     gpus: list[tuple[str, int]]
     gpu_error: str
@@ -77,6 +79,7 @@ def gather_facts(question: Question) -> Facts:
         files["storage"] = _result_or_error(_exchange_files, *question["storage"], question["storage_wait_s"])
     return {
         "host": socket.gethostname(),
+        "machine": _result_or_error(_machine),
         "versions": _versions(),
         "gpus": gpus,
         "gpu_error": gpu_error,
@@ -110,6 +113,12 @@ def _gpus() -> tuple[list[tuple[str, int]], str]:
         return [(str(device.name), int(device.total_memory)) for device in devices], ""
     except Exception as error:
         return [], _short(error)
+
+
+def _machine() -> str:
+    from owkd.machine import this_machine
+
+    return str(this_machine())
 
 
 def _result_or_error(read: Callable[..., str], *arguments: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launch.connection import connection
+from launch.doctor.node_facts import FAILED
 from launch.doctor.node_table import node_table
 from launch.doctor.preflight import examine_cluster, examine_this_machine, refuse_faults
 from launch.output.console import console
@@ -21,6 +22,9 @@ def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
         with connection(address)():
             report = examine_cluster(config, Address.of(runs))
     console.print(node_table(report))
+    for node in report.nodes:
+        if node.facts is not None and not node.facts["machine"].startswith(FAILED):
+            console.print(f"{node.name}: {node.facts['machine']}", soft_wrap=True, markup=False)
     refuse_faults(report)
     count = len(report.nodes)
     unchecked = "" if config else "; data and teachers were not looked at: --config FILE names them"

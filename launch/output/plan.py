@@ -118,6 +118,7 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
 def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     costs = plan.costs
     yield "here", costs.resources.describe() if costs.resources else f"no trial fits: {costs.why_no_trial_fits}"
+    yield "", f"this machine: {costs.machine}"
     epoch = costs.epoch_time
     if epoch is None:
         yield "an epoch", "not measured (--no-measure)"

@@ -11,7 +11,7 @@ from launch.output.console import console, epoch_lines
 from launch.published.fold_files import History, summary_table, write_summary, write_test
 from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config
 from owkd.data.index import SPLITS, read_split
-from owkd.device import DeviceName, pick_device
+from owkd.device import DeviceName, pick_device, use_threads
 from owkd.errors import ConfigError, UserError
 from owkd.evaluation.evaluate import evaluate_protocols
 from owkd.evaluation.protocol import Protocol
@@ -69,6 +69,7 @@ def run_published(request: Request) -> None:
     Raises `ConfigError` naming everything that does not fit, and other `UserError`s, before the first training.
     """
     config = configured(request)
+    use_threads(config.train.threads)
     _check(request, config)
     _claim(request, config)
     for fold in config.data.folds:

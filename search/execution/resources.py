@@ -18,7 +18,12 @@ BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml")
 """where `ray up` leaves, on the head node, what its autoscaler may start"""
 
 Node = Mapping[str, float]
-"""resources of one node by Ray's names"""
+"""resources of one node by Ray's names; CPUs and GPUs are numbers, memory is bytes"""
+
+TRIAL_MEMORY_BYTES = 2**29
+"""that the smallest trial takes of memory (nano, 64 px, batch 8: 390 MB with torch); larger ones take gigabytes"""
+DRIVER_MEMORY_BYTES = 2**30
+"""that the driver and Ray itself take on the machine of a local search"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ class ClusterNodes:
         """For people: host name and address of a node."""
         known = next((each for each in ray.nodes() if each["NodeID"] == node), None)
         return f"{known['NodeManagerHostname']} ({known['NodeManagerAddress']})" if known else node
+
+
+def memory_for_trials(memory: int) -> int:
+    """What of the memory of this machine, bytes, is left for the trials of a local search."""
+    return max(memory - DRIVER_MEMORY_BYTES, TRIAL_MEMORY_BYTES)
 
 
 def hide_unassigned_gpus() -> None:
@@ -126,6 +136,8 @@ def _slots_of(nodes: Sequence[Node], startable: Sequence[Node], cpu: float, gpu:
 def _slots(node: Node, cpu: float, gpu: float) -> int:
     """Jobs that fit on a node; a share of a GPU lies on one GPU."""
     by_cpu = int(node.get("CPU", 0) / cpu + 1e-9)
+    if "memory" in node:  # one trial is tried in any case: nobody knows how large it is
+        by_cpu = min(by_cpu, max(1, int(node["memory"] // TRIAL_MEMORY_BYTES)))
     if gpu == 0:
         return by_cpu
     gpus = int(node.get("GPU", 0))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from owkd.config import Config
 from owkd.errors import ConfigError
-from search.execution.resources import TrialResources, resources_on_nodes
+from owkd.machine import Machine, this_machine
+from search.execution.resources import TrialResources, memory_for_trials, resources_on_nodes
 from search.retrain.control import decide_on_control
 from search.schedulers.asha_savings import expected_epochs
 from search.trials.budget import Budget
@@ -64,12 +64,14 @@ class Costs:
     resources: TrialResources | None
     why_no_trial_fits: str
     epoch_time: EpochTime | None
+    machine: Machine
 
     @classmethod
     def of(cls, config: Config) -> Costs:
         """What a search would cost here, as far as is known without a training."""
-        resources, why = _resources_here(config)
-        return cls(Epochs.of(config), resources, why, None)
+        machine = this_machine()
+        resources, why = _resources_here(config, machine)
+        return cls(Epochs.of(config), resources, why, None, machine)
 
     def timed(self, config: Config) -> Costs:
         """The same with an epoch's time, for which a few steps of a training are made, and forgotten."""
@@ -95,10 +97,12 @@ class Costs:
         return epochs * self.epoch_time.seconds * devices / 3600, unit
 
 
-def _resources_here(config: Config) -> tuple[TrialResources | None, str]:
-    import torch
+def _resources_here(config: Config, machine: Machine) -> tuple[TrialResources | None, str]:
+    from owkd.device import count_gpus
 
-    node = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    node = {"CPU": float(machine.cpus), "GPU": float(count_gpus())}
+    if machine.memory is not None:
+        node["memory"] = float(memory_for_trials(machine.memory))
     try:
         return resources_on_nodes(config, [node]), ""
     except ConfigError as error:

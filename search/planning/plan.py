@@ -97,6 +97,7 @@ class Plan:
             "epochs": asdict(costs.epochs),
             "targets_s": self.targets_s,
             "at_a_time": costs.at_a_time,
+            "machine": asdict(costs.machine),
             "epoch_s": costs.epoch_time.seconds if costs.epoch_time else None,
             "hours": {name: None if count is None else costs.hours(count) for name, count in stages.items()},
             "device_hours": {

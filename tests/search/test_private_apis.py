@@ -25,8 +25,9 @@ from optuna.trial import Trial, TrialState, create_trial
 from ray import tune
 
 from owkd.config import parse_config
+from owkd.machine import this_machine
 from search.execution import node_admission
-from search.execution.resources import BOOTSTRAP_CONFIG
+from search.execution.resources import BOOTSTRAP_CONFIG, memory_for_trials
 from search.execution.tune import ENVIRONMENT
 from search.samplers.history import SampledStudy
 from search.schedulers import SCHEDULERS
@@ -228,6 +229,14 @@ def test_a_module_travels_by_its_source() -> None:
 def test_rays_files_are_in_a_folder_of_ours() -> None:
     (folder,) = Path("/tmp").glob(f"owkd-{os.getpid()}-*")
     assert any(path.name.startswith("session_") for path in folder.iterdir())
+
+
+def test_a_local_ray_has_the_memory_that_it_is_given(connect) -> None:
+    memory = this_machine().memory
+    assert memory is not None
+    with connect():
+        (node,) = ray.nodes()
+    assert node["Resources"]["memory"] == pytest.approx(memory_for_trials(memory), abs=1e5)
 
 
 def test_a_cluster_file_is_checked_as_ray_up_does() -> None:

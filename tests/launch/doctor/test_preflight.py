@@ -20,6 +20,7 @@ from launch.doctor.node_facts import FAILED, Facts, gather_facts
 from launch.doctor.node_table import node_table
 from launch.doctor.preflight import make_question
 from owkd.errors import UserError
+from owkd.machine import this_machine
 from search.runs.layout import RunFolder
 from search.storage.address import Address
 from tests.support.small_training import small_config
@@ -31,6 +32,7 @@ PROGRAM = Path(__file__).parents[1] / "programs" / "survey_of_one_node.py"
 def facts(**changed: object) -> Facts:
     answer: Facts = {
         "host": "w1",
+        "machine": "8 CPUs, 16.0 GiB of memory",
         "versions": {"python": "3.11.7", "owkd": "0.1.0", "torch": "2.13.0", "ray": "2.60.0", "cuda": "13.0"},
         "gpus": [("NVIDIA L4", 24 * 2**30)],
         "gpu_error": "",
@@ -144,7 +146,9 @@ def test_a_driver_without_a_storage_folder_is_refused(tmp_path: Path) -> None:
 
 def test_doctor_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["doctor", "--runs", str(tmp_path)]) == 0
-    assert "1 node can serve" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 node can serve" in printed
+    assert f"(this machine): {this_machine()}" in printed
 
 
 def test_a_search_is_refused_before_it_leaves_anything(

@@ -7,7 +7,7 @@ import pytest
 from owkd.config import parse_config
 from owkd.errors import ConfigError
 from search.execution import resources as share
-from search.execution.resources import resources_on_cluster
+from search.execution.resources import TRIAL_MEMORY_BYTES, resources_on_cluster
 
 
 def config_of(**changes):
@@ -40,6 +40,8 @@ def nodes(monkeypatch: pytest.MonkeyPatch, *resources: dict) -> None:
         ([{"CPU": 8, "GPU": 4}], {"cpu": 1, "gpu": 2}, (1, 2, 2)),
         ([{"CPU": 8, "GPU": 2}], {"cpu": 1, "gpu": 0}, (1, 0, 8)),
         ([{"CPU": 8}, {"CPU": 2, "GPU": 1}], {"cpu": 1}, (1, 1, 1)),
+        ([{"CPU": 8, "memory": 3 * TRIAL_MEMORY_BYTES + 1}], {"cpu": 1}, (1, 0, 3)),
+        ([{"CPU": 8, "memory": TRIAL_MEMORY_BYTES / 2}], {"cpu": 1}, (1, 0, 1)),
     ],
 )
 def test_a_request_is_fitted_into_the_nodes(monkeypatch, machines, resources, expected) -> None:

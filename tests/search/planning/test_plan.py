@@ -12,6 +12,7 @@ from ray.tune.schedulers import ASHAScheduler
 
 from owkd.config import Partial, Reading, SearchConfig, parse_config, with_values
 from owkd.errors import ConfigError
+from owkd.machine import Machine
 from owkd.training.targets import targets_bytes
 from owkd.training.timing import EpochTime
 from search.planning import costs
@@ -134,7 +135,8 @@ def test_hours_are_epochs_times_seconds_over_slots(root: Path, tmp_path: Path, m
     timed = EpochTime("cpu", 10, 5, step_s=3.0, validation_images=12, image_s=0.5, stored=True, target_image_s=0.25)
     assert timed.seconds == 36.0
     monkeypatch.setattr(costs, "_time_epoch", lambda config: timed)
-    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    machine = Machine(cpus=6, all_cpus=8, affinity=6, quota=None, memory=None, memory_is_limited=False)
+    monkeypatch.setattr(costs, "this_machine", lambda: machine)
     plan = make_plan(plan_config(root, resources={"cpu": 1.5, "gpu": 0}), tmp_path)
     assert plan.costs.resources is not None
     assert plan.costs.resources.at_a_time == 4
