@@ -26,6 +26,7 @@ from search.execution.worker import Train, train_student
 from search.luck.noise import Noise
 from search.progress import Progress
 from search.recorder import SearchRecorder
+from search.results.tables import read_epochs, recorded_trials, without_epochs
 from search.runs.inputs import anchored, check_inputs
 from search.runs.integrity import changes_since, refuse
 from search.runs.layout import RunFolder, trial_name
@@ -322,7 +323,12 @@ class _ResumedSearch(_Search):
         return self.folder
 
     def check(self) -> None:
-        self.study = Study(self.folder.journal, self.folder.name, self.config)
+        recorded = recorded_trials(self.folder)
+        self.study = Study(self.folder.journal, self.folder.name, self.config, recorded=recorded)
+        over = {view.number: view.last_step for view in self.study.views() if view.state != "running"}
+        with_epochs = set(read_epochs(self.folder.results)["trial"].to_pylist())
+        if lacking := without_epochs(over, with_epochs):
+            self.console.print(lacking, soft_wrap=True, markup=False)
         self._require_unchanged(self.work.check(self.config))
         if self.trials:
             self.study.add_trials(self.trials)

@@ -110,7 +110,7 @@ LAYERS = {
         ("pilot",),
         ("retrain",),
         ("run_search", "rerun"),
-        ("recorder",),
+        ("recorder", "checkup"),
         ("teaching",),
         ("results", "tensorboard", "schedulers"),
         ("execution",),

@@ -91,13 +91,27 @@ def down(
 
 
 def doctor(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run whose files are looked at, in place of nodes.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what can be of RUN; what is replaced is set aside, not deleted.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="YAML configuration whose data and teachers every node must read.")
     ] = None,
     address: Address = None,
     runs: Runs = "runs",
 ) -> None:
-    """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock."""
-    from launch.doctor import run_doctor
+    """Look at every node of a cluster, or at this machine: versions, GPUs, data, teachers, storage, disk, clock.
 
+    With RUN: whether each file of that run is whole, and what to do where it is not.
+    """
+    from launch.doctor import check_run, run_doctor
+
+    if run is not None:
+        check_run(run, mend=repair)
+        return
+    if repair:
+        raise typer.BadParameter("--repair needs the RUN that is to be repaired")
     run_doctor(load_checked(config) if config else None, address, runs)

@@ -95,10 +95,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
 ) -> None:
     """Write one HTML file with the results of a run. Needs no network; works while the search runs."""
-    from launch.output.console import console
+    from launch.output.console import console, errors
     from search.report import write_report
 
-    console.print(f"written: {write_report(run, out)}", soft_wrap=True)
+    file = write_report(run, out, warn=lambda note: errors.print(note, soft_wrap=True, markup=False))
+    console.print(f"written: {file}", soft_wrap=True)
 
 
 def monitor(

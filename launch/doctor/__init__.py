@@ -7,12 +7,14 @@ node_survey.py     one task on every node of a cluster
 preflight.py       all nodes examined before a search, and those that join later
 node_table.py      the nodes as a table
 run_doctor.py      `owkd doctor`
+run_files.py       `owkd doctor RUN`
 """
 
 from launch.doctor.node_checks import Fault, NodeReport
 from launch.doctor.node_survey import DoctorTimings
 from launch.doctor.preflight import ClusterReport, admit_nodes, examine_cluster, examine_this_machine, refuse_faults
 from launch.doctor.run_doctor import run_doctor
+from launch.doctor.run_files import check_run
 
 __all__ = [
     "ClusterReport",
@@ -20,6 +22,7 @@ __all__ = [
     "Fault",
     "NodeReport",
     "admit_nodes",
+    "check_run",
     "examine_cluster",
     "examine_this_machine",
     "refuse_faults",

@@ -7,7 +7,6 @@ the test split, which stays closed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy as np
 
 from owkd.config import Config
 from owkd.errors import UserError
-from owkd.files import written_whole
 from search.pilot.models import pilot_digests
+from search.runs.damage import read_json, reading, write_json
 from search.runs.inputs import anchored
 from search.runs.manifest import open_run
 from search.storage.address import Address
@@ -117,8 +116,7 @@ class Pilot:
 
     def write(self, folder: Path) -> None:
         """Into the folder of its run."""
-        with written_whole(folder / FILE) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2), encoding="utf-8")
+        write_json(folder / FILE, self.to_dict())
 
     @classmethod
     def read(cls, folder: Path) -> Pilot | None:
@@ -126,8 +124,9 @@ class Pilot:
         path = folder / FILE
         if not path.is_file():
             return None
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{name: tree[name] for name in cls.__dataclass_fields__})
+        with reading(path):
+            tree = read_json(path)
+            return cls(**{name: tree[name] for name in cls.__dataclass_fields__})
 
 
 def pilot_address(config: Config, runs: Address | Path | str) -> Address:
@@ -140,7 +139,7 @@ def find_pilot(config: Config, runs: Address | Path | str) -> Pilot | None:
     address = pilot_address(config, runs)
     try:
         folder, _, _ = open_run(address, only=(FILE,))
+        pilot = Pilot.read(folder.root)
     except UserError:
         return None
-    pilot = Pilot.read(folder.root)
     return pilot and replace(pilot, run=str(address))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from PIL import Image
 
 from owkd.config import Config
 from search.luck import Noise
 from search.results.listing import list_trials, noise_of_run
 from search.results.parquet import read_table
-from search.results.schema import PARAM, Row
-from search.results.tables import read_epochs
+from search.results.schema import PARAM, Row, grouped
+from search.results.tables import read_epochs, without_epochs
+from search.runs.damage import DamagedRunError, read_json, reading
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run
@@ -26,6 +29,8 @@ from search.teaching import sentences_of_run
 from search.tensorboard.panels import CURVES, PICTURES
 
 EPOCH_COLUMNS = ("trial", "fold", "seed", "epoch", "step", "objective", "duration_s")
+DRAWN = ("cmc", "precision")
+"""curves of a trial's pictures"""
 STAGE_WEIGHTS = tuple(f"stage_weight/{stage}" for stage in range(1, 5))
 
 
@@ -57,6 +62,7 @@ class RunData:
         panels: best ranking first
         noise: of one training; None where it cannot be told
         teaching: whether the teacher has something to teach, in sentences
+        notes: what is left out, since its file is damaged or missing
     """
 
     folder: RunFolder
@@ -72,6 +78,7 @@ class RunData:
     panels: Sequence[TrialPanel]
     noise: Noise | None = None
     teaching: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def metric(self) -> str:
@@ -98,20 +105,32 @@ def gather(run: Address | Path | str) -> RunData:
     """Reads a run. Raises `UserError` when `run` is no run."""
     folder, config, manifest = open_run(run)
     trials = list_trials(run).to_pylist()
+    notes: list[str] = []
+    epochs: dict[int, list[Row]] = {}
+    with _noted(notes):
+        epochs = _epochs_by_trial(read_epochs(folder.results))
+        if lacking := without_epochs({row["trial"]: row["last_step"] for row in trials}, epochs):
+            notes.append(lacking)
+    comparison = (_json(folder.champion / "metrics.json") or {}).get("comparison")
+    final = {name: folder.results / "retrain" / f"{name}.parquet" for name in ("models", "comparison")}
+    for file in final.values():
+        if "claims" in (comparison or {}) and not file.is_file():
+            raise DamagedRunError(file, "is missing")
     return RunData(
         folder=folder,
         config=config,
         manifest=manifest,
         has_driver=is_locked(folder),
         trials=trials,
-        epochs=_epochs_by_trial(read_epochs(folder.results)),
+        epochs=epochs,
         params=tuple(columns(config)),
-        models=_rows(folder.results / "retrain" / "models.parquet"),
-        claims=[row for row in _rows(folder.results / "retrain" / "comparison.parquet") if "kind" in row],
-        comparison=(_json(folder.champion / "metrics.json") or {}).get("comparison"),
-        panels=_panels(folder),
+        models=_rows(final["models"]),
+        claims=[row for row in _rows(final["comparison"]) if "kind" in row],
+        comparison=comparison,
+        panels=_panels(folder, notes),
         noise=noise_of_run(trials),
         teaching=tuple(sentences_of_run(folder.results, config)),
+        notes=notes,
     )
 
 
@@ -120,28 +139,43 @@ def param(row: Row, name: str) -> Any:
     return row.get(f"{PARAM}{name}")
 
 
-def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
-    """Rows by their value in a column, values and rows in the order in which they come."""
-    groups: dict[Any, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row[column], []).append(row)
-    return groups
-
-
 def _epochs_by_trial(table: pa.Table) -> dict[int, list[Row]]:
     kept = [name for name in (*EPOCH_COLUMNS, *STAGE_WEIGHTS) if name in table.column_names]
     rows = sorted(table.select(kept).to_pylist(), key=lambda row: int(row["step"]))
     return grouped(rows, "trial")
 
 
-def _panels(folder: RunFolder) -> list[TrialPanel]:
+def _panels(folder: RunFolder, notes: list[str]) -> list[TrialPanel]:
     panels = []
-    for trial in sorted(folder.panels.glob("trial-*")) if folder.panels.is_dir() else []:
-        curves, retrieval = _json(trial / CURVES), trial / f"{PICTURES[0]}.png"
-        number = int(trial.name.removeprefix(trial_name(0)[:-5]))
-        if curves is not None and retrieval.is_file():
-            panels.append(TrialPanel(number, curves, base64.b64encode(retrieval.read_bytes()).decode()))
-    return sorted(panels, key=lambda panel: -float(panel.curves["mAP"]))
+    for trial in sorted(folder.panels.glob("trial-*")):
+        if (trial / CURVES).is_file():
+            with _noted(notes):
+                panels.append(_panel(trial))
+    return sorted(panels, key=lambda panel: -panel.curves["mAP"])
+
+
+def _panel(trial: Path) -> TrialPanel:
+    """The pictures of one trial. Raises `DamagedRunError`."""
+    retrieval = trial / f"{PICTURES[0]}.png"
+    with reading(trial / CURVES):
+        known = read_json(trial / CURVES)
+        curves = {"mAP": float(known["mAP"]), **{name: [float(value) for value in known[name]] for name in DRAWN}}
+    if not retrieval.is_file():
+        raise DamagedRunError(retrieval, "is missing")
+    with reading(retrieval):
+        png = retrieval.read_bytes()
+        Image.open(BytesIO(png)).verify()
+    number = int(trial.name.removeprefix(trial_name(0)[:-5]))
+    return TrialPanel(number, curves, base64.b64encode(png).decode())
+
+
+@contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """What a page can do without is left out where it is damaged, and the page says so."""
+    try:
+        yield
+    except DamagedRunError as error:
+        notes.append(str(error))
 
 
 def _rows(path: Path) -> list[Row]:
@@ -149,10 +183,7 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return read_json(path) if path.is_file() else None
 
 
 def short(name: str) -> str:

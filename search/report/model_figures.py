@@ -7,10 +7,10 @@ from statistics import fmean
 
 import plotly.graph_objects as go
 
-from search.report.gather import RunData, grouped
+from search.report.gather import RunData
 from search.report.style import BLUE, GRAY, GREEN, ORANGE, PINK, YELLOW, with_axes
 from search.report.text import IN_FULL, configuration_label, metric_name
-from search.results.schema import Row
+from search.results.schema import Row, grouped
 from search.retrain.claims import KINDS, Kind
 
 MODEL = {"size": 9, "opacity": 0.7}

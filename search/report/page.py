@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,19 @@ from search.trials.view import look_in_words, over_parts
 TOP_TRIALS = 10
 
 
-def write_report(run: Address | Path | str, out: Path | None = None) -> Path:
+def write_report(
+    run: Address | Path | str, out: Path | None = None, warn: Callable[[str], object] = lambda note: None
+) -> Path:
     """Writes the report of a run, to `report.html` beside its run.yaml where `out` is unset -> the file.
 
     Of a run in a store, that is a file on this machine, which goes to the store as well.
 
-    Works on a run in any state, also while it is driven. Raises `UserError` when `run` is no run.
+    Works on a run in any state, also while it is driven. What the page can do without and is damaged is left out: the
+    page says so, and `warn` is told. Raises `UserError` when `run` is no run, or when what is left is damaged.
     """
     data = gather(run)
+    for note in data.notes:
+        warn(note)
     file = out or data.folder.root / "report.html"
     environment = Environment(loader=PackageLoader("search.report", "."), autoescape=True, undefined=StrictUndefined)
     html = environment.get_template("page.html.j2").render(_context(data))
@@ -51,6 +57,7 @@ def _context(data: RunData) -> dict[str, Any]:
         "state": "running" if data.has_driver else "finished" if data.comparison is not None else "not running",
         "status": text.status(data),
         "headline": text.headline(data),
+        "notes": data.notes,
         "teaching": text.teaching(data),
         "picture": claims_section(data),
         "candidates": text.candidates(data),

@@ -10,10 +10,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from owkd.formatting import format_value
-from search.report.gather import STAGE_WEIGHTS, RunData, grouped, param, short
+from search.report.gather import STAGE_WEIGHTS, RunData, param, short
 from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANSPARENT, state_color, with_axes
 from search.report.text import state_in_words
-from search.results.schema import METRIC, Row
+from search.results.schema import METRIC, Row, grouped
 from search.space import entry_of_column
 from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
 
@@ -198,6 +198,8 @@ def _dimension(data: RunData, name: str, values: Sequence[Any]) -> dict[str, Any
         if entry and entry.log:
             logs = [math.log10(value) if value else None for value in values]
             known = [value for value in logs if value is not None]
+            if not known:  # off in every trial: nothing that a logarithm could show
+                return {"label": label, "values": values}
             ticks = list(range(math.floor(min(known)), math.ceil(max(known)) + 1))
             return {"label": label, "values": logs, "tickvals": ticks, "ticktext": [f"1e{tick}" for tick in ticks]}
         return {"label": label, "values": values}

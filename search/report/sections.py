@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -79,7 +79,7 @@ def claims_section(data: RunData) -> Section | None:
     if not data.claims:
         return None
     errors = {row.get("look") or 1: row["error"] for row in data.claims}
-    return _section("claims", model_figures.claims(data), intervals=intervals(errors))
+    return next(_drawn("claims", lambda: model_figures.claims(data), intervals=intervals(errors)))
 
 
 def sections(data: RunData) -> list[Section]:
@@ -89,38 +89,45 @@ def sections(data: RunData) -> list[Section]:
 
 def _sections(data: RunData) -> Iterator[Section]:
     if data.models:
-        yield _section("models", model_figures.models(data))
+        yield from _drawn("models", lambda: model_figures.models(data))
     if any(row["objective"] is not None for row in data.trials):
         shown, known = len(data.comparable), sum(row["objective"] is not None for row in data.trials)
         left_out = f"; {known - shown} that never saw the last fold or seed are left out" if known > shown else ""
-        yield _section("history", search_figures.history(data), left_out=left_out)
-        yield _section("curves", search_figures.curves(data))
-    if (figure := search_figures.parallel(data)) is not None:
-        yield _section("parallel", figure)
+        yield from _drawn("history", lambda: search_figures.history(data), left_out=left_out)
+        yield from _drawn("curves", lambda: search_figures.curves(data))
+    yield from _drawn("parallel", lambda: search_figures.parallel(data))
     if data.params:
-        yield _importance(data)
-    if (figure := search_figures.stage_weights(data)) is not None:
-        yield _section("stages", figure)
-    if len(data.config.search.objectives) > 1 and (figure := search_figures.pareto(data)) is not None:
-        yield _section("pareto", figure)
+        yield from _importance(data)
+    yield from _drawn("stages", lambda: search_figures.stage_weights(data))
+    if len(data.config.search.objectives) > 1:
+        yield from _drawn("pareto", lambda: search_figures.pareto(data))
     if data.panels:
-        cmc, precision = model_figures.ranking(data)
         fold = data.config.data.folds[0]
-        yield _section("cmc", cmc, fold=fold)
-        yield _section("precision", precision, fold=fold)
+        yield from _drawn("cmc", lambda: model_figures.ranking(data)[0], fold=fold)
+        yield from _drawn("precision", lambda: model_figures.ranking(data)[1], fold=fold)
 
 
-def _importance(data: RunData) -> Section:
+def _importance(data: RunData) -> Iterator[Section]:
     """Where there are too few trials, the section says so in place of the figure."""
-    shares = importances(data)
-    trials = len(comparable(data)[0])
-    if not shares:
-        return Section("importance", CAPTIONS["importance"][0], TOO_FEW.format(trials=trials), Markup(""))
-    return _section("importance", search_figures.importance(shares), trials=trials)
+    rows, names = comparable(data)
+    if len(rows) < FEWEST or not names:
+        return iter([Section("importance", CAPTIONS["importance"][0], TOO_FEW.format(trials=len(rows)), Markup(""))])
+    return _drawn("importance", lambda: search_figures.importance(importances(data)), trials=len(rows))
 
 
-def _section(anchor: str, figure: go.Figure, **facts: object) -> Section:
-    """`facts`: what the caption names."""
+def _drawn(anchor: str, draw: Callable[[], go.Figure | None], **facts: object) -> Iterator[Section]:
+    """A section of one figure, unless there is none to draw. `facts`: what the caption names.
+
+    A figure that cannot be drawn costs nothing but itself, and its section says so.
+    """
     title, caption = CAPTIONS[anchor]
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config=PLOTLY, div_id=f"figure-{anchor}")
-    return Section(anchor, title, caption.format(**facts), Markup(html))
+    try:
+        figure = draw()
+        if figure is None:
+            return
+        html = figure.to_html(full_html=False, include_plotlyjs=False, config=PLOTLY, div_id=f"figure-{anchor}")
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        yield Section(anchor, title, f"This figure could not be drawn: {reason}", Markup(""))
+    else:
+        yield Section(anchor, title, caption.format(**facts), Markup(html))

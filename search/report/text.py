@@ -10,8 +10,8 @@ from typing import Any
 
 from owkd.formatting import format_duration, format_metric
 from search.luck.seeds import SeedSet
-from search.report.gather import RunData, grouped
-from search.results.schema import Row
+from search.report.gather import RunData
+from search.results.schema import Row, grouped
 from search.retrain.claims import Kind, interval, points
 from search.retrain.comparison import Spread
 from search.runs.manifest import WITHIN

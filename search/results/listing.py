@@ -13,6 +13,7 @@ from owkd.config import Config, SearchConfig
 from search.luck.noise import Noise, noise_of
 from search.results.schema import METRIC, PARAM, PART, TRIAL_FIELDS, Row
 from search.results.tables import read_trials
+from search.runs.damage import DamagedRunError
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run
 from search.space.parameters import epochs_of
@@ -36,6 +37,8 @@ def list_trials(run: Address | Path | str) -> pa.Table:
     folder, config, _ = open_run(run, only=("results",))
     table = read_trials(folder.results)
     rows = table.to_pylist()
+    if not rows and (any(folder.tensorboard.glob("trial-*")) or any((folder.results / "epochs").glob("*.parquet"))):
+        raise DamagedRunError(folder.results / "trials", "is missing, although trials have left results")
     several = len(config.search.objectives) > 1
     front = _front(config.search, rows) if several else set()
     driven = is_locked(folder)

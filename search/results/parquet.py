@@ -10,6 +10,7 @@ repaired when the run is opened again (`repair`).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -19,11 +20,14 @@ import pyarrow.parquet as pq
 
 from owkd.files import written_whole
 from search.results.schema import Row
+from search.runs.damage import DamagedRunError, reading
 from search.runs.layout import trial_name
 from search.runs.manifest import SCHEMA_VERSION
 
 MANY_PARTS = 16
 """so many parts become one"""
+COLUMNS_SUM = "columns_crc32"
+"""key of a file's metadata: a checksum of the names and types of its columns"""
 READ_ATTEMPTS = 100
 """of a reader whose files are moved into a part under its eyes"""
 
@@ -39,7 +43,7 @@ class TrialFiles:
         """Repairs what a kill left: no trial is in two files afterwards. Only for the run's driver."""
         self._moved = set()
         for part in reversed(self._parts()):
-            numbers = set(_trial_numbers(read_table(part)))
+            numbers = set(_trial_numbers(part, read_table(part)))
             if numbers <= self._moved:
                 part.unlink()
             self._moved |= numbers
@@ -88,13 +92,17 @@ class TrialFiles:
                 continue
         return self._read()
 
+    def paths(self) -> list[Path]:
+        """Its files in the order in which they are read: a trial counts in the first that has it."""
+        own = sorted(self.folder.glob("trial-*.parquet"))  # before the parts: what is moved meanwhile is in one of them
+        return [*reversed(self._parts()), *own]
+
     def _read(self) -> pa.Table | None:
         tables: list[pa.Table] = []
         seen: set[int] = set()
-        own = sorted(self.folder.glob("trial-*.parquet"))  # before the parts: what is moved meanwhile is in one of them
-        for path in [*reversed(self._parts()), *own]:
+        for path in self.paths():
             table = read_table(path)
-            numbers = set(_trial_numbers(table))
+            numbers = set(_trial_numbers(path, table))
             tables.append(_rows_of(table, numbers - seen) if numbers & seen else table)
             seen |= numbers
         if not tables:
@@ -107,7 +115,7 @@ class TrialFiles:
         self._moved.discard(number)
         for part in self._parts():
             table = read_table(part)
-            numbers = set(_trial_numbers(table))
+            numbers = set(_trial_numbers(part, table))
             if number in numbers:
                 _write(part, _rows_of(table, numbers - {number}))
 
@@ -130,21 +138,32 @@ def write_table(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Reads a file that may be replaced at any moment.
+    """Reads a file that may be replaced at any moment. Raises `DamagedRunError`, `FileNotFoundError`.
 
     `pq.read_table` opens a file twice, once for its footer and once for its pages, which may then be of two files.
+    Pages carry checksums of their own, and so do the columns' names and types.
     """
-    with pq.ParquetFile(path) as file:
-        return file.read()
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        table = file.read()
+        wanted = (table.schema.metadata or {}).get(COLUMNS_SUM.encode())
+        if wanted is not None and wanted != _columns_sum(table.schema):
+            raise DamagedRunError(path, "is damaged (its columns are not those that were written)")
+        return table
 
 
 def _write(path: Path, table: pa.Table) -> None:
+    metadata = {"schema_version": str(SCHEMA_VERSION), COLUMNS_SUM: _columns_sum(table.schema)}
     with written_whole(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({"schema_version": str(SCHEMA_VERSION)}), temporary)
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
 
 
-def _trial_numbers(table: pa.Table) -> list[int]:
-    numbers: list[int] = pc.unique(table["trial"]).to_pylist()
+def _columns_sum(schema: pa.Schema) -> bytes:
+    return f"{zlib.crc32(schema.remove_metadata().to_string().encode()):08x}".encode()
+
+
+def _trial_numbers(path: Path, table: pa.Table) -> list[int]:
+    with reading(path):
+        numbers: list[int] = pc.unique(table["trial"]).to_pylist()
     return numbers
 
 

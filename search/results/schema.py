@@ -84,3 +84,11 @@ def epoch_schema(rows: Sequence[Row]) -> pa.Schema:
     """Of an epochs table with these rows: the fixed columns, then their metrics as they come."""
     metrics = dict.fromkeys((name for row in rows for name in row if name not in EPOCH_FIELDS), pa.float64())
     return pa.schema([*EPOCH_FIELDS.items(), *metrics.items()])
+
+
+def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    """Rows by their value in a column, values and rows in the order in which they come."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[column], []).append(row)
+    return groups

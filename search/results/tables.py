@@ -11,7 +11,7 @@ study is the truth: a trial's row is made of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,12 +30,15 @@ from search.results.schema import (
     epoch_schema,
     trial_schema,
 )
+from search.runs.layout import RunFolder
 from search.space import ColumnType, flatten
 from search.trials.listener import EpochRecord
 from search.trials.view import PUBLISHED, TrialView
 
 TRIALS_OF_A_PART = 64
 """a part is written when so many trials are over"""
+SHOWN = 8
+"""trials that a sentence names"""
 
 
 class ResultTables:
@@ -80,6 +83,10 @@ class ResultTables:
         ordered = sorted(rows.values(), key=lambda row: int(row["step"]))
         self._epoch_files.write(number, epoch_schema(ordered), ordered)
         return True
+
+    def write_epochs(self, number: int, rows: Sequence[Row]) -> None:
+        """Writes the epochs of a trial that is over in place of those that are there."""
+        self._epoch_files.write(number, epoch_schema(rows), rows)
 
     def write_trial(self, view: TrialView) -> None:
         """Writes a trial's row as the study has it."""
@@ -136,6 +143,31 @@ def read_trials(results: Path) -> pa.Table:
 def read_epochs(results: Path) -> pa.Table:
     """One row an epoch of each fold and seed, in order of trial and step."""
     return _read(results / "epochs", pa.schema(EPOCH_FIELDS.items()))
+
+
+def without_epochs(last_steps: Mapping[int, int | None], epochs: Collection[int]) -> str:
+    """What is missing, in a sentence: trials that trained, by their last step, of which no epoch has a row. Else
+    nothing."""
+    lacking = [str(number) for number, step in last_steps.items() if step and number not in epochs]
+    if not lacking:
+        return ""
+    shown = ", ".join(sorted(lacking, key=int)[:SHOWN]) + (", ..." if len(lacking) > SHOWN else "")
+    return (
+        f"results/epochs must have rows of every trial that trained, but has none of {shown}; owkd doctor RUN says "
+        "what can be repaired"
+    )
+
+
+def recorded_trials(folder: RunFolder) -> set[int]:
+    """Numbers of the trials of which a run has results: rows, event files or checkpoints.
+
+    Raises `DamagedRunError` where a table cannot be read.
+    """
+    tables = (read_trials(folder.results), read_epochs(folder.results))
+    numbers = {number for table in tables for number in table["trial"].to_pylist()}
+    folders = [*folder.tensorboard.glob("trial-*"), *folder.folders(folder.checkpoints)]
+    names = (path.name.removeprefix("trial-") for path in folders)
+    return numbers | {int(name) for name in names if name.isdecimal()}
 
 
 def _read(folder: Path, empty: pa.Schema) -> pa.Table:

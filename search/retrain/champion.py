@@ -7,19 +7,19 @@ retrain/champion/metrics.json           its figures, what may be claimed, and fo
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import yaml
 
 from owkd.config import with_values
 from owkd.errors import UserError
 from owkd.files import written_whole
+from search.results.parquet import read_table
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Comparison
 from search.retrain.models.records import ModelRecord
+from search.runs.damage import read_json, reading, write_json
 from search.runs.layout import RunFolder
 
 
@@ -34,12 +34,13 @@ class ChampionFolder:
         """Those for whom the test split was opened before it was opened for this champion, earliest first."""
         if not self._metrics.is_file():
             return []
-        earlier: dict[str, Any] = json.loads(self._metrics.read_text(encoding="utf-8"))
-        names = list(earlier.get("opened_before", ()))
-        if "claims" not in earlier["comparison"]:
-            names.append(f"{earlier['configuration']} of an earlier version")
-        elif earlier["configuration"] != champion.name:
-            names.append(earlier["configuration"])
+        earlier: dict[str, Any] = read_json(self._metrics)
+        with reading(self._metrics):
+            names = list(earlier.get("opened_before", ()))
+            if "claims" not in earlier["comparison"]:
+                names.append(f"{earlier['configuration']} of an earlier version")
+            elif earlier["configuration"] != champion.name:
+                names.append(earlier["configuration"])
         return list(dict.fromkeys(names))
 
     def write(
@@ -53,8 +54,9 @@ class ChampionFolder:
         with written_whole(self._run.champion / "config.yaml") as temporary:
             config = with_values(champion.config, {"train.seed": model.seed, "data.folds": [model.fold]})
             temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-        with written_whole(self._metrics) as temporary:
-            metrics = {
+        write_json(
+            self._metrics,
+            {
                 "configuration": champion.name,
                 "fold": model.fold,
                 "seed": model.seed,
@@ -63,8 +65,8 @@ class ChampionFolder:
                 "test": record.test,
                 "comparison": comparison.to_dict(),
                 "opened_before": opened_before,
-            }
-            temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+            },
+        )
 
 
 def refuse_earlier_version(run: RunFolder) -> None:
@@ -74,7 +76,7 @@ def refuse_earlier_version(run: RunFolder) -> None:
     all that is trained anew meets a test split that was opened.
     """
     models = run.results / "retrain" / "models.parquet"
-    if models.is_file() and "seed_set" not in pq.read_schema(models).names:
+    if models.is_file() and "seed_set" not in read_table(models).column_names:
         raise UserError(
             f"a final stage must be of this version to go on, but that of {run.address} is of an earlier one, whose "
             f"test seeds were the search's; owkd report {run.address} shows what it said, and --reopen trains anew and "

@@ -33,6 +33,7 @@ from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, pr
 from search.execution.worker import Train, train_student
 from search.luck.seeds import SeedSet
 from search.results.schema import Row
+from search.results.tables import recorded_trials
 from search.retrain.candidates import Candidate, Model, select_candidates
 from search.retrain.champion import ChampionFolder, refuse_earlier_version
 from search.retrain.claims import PlannedComparison
@@ -167,7 +168,7 @@ class FinalStage(Stage[Outcome]):
     def check(self) -> None:
         if not self.reopen:
             refuse_earlier_version(self.folder)
-        study = Study(self.folder.journal, self.folder.name, self.config)
+        study = Study(self.folder.journal, self.folder.name, self.config, recorded=recorded_trials(self.folder))
         self.trials = list(study.views())
         self.control = self._read_control(study)
         self.looks = Looks(self.folder.retrain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -21,14 +22,20 @@ TEMPORARY = ".*.tmp"
 def lock_run(folder: RunFolder) -> Iterator[None]:
     """Holds the run for this process, so that two drivers never write to one run.
 
-    The lock is the kernel's: it goes with the process, however that ends. In a store a lease stands beside it, and
+    The lock is the kernel's: it goes with the process, however that ends. The file names host and process for readers
+    on other hosts, where file systems share no locks. In a store a lease stands beside it, and
     what is written goes there. What a killed driver left half-written is removed on entry, and Ray's scratch folder on
     exit. Whoever holds a run holds the control within it.
 
     Raises `UserError` when another process drives this run.
     """
-    folder.root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"a run must be writable for its driver, but {folder.lock} is not ({error.strerror}); see to its rights"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,6 +43,8 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
             raise UserError(
                 f"a run must have one driver, but another process drives {folder.address}; wait for it or stop it"
             ) from None
+        os.truncate(handle, 0)
+        os.write(handle, f"{socket.gethostname()} {os.getpid()}\n".encode())
         with folder.mirror.driven() if folder.mirror is not None else nullcontext():
             remove_leftovers(folder)
             try:
@@ -43,6 +52,7 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
             finally:
                 for each in (folder, folder.control):
                     shutil.rmtree(each.scratch, ignore_errors=True)
+                os.truncate(handle, 0)
     finally:
         os.close(handle)
 
@@ -58,18 +68,23 @@ def is_locked(folder: RunFolder) -> bool:
 
 
 def is_locked_here(folder: RunFolder) -> bool:
-    """Whether a process of this machine drives this run, or its working copy."""
+    """Whether a process drives this run, or its working copy, as far as this machine can tell.
+
+    Where the lock may not be read, or names a driver on another host that did not leave, somebody does: only a run that
+    is known to be left is called so. Reading is enough to ask, for a reader may be another user.
+    """
     try:
-        handle = os.open(folder.lock, os.O_RDWR)
-    except OSError:
-        return False
+        handle = os.open(folder.lock, os.O_RDONLY)
+    except OSError as error:
+        return isinstance(error, PermissionError)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        host = os.read(handle, 256).decode(errors="replace").partition(" ")[0]
+        return host not in ("", socket.gethostname())
     except OSError:
         return True
     finally:
         os.close(handle)
-    return False
 
 
 def remove_leftovers(folder: RunFolder) -> None:

@@ -15,14 +15,16 @@ from typing import Any, Literal
 import yaml
 
 from owkd.config import Config, upgraded
+from owkd.config.yaml_text import load_yaml
 from owkd.errors import ConfigError, UserError
 from owkd.files import written_whole
+from search.runs.damage import DamagedRunError, reading
 from search.runs.layout import RunFolder
 from search.runs.lock import is_locked_here
 from search.space import parse_search_config
 from search.storage import lease
 from search.storage.address import Address
-from search.storage.mirror import Mirror
+from search.storage.mirror import CONTROL, Mirror
 from search.storage.object_store import ObjectStore
 from search.storage.timings import STORE_TIMINGS, StoreTimings
 
@@ -119,6 +121,24 @@ def open_run(
     are fetched for reading: all that drivers write, or the files and folders that `only` names. A control is driven by
     the run around it alone.
     """
+    folder = locate_run(run, drive=drive, only=only, timings=timings)
+    config, manifest = read_run(folder)
+    if drive and WITHIN in manifest:
+        raise UserError(
+            f"a control must be driven with the run around it, but got {folder.address}; go on with owkd retrain "
+            f"{folder.address.above}"
+        )
+    return folder, config, manifest
+
+
+def locate_run(
+    run: Address | Path | str,
+    *,
+    drive: bool = False,
+    only: Sequence[str] = (),
+    timings: StoreTimings = STORE_TIMINGS,
+) -> RunFolder:
+    """The folder of a run, as `open_run` takes it, whatever is in it. Raises `UserError` where a store is away."""
     address = Address.of(run)
     folder = _at(address, "driver", timings)
     if folder.mirror is not None:
@@ -127,21 +147,38 @@ def open_run(
                 folder.mirror.fetch(folder.manifest.name)
             else:
                 folder = _for_reading(folder, address, only)
-    try:
-        manifest = yaml.safe_load(folder.manifest.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"a run must hold run.yaml, but {address} has none; give the folder of a run") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"run.yaml must be readable, but {folder.manifest} is not: {error}") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
-        raise UserError(f"run.yaml must hold a configuration, but {folder.manifest} holds none; restore it")
+    return folder
+
+
+def read_run(folder: RunFolder) -> tuple[Config, dict[str, Any]]:
+    """Configuration and manifest of a run. Raises `UserError`, `ConfigError`, `DamagedRunError`."""
+    manifest = _read_manifest(folder)
     _refuse_newer(manifest, folder.manifest)
-    if drive and WITHIN in manifest:
-        raise UserError(
-            f"a control must be driven with the run around it, but got {address}; go on with owkd retrain "
-            f"{address.above}"
-        )
-    return folder, _stored_config(manifest, folder.manifest), manifest
+    return _stored_config(manifest, folder.manifest), manifest
+
+
+def restore_manifest(folder: RunFolder, config: Config) -> None:
+    """Writes the run.yaml of a run that lost it: what it began with, without versions and fingerprints of then."""
+    around = {WITHIN: folder.root.parent.name} if folder.root.name == CONTROL else {}
+    made = _manifest(config, {})
+    kept = {name: made[name] for name in ("schema_version", "seed", "config")}
+    _write_manifest(folder, {**around, "restored_at": made["created_at"], **kept})
+
+
+def _read_manifest(folder: RunFolder) -> dict[str, Any]:
+    file = folder.manifest
+    try:
+        with reading(file):
+            manifest, problems = load_yaml(file.read_text(encoding="utf-8"), file.name)
+    except FileNotFoundError:
+        if folder.journal.is_file():
+            raise DamagedRunError(file, "is missing") from None
+        raise UserError(f"a run must hold run.yaml, but {folder.address} has none; give the folder of a run") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
+        raise DamagedRunError(file, "is empty" if manifest is None else "is damaged (it holds no configuration)")
+    if problems:
+        raise DamagedRunError(file, f"is damaged ({problems[0]})")
+    return manifest
 
 
 def _refuse_newer(manifest: Mapping[str, Any], path: Path) -> None:
@@ -154,8 +191,10 @@ def _refuse_newer(manifest: Mapping[str, Any], path: Path) -> None:
 
 
 def _stored_config(manifest: Mapping[str, Any], path: Path) -> Config:
+    with reading(path):
+        raw = upgraded(manifest["config"])
     try:
-        return parse_search_config(upgraded(manifest["config"]), source=str(path))
+        return parse_search_config(raw, source=str(path))
     except ConfigError as error:
         made_by = _made_by(manifest)
         if made_by == version("owkd"):

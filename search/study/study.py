@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,17 @@ from typing import Any
 import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.samplers import BaseSampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
+from search.runs.damage import reading
 from search.samplers.gp import PART_EPOCHS
 from search.samplers.history import HIDDEN, SampledStudy, earlier_trials
 from search.samplers.selection import make_sampler
 from search.samplers.unseen import VALUES
 from search.space.conditions import every_point
 from search.space.parameters import Point, distributions, no_distillation_point, published_point, suggest
+from search.study.journal import open_journal
 from search.study.looks import is_used_up, look_at
 from search.trials.budget import Budget
 from search.trials.job import parts_of
@@ -68,12 +68,17 @@ class Study:
         earlier: Sequence[Mapping[str, Any]] = (),
         *,
         fixed_trials: bool = True,
+        recorded: Collection[int] = (),
     ) -> None:
-        """`fixed_trials`: whether a new study begins with them"""
+        """`fixed_trials`: whether a new study begins with them; `recorded`: numbers of trials that left results.
+
+        Raises `DamagedRunError` for a damaged journal, and for one that does not know all of the `recorded` trials: a
+        search that began again would mix its trials with theirs. Nothing is written before.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.config = config
         self._earlier: list[FrozenTrial] = []
-        self._storage = JournalStorage(JournalFileBackend(str(journal)))
+        self._storage = open_journal(journal, recorded)
         # A journal holds one study. A run whose folder was renamed since goes on with it instead of beginning another.
         name = next(iter(optuna.get_all_study_names(self._storage)), name)
         study = optuna.create_study(
@@ -100,7 +105,10 @@ class Study:
             self._study.set_user_attr(FIXED_TRIALS, list(FIXED if fixed_trials else ()))
         for fixed in self.fixed[begun:]:  # of a new study all; also of one that was cut off here
             self._enqueue(fixed)
-        self._earlier = earlier_trials(self._study.user_attrs.get("earlier", ()), config.search)
+        with reading(journal):
+            self._earlier = earlier_trials(self._study.user_attrs.get("earlier", ()), config.search)
+            for view in self.views():  # a record that no trial can be made of is found here
+                assert view.number >= 0
         self._interrupted = [trial.number for trial in self._frozen() if trial.state == TrialState.RUNNING]
 
     @property

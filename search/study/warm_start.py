@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from owkd.config import Config
 from owkd.errors import ConfigError, UserError
+from search.runs.damage import DamagedRunError
 from search.runs.layout import RunFolder
 from search.runs.manifest import open_run
 from search.samplers.cmaes import WARM_CMAES
 from search.space.parameters import nearest_point
+from search.study.journal import open_journal
 from search.trials.objective import violations
 from search.trials.view import NO_DISTILLATION_NAME
 
@@ -50,9 +50,9 @@ def read_earlier(config: Config) -> EarlierTrials | None:
         return None
     try:
         folder, theirs, _ = open_run(run, only=("study.journal",))
+        trials = _complete_trials(folder)
     except (UserError, ConfigError) as error:
         raise ConfigError([f"search.warm_start must name a run: {error}"]) from error
-    trials = _complete_trials(folder)
     if mismatch := _mismatch(config, theirs, trials):
         raise ConfigError([f"search.warm_start must name a run {mismatch}"])
     points = tuple(_points(config, theirs, trials))
@@ -95,8 +95,8 @@ def _coverage(config: Config, theirs: Config) -> str:
 def _complete_trials(folder: RunFolder) -> list[FrozenTrial]:
     """Reads alone: a study that is not there is not made."""
     if not folder.journal.is_file():
-        return []
-    storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+        raise DamagedRunError(folder.journal, "is missing")
+    storage = open_journal(folder.journal)
     names = optuna.get_all_study_names(storage)
     if not names:
         return []

@@ -9,7 +9,6 @@ once. One that cannot be drawn costs nothing but itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +22,7 @@ from owkd.errors import UserError
 from owkd.files import written_whole
 from search.execution.node_admission import NodeAdmission, task_checkpoint
 from search.execution.resources import TrialResources
+from search.runs.damage import write_json
 from search.runs.layout import RunFolder, trial_name
 from search.tensorboard.event_file import EventFile
 
@@ -138,8 +138,7 @@ def _store(folder: RunFolder, name: str, panels: ModelPanels) -> None:
             temporary.write_bytes(png)
         events.add_image(f"pictures/{tag}", png)
     events.close()
-    with written_whole(place / CURVES) as temporary:  # last: it marks the trial as drawn
-        temporary.write_text(json.dumps(panels.curves), encoding="utf-8")
+    write_json(place / CURVES, panels.curves)  # last: it marks the trial as drawn
 
 
 def _png(figure: Any) -> bytes:

@@ -19,6 +19,7 @@ from owkd.errors import UserError
 from search.execution.node_admission import NodeAdmission
 from search.execution.resources import TrialResources
 from search.recorder import SearchRecorder
+from search.results.tables import recorded_trials
 from search.run_search import Work, run_trials
 from search.runs.integrity import edits_since
 from search.runs.layout import RunFolder
@@ -69,7 +70,8 @@ class ControlSearch:
 
     def trials(self) -> list[TrialView]:
         """Those that were handed out until now."""
-        return list(self._study.views()) if self.run.control.journal.is_file() else []
+        began = self.run.control.journal.is_file() or self._recorded
+        return list(self._study.views()) if began else []
 
     def has_work(self) -> bool:
         """Whether a trial is not over, or another one is to be handed out."""
@@ -94,9 +96,16 @@ class ControlSearch:
         run_trials(recorder, resources, admission, title="the control", console=console, work=work)
 
     @cached_property
+    def _recorded(self) -> set[int]:
+        """Trials that left results before this driver."""
+        return recorded_trials(self.run.control)
+
+    @cached_property
     def _study(self) -> Study:
         folder = self.run.control
-        study = Study(folder.journal, folder.name, control_config(self.config), fixed_trials=False)
+        study = Study(
+            folder.journal, folder.name, control_config(self.config), fixed_trials=False, recorded=self._recorded
+        )
         if changes := edits_since(study.began_with, study.config):
             lines = "\n".join(f"  - {change}" for change in changes)
             raise UserError(

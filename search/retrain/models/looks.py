@@ -7,7 +7,6 @@ ended with the same ones. A claim that was shown stays shown, with the interval 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from owkd.errors import UserError
-from owkd.files import written_whole
 from search.power import error_of_look
 from search.retrain.claims import Claim, Lead, PlannedComparison
+from search.runs.damage import DamagedRunError, read_json, reading, write_json
 
 FILE = "looks.json"
 
@@ -71,8 +70,10 @@ class Looks:
 
     def __init__(self, retrain: Path) -> None:
         self._path = retrain / FILE
-        text = self._path.read_text(encoding="utf-8") if self._path.is_file() else "[]"
-        self.taken = [_look(plain) for plain in json.loads(text)]
+        if not self._path.is_file() and _has_claims(retrain / "champion" / "metrics.json"):
+            raise DamagedRunError(self._path, "is missing, although the test split was opened")
+        with reading(self._path):
+            self.taken = [_look(plain) for plain in read_json(self._path)] if self._path.is_file() else []
 
     def next(self, configured: int, asked: int | None = None) -> Look:
         """The look to take now: the one under way, the last one again, or with more seeds a new one.
@@ -95,10 +96,7 @@ class Looks:
     def keep(self, look: Look) -> None:
         """Writes a look down, in place of the one of its number."""
         self.taken = [*(other for other in self.taken if other.number != look.number), look]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(self._path) as temporary:
-            plain = [{**asdict(each), "error": each.error} for each in self.taken]
-            temporary.write_text(json.dumps(plain, indent=2), encoding="utf-8")
+        write_json(self._path, [{**asdict(each), "error": each.error} for each in self.taken])
 
     def about(self, champion: str, look: Look) -> Look:
         """The same look; a further one where it ended about another champion, as after a longer search."""
@@ -134,6 +132,12 @@ class Looks:
                 f"--seeds must be above the {tested} that were tested, but got {asked}; it counts these and the new"
             )
         return asked
+
+
+def _has_claims(metrics: Path) -> bool:
+    """Whether a final stage of this version has ended."""
+    with reading(metrics):
+        return metrics.is_file() and "claims" in read_json(metrics)["comparison"]
 
 
 def _look(plain: dict[str, Any]) -> Look:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from owkd.files import written_whole
 from search.luck.seeds import SeedSet
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Spread
+from search.runs.damage import read_json, reading, write_json
 from search.runs.layout import RunFolder
 from search.trials.states import State
 
@@ -40,13 +39,13 @@ class ModelRecord:
     def read(cls, folder: Path, digest: str) -> ModelRecord | None:
         """The record of a model that is done; None for one that is not, or is another one."""
         path = folder / "metrics.json"
-        record = cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        with reading(path):
+            record = cls(**read_json(path)) if path.is_file() else None
         return record if record is not None and record.digest == digest else None
 
     def write(self, folder: Path) -> None:
         """Marks the model as done."""
-        with written_whole(folder / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(self.__dict__, indent=2), encoding="utf-8")
+        write_json(folder / "metrics.json", self.__dict__)
 
 
 class Records:

@@ -28,6 +28,7 @@ from search.retrain.comparison import Spread
 from search.retrain.models import Records, Selection
 from search.retrain.stage import FinalStage, FinalWork, retrain
 from search.run_search import Work, search
+from search.runs.damage import read_json, write_json
 from search.runs.layout import RunFolder
 from search.runs.manifest import create
 from search.trials.states import State
@@ -363,7 +364,7 @@ def test_a_split_that_was_opened_for_another_champion_is_never_called_untouched_
     assert not outcome.comparison.notes
     shutil.copytree(root / "fake", tmp_path / "fake")
     metrics = tmp_path / "fake" / "retrain" / "champion" / "metrics.json"
-    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "configuration": "trial 99"}))
+    write_json(metrics, {**read_json(metrics), "configuration": "trial 99"})
     for _ in range(2):
         again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
         (note,) = again.comparison.notes
@@ -423,10 +424,11 @@ def test_a_final_stage_of_an_earlier_version_is_not_taken_up_without_being_asked
     root, _, _ = final
     shutil.copytree(root / "fake", tmp_path / "fake")
     models = tmp_path / "fake" / "results" / "retrain" / "models.parquet"
-    pq.write_table(pq.read_table(models).drop_columns("seed_set"), models)  # as 0.1.0 wrote it
+    as_0_1_0_wrote_it = pq.read_table(models).drop_columns("seed_set").replace_schema_metadata()
+    pq.write_table(as_0_1_0_wrote_it, models)
     metrics = tmp_path / "fake" / "retrain" / "champion" / "metrics.json"
-    stored = {**json.loads(metrics.read_text()), "comparison": {"paired_tests": {}, "verdict": [], "notes": []}}
-    metrics.write_text(json.dumps({name: value for name, value in stored.items() if name != "opened_before"}))
+    stored = {**read_json(metrics), "comparison": {"paired_tests": {}, "verdict": [], "notes": []}}
+    write_json(metrics, {name: value for name, value in stored.items() if name != "opened_before"})
     with pytest.raises(UserError, match=r"is of an earlier one.*owkd report .*fake shows what it said, and --reopen"):
         retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK)
     again = retrain(tmp_path / "fake", connect=no_ray, console=console(), work=WORK, reopen=True)
