@@ -6,15 +6,13 @@ an epoch that was reported can be relied on, on any machine.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from owkd.temporary import marked_folder
 from search.storage.address import Address
 from search.storage.mirror import CHECKPOINTS
 from search.storage.object_store import ObjectStore, retry_while_unavailable
@@ -90,35 +88,6 @@ def local_copy(file: str) -> Iterator[Path]:
         yield folder / address.name
 
 
-@contextmanager
-def scratch() -> Iterator[Path]:
+def scratch() -> AbstractContextManager[Path]:
     """An empty folder on this machine's disk, removed at the end; what killed workers left is removed at the start."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        _remove_unheld(left)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if folder.is_dir():  # else another worker took it for a leftover, in the moment before it was held
-            break
-        os.close(handle)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
-
-
-def _remove_unheld(folder: Path) -> None:
-    """Removes a folder whose worker is gone: the kernel lets go of a lock when its process ends."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    except OSError:  # its worker lives
-        return
-    finally:
-        os.close(handle)
+    return marked_folder(Path(tempfile.gettempdir()), PREFIX)
