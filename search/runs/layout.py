@@ -21,7 +21,7 @@ from search.runs.durable import DurableRecorder
 from search.storage.address import Address
 from search.storage.mirror import CONTROL, Mirror
 from search.storage.object_store import ObjectStore
-from search.trials.job_queue import JobQueue
+from search.trials.job_queue import JobQueue, WholeCalls
 
 
 def trial_name(number: int) -> str:
@@ -129,8 +129,9 @@ class RunFolder:
                 self._place().upload(file, self._relative(path), path.stat().st_size)
 
     def durable(self, queue: JobQueue) -> JobQueue:
-        """The queue itself; of a run in a store, one whose records are there before anybody relies on them."""
-        return queue if self.mirror is None else DurableRecorder(queue, self.mirror)
+        """The queue, whose records no signal cuts in two; in a store, they are there before anybody relies on them."""
+        whole = WholeCalls(queue)
+        return whole if self.mirror is None else DurableRecorder(whole, self.mirror)
 
     def _place(self) -> ObjectStore:
         return ObjectStore.at(self.address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from owkd.interruption import uninterrupted
 from search.trials.job import Job, Message
 
 
@@ -37,3 +38,38 @@ class JobQueue(Protocol):
     def waiting(self, reason: str) -> None:
         """Jobs are there, but no worker has been at work for a while."""
         ...
+
+
+class WholeCalls:
+    """Stands before a queue: a signal that arrives during a call waits until the call has recorded all of it."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+
+    def next_job(self) -> Job | None:
+        with uninterrupted():
+            return self._queue.next_job()
+
+    def job_started(self, key: str, gpu: float = 0.0) -> None:
+        with uninterrupted():
+            self._queue.job_started(key, gpu)
+
+    def message_received(self, message: Message) -> None:
+        with uninterrupted():
+            self._queue.message_received(message)
+
+    def job_stopped(self, key: str, last: Message) -> None:
+        with uninterrupted():
+            self._queue.job_stopped(key, last)
+
+    def job_failed(self, key: str, error_text: str) -> None:
+        with uninterrupted():
+            self._queue.job_failed(key, error_text)
+
+    def job_interrupted(self, key: str, reason: str) -> None:
+        with uninterrupted():
+            self._queue.job_interrupted(key, reason)
+
+    def waiting(self, reason: str) -> None:
+        with uninterrupted():
+            self._queue.waiting(reason)
