@@ -1,20 +1,28 @@
 """The command line: every command by name, and what an error turns into.
 
-Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted (and resumable).
+Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted, 143 terminated, 129 its terminal was
+closed (all three resumable); 141 nobody read its output any more.
 """
 
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 from typer.models import CommandInfo
 
 from launch.commands import cluster, configuration, data, models, published, runs, teacher
-from launch.output.console import console, errors
-from owkd.errors import OwkdError, UserError
+from launch.output import streams
+from launch.output.console import OutputClosedError, console, errors
+from launch.output.failures import failure_of
+from owkd.interruption import heeded
+
+INTERRUPTED = 130
+OUTPUT_CLOSED = 141
+"""as a shell says of a process that SIGPIPE has ended"""
 
 app = typer.Typer(
     name="owkd",
@@ -74,30 +82,60 @@ app.command("run")(published.run_as_published)
 
 def main() -> None:
     """Entry point of the `owkd` command: errors become one message and an exit code."""
-    sys.exit(run_command(sys.argv[1:]))
+    streams.make_robust()
+    code = run_command(sys.argv[1:])
+    try:
+        streams.flush()
+    except BrokenPipeError:
+        code = OUTPUT_CLOSED
+    except OSError as error:
+        code = code or _print_failure(error)
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
-    try:
-        code = app(args=arguments, prog_name="owkd", standalone_mode=False)
-    except typer.TyperException as refused:
-        if text := _escaped(refused):
-            errors.print(f"[bold red]owkd:[/] {text}", soft_wrap=True)
-            errors.print(
-                f"{' '.join(['owkd', *_command(arguments), '--help'])} lists what is accepted.", soft_wrap=True
-            )
-        return 2
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("Interrupted.")
-        return 130
-    except UserError as error:
-        errors.print(f"[bold red]owkd:[/] {_escaped(error)}", soft_wrap=True)
-        return 2
-    except OwkdError as error:
-        errors.print(f"[bold red]owkd failed:[/] {_escaped(error)}", soft_wrap=True)
-        return 1
-    return code if isinstance(code, int) else 0
+    with heeded() as asked_for:
+        try:
+            code = app(args=arguments, prog_name="owkd", standalone_mode=False)
+        except typer.TyperException as refused:
+            return _print_refusal(refused, arguments)
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except OutputClosedError:
+            return OUTPUT_CLOSED
+        except SystemExit as ended:  # what is raised where a plain write finds nobody who reads
+            if isinstance(ended.__context__, BrokenPipeError):
+                return OUTPUT_CLOSED
+            code = ended.code
+        except Exception as error:
+            if not (asked_for() and isinstance(error, OSError)):  # a terminal that was closed cannot be written to
+                return _print_failure(error)
+            code = INTERRUPTED
+        if code != INTERRUPTED:
+            return code if isinstance(code, int) else 0
+        code = asked_for() or INTERRUPTED
+        with suppress(OSError):
+            errors.print("Interrupted." if code == INTERRUPTED else "Terminated.")
+        return code
+
+
+def _print_refusal(refused: typer.TyperException, arguments: list[str]) -> int:
+    if text := refused.format_message():
+        _print_error("owkd:", text)
+        errors.print(f"{' '.join(['owkd', *_command(arguments), '--help'])} lists what is accepted.", soft_wrap=True)
+    return 2
+
+
+def _print_failure(error: Exception) -> int:
+    failure = failure_of(error)
+    _print_error("owkd:" if failure.code == 2 else "owkd failed:", failure.text)
+    return failure.code
+
+
+def _print_error(who: str, text: str) -> None:
+    with suppress(OSError, OutputClosedError):
+        errors.print(Text.assemble((who, "bold red"), f" {text}"), soft_wrap=True)
 
 
 def _command(arguments: list[str]) -> list[str]:
@@ -115,8 +153,3 @@ def _command(arguments: list[str]) -> list[str]:
 
 def _name(command: CommandInfo) -> str:
     return command.callback.__name__ if command.callback else ""
-
-
-def _escaped(error: Exception) -> str:
-    text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-    return escape(text)

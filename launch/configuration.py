@@ -21,4 +21,4 @@ def load_checked(path: Path | str, overrides: Sequence[str] = ()) -> Config:
 def print_notes(reading: Reading) -> None:
     """Prints what is no mistake, but should be known to whoever wrote the file."""
     for note in reading.notes:
-        errors.print(f"{reading.source}: {note}", soft_wrap=True, markup=False)
+        errors.print(f"{reading.source}: {note}", soft_wrap=True)

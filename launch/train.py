@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from launch.output.console import console, epoch_lines
+from launch.output.summary import continued_by_the_same_command
 from owkd.config import FOLD_PLACEHOLDER, NO_DISTILLATION, TEST_METRICS, VALIDATION, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
@@ -20,6 +21,7 @@ from search.teaching import leads_in_words, leads_on_fold, spread_of, verdict_in
 from search.trials.objective import epoch_rule
 
 
+@continued_by_the_same_command()
 def train_teachers(config: Config, out: str, *, against_student: bool = False) -> list[Path]:
     """Trains the teacher of every fold that the configuration uses. Raises `UserError` before the first one starts.
 
@@ -67,6 +69,7 @@ def set_against_student(config: Config, fold: str, teacher: Path) -> None:
         _print_line(sentence)
 
 
+@continued_by_the_same_command()
 def train_students(config: Config, out: Path) -> dict[str, Run]:
     """Trains one student per fold under `out/<fold>/`, continuing where an earlier training stopped."""
     use_threads(config.train.threads)
@@ -98,6 +101,7 @@ def _print_line(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
+@continued_by_the_same_command()
 def rerun_trial(run: str, number: int, out: Path | None) -> None:
     """Reruns one trial and reports whether its numbers are the same, bit for bit.
 

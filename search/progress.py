@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -92,7 +93,7 @@ class Progress(JobListener[ActiveJob]):
 
     def __enter__(self) -> Self:
         self._begun = self._printed_at = time.monotonic()
-        if self._console.is_terminal:
+        if self._console.is_interactive:
             self._live = Live(
                 get_renderable=self.render,
                 console=self._console,
@@ -236,6 +237,13 @@ class Progress(JobListener[ActiveJob]):
         self._printed_at = time.monotonic()
         stamp = format_clock(self._printed_at - self._begun)
         self._console.print(Text(f"{stamp}  {text}"), soft_wrap=True)
+
+
+@contextmanager
+def spinning(console: Console, text: str) -> Iterator[None]:
+    """Shows that something is being done: a spinner on a terminal that can show one, nothing anywhere else."""
+    with console.status(text) if console.is_interactive else nullcontext():
+        yield
 
 
 def _bar(total: int, done: int, style: str) -> ProgressBar:

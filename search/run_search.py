@@ -24,7 +24,7 @@ from search.execution.stage import TIMINGS, Connect, Prepare, Stage, Timings, pr
 from search.execution.tune import run_jobs
 from search.execution.worker import Train, train_student
 from search.luck.noise import Noise
-from search.progress import Progress
+from search.progress import Progress, spinning
 from search.recorder import SearchRecorder
 from search.results.tables import read_epochs, recorded_trials, without_epochs
 from search.runs.inputs import anchored, check_inputs
@@ -226,7 +226,7 @@ class _Search(Stage[Summary]):
             return
         assert self.recorder is not None
         best = [view.number for view in self.recorder.best_trials.leaders]
-        with self.console.status("Drawing how the best trials rank"):
+        with spinning(self.console, "Drawing how the best trials rank"):
             problems = draw_panels(
                 self.folder, self.config, best, draw=self.work.draw, resources=resources, admission=admission
             )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from launch.cluster.head import connect_to_head
@@ -68,7 +67,7 @@ def print_status(path: Path) -> None:
         client = head.job_client()
         jobs = _submitted_jobs(client)
         console.print(_job_table(client, jobs) if jobs else "no job was submitted yet")
-    console.print(f"Follow one: owkd cluster status {path} --follow [--job JOB]", soft_wrap=True, markup=False)
+    console.print(f"Follow one: owkd cluster status {path} --follow [--job JOB]", soft_wrap=True)
 
 
 def _submitted_jobs(client: Any) -> list[Any]:
@@ -82,7 +81,7 @@ def _follow(client: Any, job: str, path: Path) -> None:
 
     async def print_log() -> None:
         async for text in client.tail_job_logs(job):
-            console.print(RAY_LOG_LINE.sub("", text), end="", markup=False, soft_wrap=True)
+            console.print(RAY_LOG_LINE.sub("", text), end="", soft_wrap=True)
 
     try:
         asyncio.run(print_log())
@@ -90,7 +89,6 @@ def _follow(client: Any, job: str, path: Path) -> None:
         console.print(
             f"\nDetached; {job} is still running. Come back with: owkd cluster status {path} --follow --job {job}",
             soft_wrap=True,
-            markup=False,
         )
         raise
     info = client.get_job_info(job)
@@ -113,7 +111,7 @@ def _job_table(client: Any, jobs: Sequence[Any]) -> Table:
     for job in jobs:
         lines = client.get_job_logs(job.submission_id).strip().splitlines()
         started = datetime.fromtimestamp((job.start_time or 0) / 1000).strftime("%m-%d %H:%M")
-        table.add_row(job.submission_id, _state(job), started, escape(lines[-1]) if lines else "")
+        table.add_row(job.submission_id, _state(job), started, lines[-1] if lines else "")
     return table
 
 

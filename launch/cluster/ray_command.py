@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.markup import escape
-
 from launch.cluster.file import ClusterFile, read_cluster_file
 from owkd.errors import OwkdError, UserError
 
@@ -40,7 +38,7 @@ def run_ray(*arguments: str) -> None:
     done = subprocess.run([*RAY, *arguments], check=False, env=ray_environment())
     if done.returncode:
         command = shlex.join(["ray", *arguments[:1]])
-        raise OwkdError(f"{escape(command)} ended with exit code {done.returncode}; its messages are above")
+        raise OwkdError(f"{command} ended with exit code {done.returncode}; its messages are above")
 
 
 def ray_environment() -> dict[str, str]:

@@ -34,7 +34,6 @@ def start_cluster(path: Path) -> None:
         f"The head is up; workers join as they come. Next:\n  owkd cluster status {path}\n"
         f"  owkd cluster submit {path} -- search CONFIG --runs FOLDER",
         soft_wrap=True,
-        markup=False,
     )
 
 
@@ -55,7 +54,7 @@ def await_workers(path: Path, timings: ClusterTimings = TIMINGS) -> None:
         while (joined := _joined_workers(head)) < wanted and time.monotonic() < deadline:
             time.sleep(timings.workers_poll_s)
     late = "" if joined >= wanted else f"; a search needs one: look again with owkd cluster status {path}"
-    console.print(f"workers that have joined: {joined}{late}", soft_wrap=True, markup=False)
+    console.print(f"workers that have joined: {joined}{late}", soft_wrap=True)
 
 
 def _joined_workers(head: Head) -> int:

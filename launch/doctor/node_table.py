@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from launch.doctor.node_checks import NodeReport
 from launch.doctor.node_facts import FAILED
 from launch.doctor.preflight import ClusterReport
 
-GOOD = "[green]ok[/]"
+GOOD = Text("ok", "green")
 FILES = ("data", "teacher", "storage")
 
 
@@ -24,16 +24,16 @@ def node_table(report: ClusterReport) -> Table:
     return table
 
 
-def _cells(node: NodeReport, faulty: set[str]) -> list[str]:
+def _cells(node: NodeReport, faulty: set[str]) -> list[Text]:
     if node.facts is None:
-        return [f"[red]{escape(node.name)}[/]", "[red]no answer[/]"]
+        return [Text(node.name, "red"), Text("no answer", "red")]
     facts = node.facts
     versions = facts["versions"]
     kinds = sorted({f"{name} {memory / 2**30:.0f} GiB" for name, memory in facts["gpus"]})
     gpus = f"{len(facts['gpus'])} x {', '.join(kinds)}" if kinds else "none"
     free = f"{min(facts['disk_free'].values()) / 2**30:.0f} GiB"
     cells = [
-        escape(node.name),
+        Text(node.name),
         _cell(versions["owkd"], "owkd" in faulty),
         _cell(_torch(versions), bool(faulty & {"torch", "cuda"})),
         _cell(gpus, "GPUs" in faulty),
@@ -49,14 +49,14 @@ def _torch(versions: dict[str, str]) -> str:
     return torch if cuda == "none" else f"{torch}, CUDA {cuda}"
 
 
-def _file_cell(files: dict[str, str], kind: str, faulty: bool) -> str:
+def _file_cell(files: dict[str, str], kind: str, faulty: bool) -> Text:
     values = [value for name, value in files.items() if name.partition(" ")[0] == kind]
     if not values:
-        return "-"
+        return Text("-")
     if faulty:
-        return "[red]no[/]" if any(value.startswith(FAILED) for value in values) else "[red]differs[/]"
+        return Text("no" if any(value.startswith(FAILED) for value in values) else "differs", "red")
     return GOOD
 
 
-def _cell(text: str, faulty: bool) -> str:
-    return f"[red]{escape(text)}[/]" if faulty else escape(text)
+def _cell(text: str, faulty: bool) -> Text:
+    return Text(text, "red" if faulty else "")

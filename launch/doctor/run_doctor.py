@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from launch.connection import connection
 from launch.doctor.node_facts import FAILED
 from launch.doctor.node_table import node_table
@@ -28,4 +30,5 @@ def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
     refuse_faults(report)
     count = len(report.nodes)
     unchecked = "" if config else "; data and teachers were not looked at: --config FILE names them"
-    console.print(f"[green]Sound:[/] {count} node{'s' * (count > 1)} can serve{unchecked}", soft_wrap=True)
+    sound = f" {count} node{'s' * (count > 1)} can serve{unchecked}"
+    console.print(Text.assemble(("Sound:", "green"), sound), soft_wrap=True)

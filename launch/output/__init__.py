@@ -1,6 +1,8 @@
 """What commands print.
 
-console.py      one console for every command, and how an epoch is shown on it
+console.py      the consoles of every command, and how an epoch is shown on them
+failures.py     what a command says when it fails, and its exit code
+streams.py      standard output and error of the process
 summary.py      a command's outcome, and the commands that come next
 final_stage.py  the result of the final stage
 plan.py         the page of `owkd plan`

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from launch.output.console import console
 from owkd.data.check import Finding, check_dataset, dataset_folders
@@ -26,7 +26,7 @@ def run_preparation(raw: Path, folder: Path, seed: int) -> None:
     if summary.without_infrared:
         console.print(f"{len(summary.without_infrared)} listed people have no infrared image and are in no fold")
     console.print(summary.note, soft_wrap=True)
-    console.print(f"Check it with: owkd data check {escape(str(summary.folder))}", soft_wrap=True)
+    console.print(f"Check it with: owkd data check {summary.folder}", soft_wrap=True)
 
 
 def run_dataset_check(folder: Path) -> None:
@@ -56,23 +56,23 @@ def run_dataset_check(folder: Path) -> None:
 
 
 def _count_table(dataset: Path, counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> Table:
-    table = Table(title=escape(str(dataset)))
+    table = Table(title=str(dataset))
     for name in ("fold", "split"):
         table.add_column(name)
     for name in ("people", "images"):
         table.add_column(name, justify="right")
     for fold, splits in counts.items():
         for split, (people, images) in splits.items():
-            table.add_row(escape(fold), split, str(people), str(images))
+            table.add_row(fold, split, str(people), str(images))
         table.add_section()
     return table
 
 
 def _print_finding(finding: Finding) -> None:
     color = "red" if finding.severity == "fatal" else "yellow"
-    place = escape(finding.where)
-    console.print(f"[bold {color}]{finding.severity}[/]  {place}: {escape(finding.text)}", soft_wrap=True)
+    severity = (finding.severity, f"bold {color}")
+    console.print(Text.assemble(severity, f"  {finding.where}: {finding.text}"), soft_wrap=True)
     for path in finding.paths[:MOST_PATHS]:
-        console.print(f"    {escape(path)}", soft_wrap=True)
+        console.print(f"    {path}", soft_wrap=True)
     if len(finding.paths) > MOST_PATHS:
         console.print(f"    and {len(finding.paths) - MOST_PATHS} more")

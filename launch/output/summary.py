@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from launch.output.console import console
+from launch.output.console import OutputClosedError, console, errors
 from owkd.errors import OwkdError
 from search.luck import noise_in_words
 
@@ -54,9 +55,20 @@ def print_next_commands(commands: Mapping[str, str]) -> None:
     width = max(map(len, commands))
     console.print("next:")
     for command, purpose in commands.items():
-        console.print(f"  owkd {command:<{width}}  # {purpose}", soft_wrap=True, markup=False)
+        console.print(f"  owkd {command:<{width}}  # {purpose}", soft_wrap=True)
+
+
+@contextmanager
+def continued_by_the_same_command() -> Iterator[None]:
+    """Says so when what is in the block is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(OSError, OutputClosedError):
+            errors.print("Stopped; nothing is lost: the same command continues.")
+        raise
 
 
 def _print_prose(text: str) -> None:
     """Prose: broken between words on a terminal, one line anywhere else."""
-    console.print(text, soft_wrap=not console.is_terminal)
+    console.print(text, soft_wrap=not console.is_interactive)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from rich.markup import escape
 
 from launch.output.console import console, epoch_lines
+from launch.output.summary import continued_by_the_same_command
 from launch.published.fold_files import History, summary_table, write_summary, write_test
 from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config
 from owkd.data.index import SPLITS, read_split
@@ -63,6 +63,7 @@ class Request:
         return self.out or Path("runs") / f"{self.dataset}-{self.model}"
 
 
+@continued_by_the_same_command()
 def run_published(request: Request) -> None:
     """Trains, validates and tests on each fold, and writes a table over folds; continues where it was stopped.
 
@@ -82,7 +83,7 @@ def run_published(request: Request) -> None:
             console.print(
                 f"{row['skipped']} queries of {row['fold']} ({row['protocol']}) have no match and do not count"
             )
-    console.print(f"Files: {escape(str(request.folder))}", soft_wrap=True)
+    console.print(f"Files: {request.folder}", soft_wrap=True)
 
 
 def configured(request: Request) -> Config:
@@ -212,7 +213,7 @@ def _teacher(config: Config, fold: str, results: Path) -> Path:
     stretches = [(phase.name, phase.recipe.epochs) for phase in phases(config)]
     history = History(results, stretches)
     if path.is_file():
-        console.print(f"teacher of {fold}: trained in an earlier call, {escape(str(path))}", soft_wrap=True)
+        console.print(f"teacher of {fold}: trained in an earlier call, {path}", soft_wrap=True)
         history.read()
     else:
         report = history.and_then(epoch_lines(f"teacher {fold}", sum(epochs for _, epochs in stretches)))
