@@ -115,7 +115,7 @@ def connected(slots: int) -> Iterator[None]:
     """Ray on this machine with a CPU for each slot; or the Ray that is connected already."""
     import ray
 
-    from launch.local_ray import local_ray
+    from launch.connection import local_ray
     from search.execution.tune import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.connection import connection
-from launch.local_ray import remove_leftovers
-from launch.output.console import console, errors
-from launch.output.summary import print_retrain_summary, print_search_summary
+from launch.connection import connection, remove_leftovers
+from launch.output.console import OutputClosedError, console, errors
+from launch.output.summary import continued_by_the_same_command, print_retrain_summary, print_search_summary
 from owkd.config import Config
+from owkd.errors import OwkdError
 
 if TYPE_CHECKING:
     from search.execution.node_admission import NodeAdmission
@@ -63,11 +63,8 @@ def train_pilot(config: Config, runs: Path | str, seeds: int, address: str | Non
 
     remove_leftovers()
     connect = _checked_connection(address, config, pilot_address(config, runs))
-    try:
+    with continued_by_the_same_command():
         run_pilot(config, runs, seeds, connect=connect, console=errors)
-    except KeyboardInterrupt:
-        errors.print("Stopped; nothing is lost: the same command continues.")
-        raise
 
 
 def _checked_connection(address: str | None, config: Config, run: Address) -> Connect:
@@ -85,14 +82,16 @@ def _checked_cluster(address: str, config: Config, run: Address) -> Iterator[Nod
 
 @contextmanager
 def _resume_hint(run: Address | Path | str, command: str = "resume") -> Iterator[None]:
-    """Ctrl-C prints the command that continues, where there is a run to continue."""
+    """Whatever ends a driver from outside prints the command that continues, where there is a run to continue."""
     from search.runs.manifest import exists
 
     try:
         yield
-    except KeyboardInterrupt:
-        if exists(run):
-            console.print(
-                f"Stopped; nothing is lost. Continue with: owkd {command} {shlex.quote(str(run))}", soft_wrap=True
-            )
+    except OwkdError:  # says itself what is to be done
+        raise
+    except (KeyboardInterrupt, Exception):
+        with suppress(OSError, OutputClosedError, OwkdError):  # the terminal, or the store, may be what is gone
+            if exists(run):
+                continuing = f"owkd {command} {shlex.quote(str(run))}"
+                console.print(f"Stopped; nothing is lost. Continue with: {continuing}", soft_wrap=True)
         raise

@@ -127,7 +127,7 @@ LAYERS = {
         ("driver",),
         ("doctor",),
         ("cluster", "published", "monitor", "train", "connection"),
-        ("local_ray", "configuration"),
+        ("configuration",),
         ("output",),
     ),
 }

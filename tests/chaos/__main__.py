@@ -126,7 +126,7 @@ def finish(folder: Path, pids: list[int], interrupted: set[int]) -> list[str]:
     for pid in (*pids, driver.pid):
         if left := wait_until_gone(pid):
             found.append(f"of driver {pid} there are still {left}")
-        if remains := [str(path) for path in Path("/tmp").glob(f"owkd-{pid}-*")]:
+        if remains := [str(path) for path in Path("/tmp").glob(f"owkd-ray-{pid}-*")]:
             found.append(f"of driver {pid} there are still {remains}")
     return found or violations(folder, trials=TRIALS, interrupted=interrupted)
 

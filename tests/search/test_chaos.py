@@ -30,6 +30,8 @@ from tests.chaos.whole import violations
 TRIALS = 5
 FATES = {1: "diverge", 3: "bad"}
 EPOCH_S = 0.3
+GRACE_S = 30
+"""what batch systems give between their first signal and SIGKILL"""
 
 
 def views(run: Path) -> list[tuple[str, int]]:
@@ -76,15 +78,17 @@ def test_a_killed_driver_is_resumed_as_if_nothing_had_happened(tmp_path: Path, c
     assert violations(tmp_path, trials=TRIALS, interrupted=running(before)) == []
 
 
-def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(tmp_path: Path, connect) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_says_how_to_go_on_and_leaves_no_process(how: signal.Signals, tmp_path: Path, connect) -> None:
+    """A terminal and a batch system send it to the whole group, so to Ray's processes too."""
     driver = drive_to(tmp_path, 3)
     begun = time.monotonic()
-    assert driver.kill(signal.SIGINT) == 130  # a terminal sends it to the whole group
-    assert time.monotonic() - begun < 15
+    assert driver.kill(how) == 128 + how
+    assert time.monotonic() - begun < GRACE_S
     run = run_of(tmp_path)
     assert f"owkd resume {run}" in "".join(driver.printed().splitlines())
     assert members(driver.pid) == []
-    assert not list(Path("/tmp").glob(f"owkd-{driver.pid}-*"))
+    assert not list(Path("/tmp").glob(f"owkd-ray-{driver.pid}-*"))
     assert not (run / ".ray").exists()
 
     interrupted = running(views(run))

@@ -227,7 +227,7 @@ def test_a_module_travels_by_its_source() -> None:
 
 @pytest.mark.usefixtures("_ray")
 def test_rays_files_are_in_a_folder_of_ours() -> None:
-    (folder,) = Path("/tmp").glob(f"owkd-{os.getpid()}-*")
+    (folder,) = Path("/tmp").glob(f"owkd-ray-{os.getpid()}-*/ray")
     assert any(path.name.startswith("session_") for path in folder.iterdir())
 
 
@@ -237,6 +237,17 @@ def test_a_local_ray_has_the_memory_that_it_is_given(connect) -> None:
     with connect():
         (node,) = ray.nodes()
     assert node["Resources"]["memory"] == pytest.approx(memory_for_trials(memory), abs=1e5)
+
+
+def test_ray_can_be_told_that_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import ray_constants, services
+
+    monkeypatch.setattr(ray._private.worker, "_global_node", None)
+    monkeypatch.setattr(services, "node_ip_address_from_perspective", lambda address: "192.0.2.1")
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", True)
+    assert services.get_node_ip_address() == "192.0.2.1"
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    assert services.get_node_ip_address() == "127.0.0.1"
 
 
 def test_a_cluster_file_is_checked_as_ray_up_does() -> None:

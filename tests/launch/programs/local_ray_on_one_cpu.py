@@ -4,7 +4,7 @@ import os
 
 import ray
 
-from launch.local_ray import local_ray
+from launch.connection import local_ray
 from owkd.config import parse_config
 from search.execution.resources import resources_on_cluster
 

@@ -2,8 +2,8 @@
 
 import sys
 
+from launch.connection import local_ray
 from launch.doctor import DoctorTimings, examine_cluster
-from launch.local_ray import local_ray
 from search.storage.address import Address
 
 with local_ray(cpus=1):

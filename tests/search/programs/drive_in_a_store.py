@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from launch.local_ray import local_ray
+from launch.connection import local_ray
 from owkd.config import parse_config
 from search.execution.stage import Timings
 from search.retrain.stage import FinalWork, retrain

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from launch.local_ray import local_ray
+from launch.connection import local_ray
 from search.retrain.stage import FinalWork, retrain
 from tests.support.fake_training import fake_evaluate, fake_run
 

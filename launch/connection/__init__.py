@@ -1,0 +1,34 @@
+"""A connection to Ray: of our own on this machine, or to a cluster that runs already.
+
+cluster.py    joining a cluster: what answers at its address, and the token that it asks for
+local.py      a Ray of our own: started on the loopback device alone, ended without a trace
+processes.py  the processes that this one started, and their end
+limit.py      a limit to what has none of its own
+timings.py    how long Ray is waited for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+from launch.connection.cluster import joined_cluster
+from launch.connection.local import local_ray, remove_leftovers
+from launch.connection.timings import TIMINGS, ConnectionTimings
+
+
+def connection(
+    address: str | None, *, dashboard: bool = False, timings: ConnectionTimings = TIMINGS
+) -> Callable[[], AbstractContextManager[None]]:
+    """How a search reaches Ray: the cluster at `address`, or, without one, a Ray of its own on this machine.
+
+    Nothing is opened before the connection is entered; that raises `UserError` where the cluster cannot be joined, and
+    `OwkdError` where Ray does not start.
+    """
+    if address is None:
+        return partial(local_ray, dashboard=dashboard, timings=timings)
+    return partial(joined_cluster, address, timings)
+
+
+__all__ = ["TIMINGS", "ConnectionTimings", "connection", "joined_cluster", "local_ray", "remove_leftovers"]
