@@ -23,7 +23,7 @@ from search.storage.mirror import Mirror
 from search.storage.timings import StoreTimings
 from search.study.study import Study
 from search.trials.job import Job, Message
-from search.trials.job_queue import JobQueue
+from search.trials.job_queue import JobQueue, WholeCalls
 from search.trials.listener import ActiveJob, EpochRecord, JobListener
 from search.trials.view import Ending
 from tests.support.fake_training import fake_config, fake_run
@@ -64,10 +64,18 @@ def failure(key: str) -> Message:
     return Message(key, "crashed", 1, math.nan, "Fold1", 0, 0, (), False, 0.0, "node", error_text="a cable came loose")
 
 
+def layers(queue: Any) -> Iterator[type[Any]]:
+    """Kinds of a queue and of those that it stands before."""
+    while queue is not None:
+        yield type(queue)
+        queue = getattr(queue, "_queue", None)
+
+
 class JobQueueContract:
     """Subclasses give `folder`, a locked run, and `open_queue`, which opens its queue as each driver does."""
 
-    implementation: type[Any]
+    implementation: tuple[type[Any], ...]
+    """what stands before what"""
     seen: Seen
 
     @pytest.fixture
@@ -91,7 +99,7 @@ class JobQueueContract:
         return [event for event in self.seen.events if event[0] in kinds]
 
     def test_it_is_the_one_that_is_named(self, queue: JobQueue) -> None:
-        assert type(queue) is self.implementation
+        assert tuple(layers(queue))[: len(self.implementation)] == self.implementation
 
     def test_every_job_is_handed_out_once(self, queue: JobQueue) -> None:
         keys = [job.key for job in iter(queue.next_job, None)]
@@ -169,7 +177,7 @@ class JobQueueContract:
 
 
 class SearchQueue(JobQueueContract):
-    implementation: type[Any] = SearchRecorder
+    implementation: tuple[type[Any], ...] = (WholeCalls, SearchRecorder)
 
     def recorder(self, folder: RunFolder) -> SearchRecorder:
         config = open_run(folder.address, drive=True)[1]
@@ -183,7 +191,7 @@ class SearchQueue(JobQueueContract):
 
 
 class RetrainQueue(JobQueueContract):
-    implementation: type[Any] = RetrainRecorder
+    implementation: tuple[type[Any], ...] = (WholeCalls, RetrainRecorder)
 
     def recorder(self, folder: RunFolder) -> RetrainRecorder:
         config = open_run(folder.address, drive=True)[1]
@@ -200,7 +208,7 @@ class RetrainQueue(JobQueueContract):
 class InAStore(JobQueueContract):
     """The run lies in a store: nobody relies on anything that is not there."""
 
-    implementation: type[Any] = DurableRecorder
+    implementation: tuple[type[Any], ...] = (DurableRecorder, WholeCalls)
 
     @pytest.fixture
     def folder(self, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
