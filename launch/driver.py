@@ -68,8 +68,22 @@ def train_pilot(config: Config, runs: Path | str, seeds: int, address: str | Non
 
 
 def _checked_connection(address: str | None, config: Config, run: Address) -> Connect:
-    """As `connection`, but a cluster is entered only when each of its nodes can serve. Entering raises `UserError`."""
-    return connection(address) if address is None else partial(_checked_cluster, address, config, run)
+    """As `connection`, but entered only when this machine has room for the run, or each node of a cluster can serve.
+
+    Entering raises `UserError`.
+    """
+    return (
+        partial(_checked_machine, config, run) if address is None else partial(_checked_cluster, address, config, run)
+    )
+
+
+@contextmanager
+def _checked_machine(config: Config, run: Address) -> Iterator[None]:
+    from launch.doctor import require_room
+
+    require_room(config, run)
+    with connection(None)():
+        yield
 
 
 @contextmanager

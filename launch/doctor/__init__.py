@@ -12,7 +12,14 @@ run_files.py       `owkd doctor RUN`
 
 from launch.doctor.node_checks import Fault, NodeReport
 from launch.doctor.node_survey import DoctorTimings
-from launch.doctor.preflight import ClusterReport, admit_nodes, examine_cluster, examine_this_machine, refuse_faults
+from launch.doctor.preflight import (
+    ClusterReport,
+    admit_nodes,
+    examine_cluster,
+    examine_this_machine,
+    refuse_faults,
+    require_room,
+)
 from launch.doctor.run_doctor import run_doctor
 from launch.doctor.run_files import check_run
 
@@ -26,5 +33,6 @@ __all__ = [
     "examine_cluster",
     "examine_this_machine",
     "refuse_faults",
+    "require_room",
     "run_doctor",
 ]

@@ -113,12 +113,24 @@ def _hardware_faults(node: NodeReport, facts: Facts) -> Iterator[Fault]:
                 "disk",
                 f"{folder} must have {FREE_DISK_BYTES / 2**30:.0f} GiB free, but has {free / 2**30:.1f}; make room",
             )
+    yield from room_faults(node, facts)
     if abs(node.skew_s) > CLOCK_SKEW_S:
         yield Fault(
             node.name,
             "clock",
             f"the clock must agree with the driver's within {CLOCK_SKEW_S:.0f} s, but is off by {node.skew_s:+.1f} s; "
             "run a time service (chrony, systemd-timesyncd)",
+        )
+
+
+def room_faults(node: NodeReport, facts: Facts) -> Iterator[Fault]:
+    """What a search takes of the disks of a node, where there is less."""
+    for folders, wanted, has, purposes, remedies in facts["too_full"]:
+        yield Fault(
+            node.name,
+            "disk",
+            f"{folders} must have room for {wanted / 1e9:.1f} GB ({purposes}), but has {has / 1e9:.1f} GB; make room, "
+            f"or set {remedies} to another disk",
         )
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import platform
 import re
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -26,6 +28,10 @@ Storage = tuple[str, str, str]
 """folder or URI, the driver's file there, and its text (empty: any text will do)"""
 
 
+Room = tuple[str, int, tuple[str, ...], str, str]
+"""a folder, the bytes that it takes at most, patterns of what holds some of them already, what for, what to set"""
+
+
 class Question(TypedDict):
     """Plain values: what to look at.
 
@@ -33,6 +39,7 @@ class Question(TypedDict):
         data: root, data set, folds, cache; None looks at neither data nor teachers
         storage_wait_s: until the driver's file is seen: a network file system may show a new file late
         gpus: whether to ask torch for GPUs, which takes seconds to import
+        rooms: that a search takes on disks
     """
 
     data: tuple[str, str, tuple[str, ...], str | None] | None
@@ -40,6 +47,7 @@ class Question(TypedDict):
     storage: Storage | None
     storage_wait_s: float
     gpus: bool
+    rooms: tuple[Room, ...]
 
 
 class Facts(TypedDict):
@@ -49,6 +57,8 @@ class Facts(TypedDict):
         machine: CPUs and memory that may be used there, and by what they are limited, for people
         gpus: name and bytes of memory, as torch sees them
         disk_free: bytes, by the folder that was asked about
+        too_full: disks without the room that is asked for: folders, bytes asked for, bytes free or taken for it
+            already, what for, what to set
         clock: seconds since the Unix epoch, read last
     """
 
@@ -58,6 +68,7 @@ class Facts(TypedDict):
     gpus: list[tuple[str, int]]
     gpu_error: str
     disk_free: dict[str, int]
+    too_full: list[tuple[str, int, int, str, str]]
     files: dict[str, str]
     clock: float
 
@@ -84,6 +95,7 @@ def gather_facts(question: Question) -> Facts:
         "gpus": gpus,
         "gpu_error": gpu_error,
         "disk_free": {folder: _free(folder) for folder in folders},
+        "too_full": list(_too_full(question["rooms"])),
         "files": files,
         "clock": time.time(),
     }
@@ -163,10 +175,49 @@ def _exchange_files(place: str, driver_file: str, expected: str, wait_s: float) 
 
 
 def _free(folder: str) -> int:
+    return shutil.disk_usage(_nearest(folder)).free
+
+
+def _nearest(folder: str) -> Path:
+    """The folder, or the nearest above it that is there."""
     place = Path(folder)
     while not place.exists() and place != place.parent:
         place = place.parent
-    return shutil.disk_usage(place).free
+    return place
+
+
+def _too_full(rooms: tuple[Room, ...]) -> Iterator[tuple[str, int, int, str, str]]:
+    """Disk by disk: several folders may be on one."""
+    disks: dict[int, list[Room]] = {}
+    for room in rooms:
+        disks.setdefault(_nearest(room[0]).stat().st_dev, []).append(room)
+    for on_disk in disks.values():
+        wanted = sum(room[1] for room in on_disk)
+        patterns = {pattern for room in on_disk for pattern in room[2]}
+        has = _free(on_disk[0][0]) + sum(_taken(path) for pattern in patterns for path in _matching(pattern))
+        if has < wanted:
+            folders, purposes, remedies = zip(*((room[0], room[3], room[4]) for room in on_disk), strict=True)
+            yield _listed(folders), wanted, has, _listed(purposes), _listed(remedies)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    """Paths whose last part matches; above it, nothing is a pattern."""
+    place = Path(pattern)
+    return place.parent.glob(place.name)
+
+
+def _taken(path: Path) -> int:
+    """Bytes on disk of a file, or of all below a folder; what vanishes meanwhile takes none."""
+    files = [path, *(Path(folder) / name for folder, _, names in os.walk(path) for name in names)]
+    total = 0
+    for file in files:
+        with suppress(OSError):
+            total += file.stat().st_blocks * 512
+    return total
 
 
 def _short(error: Exception) -> str:

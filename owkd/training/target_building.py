@@ -201,6 +201,12 @@ def _locked_build(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | Sto
         os.close(handle)
 
 
+def has_room(plan: TargetsPlan) -> bool:
+    """Whether the preferred place has room for all of them, by what is free there now."""
+    place = next(folder for folder in (plan.places[0], *plan.places[0].absolute().parents) if folder.is_dir())
+    return plan.bytes <= LARGEST_SHARE * shutil.disk_usage(place).free
+
+
 def _require_room(build: TargetBuild) -> None:
     """Raises `OSError` where the files would fill the disk; what a killed process has taken already counts as there."""
     wanted = sum(build.plan.images * tensor.bytes_per_image for tensor in build.tensors)

@@ -5,6 +5,7 @@ plan.py               what it will do, how long, and how much room it takes
 power.py              which lead its final stage will be able to show
 costs.py              its epochs, and their time on this machine
 disk_use.py           all that it writes, and whether there is room for it
+room.py               the room that it needs on each disk before its first trial
 checkpoint_bound.py   the most room that checkpoints take
 wording.py            what a configuration asks for, in words
 """

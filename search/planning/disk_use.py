@@ -8,6 +8,7 @@ from pathlib import Path
 
 from owkd.config import Config
 from owkd.errors import ConfigError
+from search.execution.teacher_targets import wanted
 from search.planning.checkpoint_bound import CheckpointBound
 from search.retrain.control import decide_on_control
 from search.storage.address import Address
@@ -61,14 +62,15 @@ def disk_use(config: Config, run: Address, checkpoints: CheckpointBound, num_ima
 
     return DiskUse(
         checkpoints,
-        tables=_table_bytes(config),
+        tables=table_bytes(config),
         images=3 * config.data.image_size**2 * num_images,
-        targets=sum(targets_bytes(config, fold) for fold in config.fold_names()),
+        targets=sum(targets_bytes(wanted(config), fold) for fold in config.fold_names()),
         free=None if run.remote else shutil.disk_usage(_existing(run.path)).free,
     )
 
 
-def _table_bytes(config: Config) -> int:
+def table_bytes(config: Config) -> int:
+    """Of tables, study, event files and pictures, at most."""
     budget = Budget.of(config)
     epochs, trials = budget.search_steps + budget.final_epochs, budget.trials
     if decide_on_control(config).is_on:  # its trials take no more epochs than the search's; one epoch is the least

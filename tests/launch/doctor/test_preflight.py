@@ -37,6 +37,7 @@ def facts(**changed: object) -> Facts:
         "gpus": [("NVIDIA L4", 24 * 2**30)],
         "gpu_error": "",
         "disk_free": {"/tmp": 50 * 2**30},
+        "too_full": [],
         "files": {"data Fold1/train": "aa", "data Fold1/validation": "bb", "teacher /t": "cc"},
         "clock": 0.0,
     }
@@ -81,6 +82,11 @@ FAULTY: dict[str, tuple[NodeReport, str, tuple[str, ...]]] = {
         ("the 1 GPUs that Ray counts", "sees 0: driver too old", "CUDA 13.0"),
     ),
     "full disk": (replace(SOUND, facts=facts(disk_free={"/tmp": 2**30})), "disk", ("/tmp must have 2 GiB", "has 1.0")),
+    "no room": (
+        replace(SOUND, facts=facts(too_full=[("/cache", 9 * 10**9, 2 * 10**9, "decoded images", "data.cache")])),
+        "disk",
+        ("/cache must have room for 9.0 GB (decoded images)", "has 2.0 GB", "set data.cache to another disk"),
+    ),
     "clock": (replace(SOUND, skew_s=-61.0), "clock", ("off by -61.0 s", "chrony")),
     "silence": (replace(SOUND, facts=None, failure="it gave no answer within 90 s"), "answer", ("no answer", "logs")),
 }
