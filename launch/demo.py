@@ -14,7 +14,7 @@ from launch.output.summary import print_next_commands
 from launch.train import train_teachers
 from owkd.data.synthetic import write_dataset
 from owkd.errors import UserError
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 
 IDENTITIES = 120
 IMAGES = 6
@@ -62,6 +62,7 @@ def _write_config(out: Path, seed: int) -> Path:
     raw["teacher"]["checkpoint"] = str(out / raw["teacher"]["checkpoint"])
     raw["train"]["seed"] = raw["search"]["sampler"]["seed"] = seed
     text = yaml.safe_dump(raw, sort_keys=False)
+    require_writable(path)
     occupied = out.exists() and (not out.is_dir() or any(out.iterdir()))
     if occupied and not (path.is_file() and path.read_text(encoding="utf-8") == text):
         raise UserError(

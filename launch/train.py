@@ -1,6 +1,6 @@
 """Single trainings from the command line: a teacher per fold, a student per fold, or one trial of a run again."""
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from rich.table import Table
@@ -10,6 +10,7 @@ from launch.output.summary import continued_by_the_same_command
 from owkd.config import FOLD_PLACEHOLDER, NO_DISTILLATION, TEST_METRICS, VALIDATION, Config
 from owkd.device import use_threads
 from owkd.errors import OwkdError, UserError
+from owkd.files import require_writable
 from owkd.models.checkpoint import read_info, record_against_student
 from owkd.training.loop import Epoch, Report
 from owkd.training.members import validate_members
@@ -37,6 +38,7 @@ def train_teachers(config: Config, out: str, *, against_student: bool = False) -
     for path in files.values():
         if path.exists() and not (against_student and read_info(path).against_student is None):
             raise UserError(f"{path} exists already; remove it or choose another --out")
+        require_writable(path)
     epochs = sum(phase.recipe.epochs for phase in phases(config))
     for fold, path in files.items():
         if not path.exists():
@@ -64,7 +66,10 @@ def set_against_student(config: Config, fold: str, teacher: Path) -> None:
     )
     leads = leads_on_fold(ours, theirs, spread_of(config))
     record_against_student(teacher, {"epochs": epochs, "leads": [lead.to_dict() for lead in leads]})
-    shutil.rmtree(folder)
+    for file in (student.checkpoint, folder / "last.pt"):
+        file.unlink()
+    with suppress(OSError):  # somebody keeps something there
+        folder.rmdir()
     for sentence in (verdict_in_words(leads), leads_in_words(leads)):
         _print_line(sentence)
 
@@ -72,6 +77,8 @@ def set_against_student(config: Config, fold: str, teacher: Path) -> None:
 @continued_by_the_same_command()
 def train_students(config: Config, out: Path) -> dict[str, Run]:
     """Trains one student per fold under `out/<fold>/`, continuing where an earlier training stopped."""
+    for fold in config.data.folds:
+        require_writable(out / fold / "last.pt")
     use_threads(config.train.threads)
     runs = {}
     for fold in config.data.folds:
@@ -112,6 +119,7 @@ def rerun_trial(run: str, number: int, out: Path | None) -> None:
     from search.storage.address import Address
 
     folder = out or Path("reruns") / Address.of(run).name / trial_name(number)
+    require_writable(folder / "last.pt")
     result = rerun(run, number, folder, report=_epoch_lines(f"trial {number}"))
     for change in result.other_versions:
         console.print(f"not as in the run: {change}", soft_wrap=True)

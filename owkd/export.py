@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from owkd.errors import CheckpointError, UserError
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 from owkd.models.checkpoint import load_model
 from owkd.models.wse import WseNet
 
@@ -62,8 +62,9 @@ def export_onnx(checkpoint: Path, file: Path) -> OnnxExport:
     model's description (`owkd`, JSON).
 
     Raises `CheckpointError` for a file that is no model, and when the two differ; `UserError` when the packages that
-    exporting needs are not installed.
+    exporting needs are not installed, or `file` cannot be written.
     """
+    require_writable(file)
     model, info = load_model(checkpoint)
     embedder = Embedder(model).eval()
     with written_whole(file) as temporary:

@@ -73,6 +73,8 @@ def epoch_lines(title: str, epochs: int, show: Callable[[str], None] | None = No
 
     def report(epoch: Epoch) -> None:
         metrics = epoch.metrics
+        if epoch.note:
+            write(f"{title}  {epoch.note}")
         note = "  (from checkpoint)" if epoch.replayed else ""
         write(
             f"{title}  epoch {epoch.epoch:>{width}}/{epochs}  loss {metrics['loss/total']:#6.4g}  "

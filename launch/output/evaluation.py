@@ -10,6 +10,7 @@ from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Protocol
 from owkd.evaluation.query_table import write_queries
+from owkd.files import require_writable
 
 CMC_RANKS = (1, 5, 10, 20)
 
@@ -19,8 +20,10 @@ def print_evaluation(
 ) -> None:
     """Embeds a split and prints mAP, CMC and mINP; writes `query_rows` to the file `queries`, where one is named.
 
-    Raises `DataError`, `CheckpointError`.
+    Raises `DataError`, `CheckpointError`, and `UserError` where `queries` cannot be written, before the work.
     """
+    if queries is not None:
+        require_writable(queries, "--queries")
     data = DataConfig(root=dataset.parent, dataset=dataset.name)
     result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
     console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)

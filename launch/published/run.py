@@ -15,7 +15,7 @@ from owkd.device import DeviceName, pick_device, use_threads
 from owkd.errors import ConfigError, UserError
 from owkd.evaluation.evaluate import evaluate_protocols
 from owkd.evaluation.protocol import Protocol
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 from owkd.models.imagenet import official_file
 from owkd.models.presets import architecture
 from owkd.training.run import run
@@ -71,6 +71,7 @@ def run_published(request: Request) -> None:
     """
     config = configured(request)
     use_threads(config.train.threads)
+    require_writable(request.folder / "results.csv")
     _check(request, config)
     _claim(request, config)
     for fold in config.data.folds:

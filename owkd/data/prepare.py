@@ -3,16 +3,18 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from owkd.data.folds import MIN_IDENTITIES, divide
+from owkd.data.folds import MIN_IDENTITIES, Folds, divide
 from owkd.data.index import ALL_CAMERAS, identity_number, list_images
 from owkd.errors import DataError
+from owkd.files import make_folder, move_into_place, require_writable, sync_folder
+from owkd.unfinished import unfinished_folder
 
 DATASET = "SYSU-MM01_thermal"
 INFRARED_CAMERAS = (3, 6)
@@ -57,6 +59,7 @@ def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATAS
     target holds files of anything else.
     """
     raw, target = Path(raw), Path(folder) / dataset
+    require_writable(target / PLAN_FILE, "DIR")
     sources = {identity: list(_infrared_images(raw, identity)) for identity in _listed_identities(raw)}
     seen = [identity for identity, images in sources.items() if images]
     if len(seen) < MIN_IDENTITIES:
@@ -65,14 +68,20 @@ def prepare_sysu(raw: Path, folder: Path, *, seed: int = 0, dataset: str = DATAS
             "unpack the whole data set"
         )
     folds = divide(seen, np.random.default_rng(seed))
-    _claim(target, {"note": NOTE, "seed": seed, "folds": folds})
-    summary = Summary(target, without_infrared=tuple(sorted(set(sources) - set(seen))))
+    with unfinished_folder(target) as scratch:
+        _claim(target, {"note": NOTE, "seed": seed, "folds": folds}, scratch)
+        return _filled(target, folds, sources, scratch)
+
+
+def _filled(target: Path, folds: Folds, sources: Mapping[int, Sequence[tuple[str, Path]]], scratch: Path) -> Summary:
+    seen = {identity for splits in folds.values() for members in splits.values() for identity in members}
+    summary = Summary(target, without_infrared=tuple(sorted(sources.keys() - seen)))
     first_places: dict[Path, Path] = {}
     for fold, splits in folds.items():
         for split, members in splits.items():
             place = target / fold / split / ALL_CAMERAS
             for identity in members:
-                _fill(place / f"{identity:04d}", sources[identity], first_places, summary)
+                _fill(place / f"{identity:04d}", sources[identity], first_places, summary, scratch)
             summary.identities.setdefault(fold, {})[split] = len(members)
             summary.images.setdefault(fold, {})[split] = sum(len(sources[identity]) for identity in members)
     return summary
@@ -117,7 +126,7 @@ def _infrared_images(raw: Path, identity: int) -> Iterator[tuple[str, Path]]:
                 yield f"cam{camera}_{image.name}", image
 
 
-def _claim(target: Path, plan: dict[str, Any]) -> None:
+def _claim(target: Path, plan: dict[str, Any], scratch: Path) -> None:
     """Writes the division into the target first, so that a later call can check that it resumes the same one."""
     path = target / PLAN_FILE
     text = json.dumps(plan, indent=1, sort_keys=True) + "\n"
@@ -130,15 +139,16 @@ def _claim(target: Path, plan: dict[str, Any]) -> None:
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"the target must be new or empty, but {target} holds other files; name another folder")
-    target.mkdir(parents=True, exist_ok=True)
-    # A leading dot keeps the unfinished file out of the index; the target counts as claimed when it has its name.
-    temporary = target.parent / f".{target.name}-{PLAN_FILE}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    make_folder(target)
+    unfinished = scratch / PLAN_FILE
+    unfinished.write_text(text, encoding="utf-8")
+    move_into_place(unfinished, path)  # from here on the target counts as claimed
 
 
-def _fill(place: Path, images: list[tuple[str, Path]], first_places: dict[Path, Path], summary: Summary) -> None:
-    place.mkdir(parents=True, exist_ok=True)
+def _fill(
+    place: Path, images: Sequence[tuple[str, Path]], first_places: dict[Path, Path], summary: Summary, scratch: Path
+) -> None:
+    make_folder(place)
     for name, source in images:
         target = place / name
         if _same(source, target):
@@ -146,9 +156,10 @@ def _fill(place: Path, images: list[tuple[str, Path]], first_places: dict[Path, 
         elif any(_link(origin, target) for origin in dict.fromkeys((source, first_places.get(source, source)))):
             summary.linked += 1
         else:
-            _replace_by_copy(source, target)
+            _replace_by_copy(source, target, scratch)
             summary.copied += 1
         first_places.setdefault(source, target)
+    sync_folder(place)
 
 
 def _same(source: Path, target: Path) -> bool:
@@ -168,14 +179,11 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _replace_by_copy(source: Path, target: Path) -> None:
-    temporary = target.parent / f".{target.name}.tmp"
+def _replace_by_copy(source: Path, target: Path, scratch: Path) -> None:
     try:
-        shutil.copy2(source, temporary)
-        temporary.replace(target)
+        shutil.copy2(source, scratch / "copy")
+        move_into_place(scratch / "copy", target)
     except OSError as error:
         raise DataError(
             f"images must be written to {target.parent}, but {error}; make room and call it again"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

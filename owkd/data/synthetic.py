@@ -1,6 +1,5 @@
 """A small synthetic data set of thermal-looking pedestrians: real PNG files in the published folder layout."""
 
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from owkd.data.thermal.difficulty import CAMERA_GAIN
 from owkd.data.thermal.people import draw_traits
 from owkd.data.thermal.scene import draw_images
 from owkd.errors import DataError
+from owkd.files import require_writable, sync_folder, sync_tree
+from owkd.unfinished import unfinished_folder
 
 DATASET = "Synthetic_thermal"
 
@@ -34,11 +35,13 @@ def write_dataset(
     target = Path(folder) / dataset
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"the data set's folder must be new or empty, but {target} is not; name another folder")
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{dataset}-", dir=folder) as unfinished:
-        content = Path(unfinished) / dataset
+    require_writable(target / "Fold1", "DIR")
+    with unfinished_folder(target) as folder_of_ours:
+        content = folder_of_ours / dataset
         _write(content, identities, images, size, seed)
+        sync_tree(content)
         content.replace(target)
+        sync_folder(target.parent)
     return target
 
 

@@ -6,7 +6,6 @@ Shapes: n images, S image size, D embedding size.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,9 @@ from owkd.data.index import IMAGE_SUFFIXES, Split, identity_number
 from owkd.device import pick_device
 from owkd.errors import DataError
 from owkd.evaluation.embed import embed_images
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 from owkd.models.checkpoint import load_model
+from owkd.unfinished import unfinished_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,21 +32,22 @@ def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
 
     Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
     by, or null; `embedding`. The file appears whole. Decoded images are stored beside it meanwhile, (n, S, S, 3) bytes.
-    Raises `DataError` for a folder without images or with damaged ones, and `CheckpointError`.
+    Raises `DataError` for a folder without images or with damaged ones, `CheckpointError`, and `UserError` where `out`
+    cannot be written.
     """
+    require_writable(out)
     paths = find_images(folder)
     model, info = load_model(checkpoint)
     device = pick_device("auto")
     split = Split(folder, paths, np.zeros(len(paths), dtype=np.int64))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as cache:
-        pixels = load_images(split, info.image_size, Path(cache))
+    with unfinished_folder(out) as cache:
+        pixels = load_images(split, info.image_size, cache)
         embeddings = embed_images(model.to(device).embed, pixels, device)
         del pixels
     import pyarrow.parquet as pq
 
     with written_whole(out) as temporary:
-        pq.write_table(_table(folder, paths, embeddings), temporary)
+        pq.write_table(_table(folder, paths, embeddings), temporary, write_page_checksum=True)
     return len(paths), int(embeddings.shape[1])
 
 

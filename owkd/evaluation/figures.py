@@ -7,8 +7,6 @@ markers change.
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from owkd.config import EPOCH_METRICS, METRICS
 from owkd.errors import DataError
 from owkd.evaluation.protocol import Result
+from owkd.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,16 +82,8 @@ def accuracy_figure(history: Sequence[Mapping[str, float]], title: str = "Valida
 
 def save_png(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Writes the figure as one PNG file that appears whole; returns `path`. The same figure gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
     return path
 
 

@@ -39,6 +39,5 @@ def write_queries(result: Result, file: Path) -> None:
     """Writes `query_rows` as Parquet. The file appears whole; its folder is made where it is missing."""
     import pyarrow.parquet as pq
 
-    file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as temporary:
-        pq.write_table(query_rows(result), temporary)
+        pq.write_table(query_rows(result), temporary, write_page_checksum=True)

@@ -1,10 +1,13 @@
 """Model files: one safetensors file that describes what it holds, written whole, and nothing in it can run code."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -12,11 +15,15 @@ from torch import Tensor, nn
 from owkd.errors import CheckpointError
 from owkd.files import written_whole
 from owkd.models.presets import Architecture
+from owkd.models.state_dicts import checksum, differences, not_finite, several
 from owkd.models.wse import Role, WseNet
 
 FORMAT = "owkd-1"
 KEY = "owkd"
 """one key alone: safetensors writes several in any order, and equal models should be equal files"""
+SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS = "description_sha256", "weights_sha256"
+"""in the description, of the rest of it and of the tensors; files of 0.1 have neither"""
+REMEDY = "fetch it again, or train it anew"
 STAGE_WEIGHTS = "stage_weights."
 """before the names of the stage-weight head, which learns beside a student and is no part of it"""
 
@@ -34,8 +41,8 @@ class ModelInfo:
 
     role: Role
     shape: Architecture
-    image_size: int
-    num_classes: int
+    image_size: PositiveInt
+    num_classes: PositiveInt
     identities: tuple[int, ...] = ()
     origin: str = ""
     against_student: dict[str, Any] | None = None
@@ -59,13 +66,12 @@ def save_model(
 
 
 def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
-    """Writes a state dict with its description to a safetensors file, whole."""
+    """Writes a state dict with its description and checksums of both to a safetensors file, whole."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     description = {"format": FORMAT, **asdict(info)}
-    if info.against_student is None:  # versions that do not know it can read the file
-        del description["against_student"]
+    sums = {SUM_OF_DESCRIPTION: _sum_of(description), SUM_OF_WEIGHTS: checksum(tensors)}
     with written_whole(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: json.dumps(description)})
+        save_file(tensors, temporary, metadata={KEY: json.dumps({**description, **sums})})
 
 
 def record_against_student(path: Path, figures: dict[str, Any]) -> None:
@@ -95,11 +101,9 @@ def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelIn
     info, state, _ = read_state(path)
     if role is not None and info.role != role:
         raise CheckpointError(f"{path} must hold a {role}, but holds a {info.role}; give the file of a {role}")
+    _require_networks(path, info, state)
     model = WseNet(info.shape, info.num_classes, info.image_size, info.role)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the networks that it describes: {error}") from error
+    model.load_state_dict(state)
     return model.eval(), info
 
 
@@ -134,6 +138,17 @@ def require_teacher(path: Path, *, shape: Architecture, image_size: int, identit
     return info
 
 
+def _require_networks(path: Path, info: ModelInfo, state: dict[str, Tensor]) -> None:
+    """Raises `CheckpointError` unless the tensors are those of the networks that the file describes."""
+    try:
+        with torch.device("meta"):
+            described = WseNet(info.shape, info.num_classes, info.image_size, info.role).state_dict()
+    except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} must describe networks that can be built ({error}); {REMEDY}") from error
+    if problems := differences(described, state):
+        raise CheckpointError(f"{path} must hold the networks that it describes, but {several(problems)}; {REMEDY}")
+
+
 def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}; give the path of a model file made by owkd")
@@ -141,15 +156,28 @@ def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    raw = json.loads(metadata.get(KEY, "{}"))
-    if raw.pop("format", None) != FORMAT:
+        raw = json.loads(metadata.get(KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error}); {REMEDY}") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} must be of format {FORMAT}, but its metadata do not say so; import foreign checkpoints with "
             "`owkd teacher import`"
         )
-    shape = raw.pop("shape")
-    architecture = Architecture(tuple(shape["dims"]), tuple(shape["depths"]), shape["patch"], shape["narrow"])
-    info = ModelInfo(**{**raw, "identities": tuple(raw["identities"]), "shape": architecture})
-    return info, state
+    sums = {name: raw.pop(name, None) for name in (SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS)}
+    if sums[SUM_OF_DESCRIPTION] not in (None, _sum_of(raw)):
+        raise CheckpointError(f"{path} is damaged: its description does not match its checksum; {REMEDY}")
+    if tensors and sums[SUM_OF_WEIGHTS] not in (None, checksum(state)):
+        raise CheckpointError(f"{path} is damaged: its weights do not match their checksum; {REMEDY}")
+    if wrong := not_finite(state):
+        raise CheckpointError(f"{path} must hold finite weights, but {several(wrong)} are not; {REMEDY}")
+    try:
+        return TypeAdapter(ModelInfo).validate_python(raw), state
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise CheckpointError(f"{path} must describe its model, but {where}: {problem['msg']}; {REMEDY}") from error
+
+
+def _sum_of(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description).encode()).hexdigest()

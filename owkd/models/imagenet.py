@@ -12,7 +12,8 @@ from owkd.config import Preset
 from owkd.errors import CheckpointError
 from owkd.models.presets import PRESETS
 from owkd.models.published import published_name
-from owkd.models.published_files import differences, load_published
+from owkd.models.published_files import load_published
+from owkd.models.state_dicts import differences
 from owkd.models.wse import WseNet
 
 ADDRESS = "https://dl.fbaipublicfiles.com/convnext/"

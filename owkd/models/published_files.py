@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from owkd.errors import CheckpointError
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 from owkd.losses.stage_weights import StageWeightHead
 from owkd.models.checkpoint import ModelInfo, read_state, save_state
 from owkd.models.convnext import INIT_STD
 from owkd.models.outputs import BACKBONES, MEMBERS
 from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
 from owkd.models.published import from_published, published_name, to_published
+from owkd.models.state_dicts import differences, not_finite, several
+from owkd.models.torch_files import load_torch_file
 from owkd.models.wse import WseNet
 
 WRAPPERS = ("model", "state_dict")
@@ -63,7 +65,7 @@ def load_published(path: Path) -> State:
     """The state dict in a file of `torch.save`, without wrapper (`model`, `state_dict`) and `module.` prefix.
 
     Only weights are read (`weights_only`), so nothing in the file is run. Raises `CheckpointError` for a file that is
-    missing, damaged, holds other objects than tensors, or would run code.
+    missing, damaged, holds other objects than tensors or weights that are not finite, or would run code.
     """
     held = _unwrapped(_read(path))
     if not isinstance(held, dict) or not held or not all(isinstance(value, Tensor) for value in held.values()):
@@ -72,6 +74,8 @@ def load_published(path: Path) -> State:
             "holds something else; save it with torch.save(model.state_dict(), FILE)"
         )
     state = {str(name): tensor for name, tensor in held.items()}
+    if wrong := not_finite(state):
+        raise CheckpointError(f"{path} must hold finite weights, but {several(wrong)} are not; fetch it again")
     if all(name.startswith(PARALLEL) for name in state):
         return {name.removeprefix(PARALLEL): tensor for name, tensor in state.items()}
     return state
@@ -83,7 +87,7 @@ def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imp
     Class count and depths are taken from the files; weights are stored as float32. Raises `CheckpointError` listing
     everything that is missing, unexpected or of another shape, and `ConfigError` for an image size that does not fit.
     """
-    _refuse_existing(out)
+    _require_new(out)
     read = {network: load_published(files[network]) for network in MEMBERS}
     ignored = {network: tuple(name for name in state if name.startswith(UNUSED)) for network, state in read.items()}
     states = {
@@ -130,23 +134,11 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
             parts[network] |= _samplings()
     targets = {network: out / f"{network}.pth" for network in parts}
     for target in targets.values():
-        _refuse_existing(target)
+        _require_new(target)
     for network, part in parts.items():
         with written_whole(targets[network]) as temporary:
             torch.save(to_published(network, part), temporary)
     return Exported(tuple(targets.values()), initialised)
-
-
-def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """A line for each name that is missing, unexpected, or of another shape."""
-    lines = [f"{name} {_size(expected[name])} is missing" for name in expected if name not in given]
-    lines += [f"{name} {_size(given[name])} is unexpected" for name in given if name not in expected]
-    lines += [
-        f"{name} must be {_size(tensor)}, but is {_size(given[name])}"
-        for name, tensor in expected.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
-    return lines
 
 
 def _require_published_form(states: Mapping[str, State], ours: Mapping[str, State], files: Mapping[str, Path]) -> None:
@@ -202,7 +194,7 @@ def _read(path: Path) -> object:
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}; give the path of a .pth file of the published format")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_torch_file(path)
     except Exception as error:  # what the reader raises for damaged bytes is of many kinds
         raise CheckpointError(_why_unreadable(path, error)) from error
 
@@ -215,18 +207,16 @@ def _unwrapped(held: object) -> object:
     return held
 
 
-def _refuse_existing(target: Path) -> None:
-    if target.exists():
+def _require_new(target: Path) -> None:
+    """Raises `UserError` unless a new file can be written there."""
+    if target.exists() and not target.is_dir():
         raise CheckpointError(f"{target} exists already; remove it or choose another --out")
+    require_writable(target)
 
 
 def _part(state: State, network: str) -> State:
     prefix = f"{network}."
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-
-
-def _size(tensor: Tensor) -> str:
-    return f"({', '.join(map(str, tensor.shape))})"
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from owkd.device import resident, send, to_images
 from owkd.errors import CheckpointError, DivergedError
 from owkd.models.outputs import TeacherTargets
+from owkd.models.state_dicts import differences, not_finite, several
 from owkd.training.state import load_training_state, save_training_state
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Epoch:
         epoch: 1-based
         metrics: `loss/<term>`, `val/<metric>`, `stage_weight/<1..4>`, learning_rate, images_per_second, duration_s, ...
         replayed: True when it was read from a checkpoint instead of trained now
+        note: what people must know of it, such as why its training started anew
     """
 
     fold: str
@@ -42,6 +44,7 @@ class Epoch:
     epoch: int
     metrics: dict[str, float]
     replayed: bool = False
+    note: str = ""
 
 
 Report = Callable[[Epoch], None]
@@ -128,6 +131,10 @@ class Task(Protocol):
         """Stores the model when this epoch is better than all of the history."""
         ...
 
+    def require_kept(self) -> None:
+        """Raises `CheckpointError` where what `keep_if_best` stored is gone or damaged."""
+        ...
+
 
 @dataclass(frozen=True)
 class FitPlan:
@@ -136,7 +143,7 @@ class FitPlan:
     Attributes:
         learning_rate: the first one, which is reported times its factor
         rate_factor: what every learning rate is multiplied by, after a share of all steps in [0, 1)
-        signature: digest of everything that the numbers depend on; with another one, `fit` refuses to resume
+        signature: digest of everything that the numbers depend on; a state with another one is not resumed from
         constants: metrics that no epoch changes, given the epochs that there are already
     """
 
@@ -157,11 +164,12 @@ class FitPlan:
 def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     """Trains up to `plan.epochs`, resuming from `plan.state_file` where it exists: bit-equal to never having stopped.
 
-    The whole state is on disk before an epoch is reported, so that a reported epoch is never lost.
-    Raises `DivergedError` when a loss is not finite, `CheckpointError` when the file belongs to another configuration.
+    The whole state is on disk before an epoch is reported, so that a reported epoch is never lost. Where the file, or
+    the model that was kept beside it, is damaged or belongs to another configuration, training starts anew, and the
+    first epoch's `note` says so. Raises `DivergedError` when a loss, or a weight after an epoch, is not finite.
     """
     rates = [float(group["lr"]) for group in task.optimizer.param_groups]
-    history = _resume(task, plan)
+    history, note = _resume(task, plan)
     for epoch in history:
         plan.report(epoch)
     constants = plan.constants(history) if len(history) < plan.epochs else {}
@@ -169,6 +177,7 @@ def fit(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
     for number in range(len(history) + 1, plan.epochs + 1):
         measured = _one_epoch(task, plan, data, number, rates)
         measured.metrics.update(constants)
+        measured, note = replace(measured, note=note), ""
         task.keep_if_best(measured, history)
         history = (*history, measured)
         save_training_state(plan.state_file, _state(task, plan, history))
@@ -206,6 +215,8 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates:
     if not math.isfinite(means["total"]):
         broken = ", ".join(name for name, value in means.items() if not math.isfinite(value))
         raise DivergedError(f"loss is not finite in epoch {number}: {broken}")
+    if wrong := not_finite(task.modules.state_dict()):  # the last step's weights are in no loss
+        raise DivergedError(f"weights are not finite after epoch {number}: {several(wrong)}")
     task.modules.eval()
     metrics = {name if "/" in name else f"loss/{name}": value for name, value in means.items()}
     metrics.update(task.validate())
@@ -234,16 +245,25 @@ def _state(task: Task, plan: FitPlan, history: Sequence[Epoch]) -> dict[str, Any
     }
 
 
-def _resume(task: Task, plan: FitPlan) -> tuple[Epoch, ...]:
-    state = load_training_state(plan.state_file)
-    if state is None:
-        return ()
-    if state["signature"] != plan.signature:
-        raise CheckpointError(
-            f"{plan.state_file} must come from this configuration, but comes from another one; choose another "
-            "output folder, or remove the file to start anew"
-        )
+def _resume(task: Task, plan: FitPlan) -> tuple[tuple[Epoch, ...], str]:
+    """The epochs that are behind, or none and why it starts anew, if there was something to resume from."""
+    try:
+        state = load_training_state(plan.state_file)
+        if state is None:
+            return (), ""
+        task.require_kept()
+        return _restore(task, plan, state), ""
+    except CheckpointError as error:
+        return (), f"started anew: {error}"
+
+
+def _restore(task: Task, plan: FitPlan, state: Mapping[str, Any]) -> tuple[Epoch, ...]:
+    """Raises `CheckpointError` before anything is taken over of a state that does not fit."""
+    if state.get("signature") != plan.signature:
+        raise CheckpointError(f"{plan.state_file} comes from another configuration")
+    if problems := differences(task.modules.state_dict(), state["modules"]):
+        raise CheckpointError(f"{plan.state_file} comes from other networks: {several(problems)}")
     task.modules.load_state_dict(state["modules"])
     task.optimizer.load_state_dict(state["optimizer"])
-    history = tuple(Epoch(plan.fold, plan.seed, row["epoch"], row["metrics"]) for row in state["history"])
+    history = (Epoch(plan.fold, plan.seed, row["epoch"], row["metrics"]) for row in state["history"])
     return tuple(replace(epoch, replayed=True) for epoch in history)

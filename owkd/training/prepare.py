@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from owkd.config import EPOCH_METRICS, VALIDATION, Config, Start
 from owkd.data.images import load_images
 from owkd.data.index import Split, read_split
 from owkd.data.sampler import identity_batches
+from owkd.errors import DivergedError
 from owkd.evaluation.protocol import Result, center_validation_accuracy, evaluate_embeddings, metrics
 from owkd.models.imagenet import official_file, start_from_imagenet
 from owkd.models.presets import Architecture, architecture
@@ -80,7 +82,12 @@ def validation_ranking(embeddings: Tensor, split: Split) -> Result:
 
 
 def validation_metrics(embeddings: Tensor, split: Split, ranking: Result | None = None) -> dict[str, float]:
-    """The metrics of every epoch (`owkd.config.EPOCH_METRICS`) of (n, D) embeddings, whose ranking may be known."""
+    """The metrics of every epoch (`owkd.config.EPOCH_METRICS`) of (n, D) embeddings, whose ranking may be known.
+
+    Raises `DivergedError` where an embedding is not finite: finite weights may still overflow.
+    """
+    if not bool(torch.isfinite(embeddings).all()):
+        raise DivergedError(f"embeddings of the validation split must be finite, but those of {split.folder} are not")
     result = validation_ranking(embeddings, split) if ranking is None else ranking
     measured = metrics(result) | {"center_accuracy": center_validation_accuracy(embeddings, split.identities)}
     return {name: measured[name.removeprefix(VALIDATION)] for name in EPOCH_METRICS}
@@ -89,6 +96,20 @@ def validation_metrics(embeddings: Tensor, split: Split, ranking: Result | None 
 def signature(**parts: Any) -> str:
     """Digest of plain values: equal exactly when all of them are."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def digest_of(path: Path | None) -> str | None:
+    """SHA-256 of a file, None for none; computed once a process for as long as the file does not change."""
+    if path is None:
+        return None
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def module_dict(**modules: nn.Module) -> nn.ModuleDict:

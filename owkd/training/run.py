@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from owkd.config import Config, MetricName
 from owkd.device import autocast, pick_device
-from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
-from owkd.models.checkpoint import load_model, save_model
+from owkd.models.checkpoint import load_model, read_state, save_model
 from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
@@ -24,6 +23,7 @@ from owkd.training.loop import RATE_FACTORS, Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
+    digest_of,
     initial_network,
     module_dict,
     open_fold,
@@ -136,6 +136,10 @@ class Distillation:
                 self.student, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head
             )
 
+    def require_kept(self) -> None:
+        """Raises `CheckpointError` where the student's file is gone or damaged."""
+        read_state(self.checkpoint)
+
     def _stage_weights(self, teacher: TeacherTargets, batch_size: int) -> Tensor:
         fixed = self.config.distill.stage_weights
         if fixed == "learned":
@@ -175,7 +179,8 @@ def run(
 
     Writes `last.pt` (the whole state, every epoch) and `best.safetensors` to `directory`. Where `last.pt` exists,
     `report` first gets every epoch in it (`replayed`), then training resumes, bit-equal to a run that was never
-    stopped. `seed` overrides `train.seed`; `keep` says which epoch's model is kept; `costs` are measured and added to
+    stopped; where it is damaged or of another configuration, training starts anew (`Epoch.note`).
+    `seed` overrides `train.seed`; `keep` says which epoch's model is kept; `costs` are measured and added to
     the metrics of every epoch; `say` gets a line on the teacher's targets. An exception from `report` ends
     the training there.
 
@@ -200,8 +205,6 @@ def run(
         constants=task.costs,
     )
     history = fit(task, plan)
-    if not task.checkpoint.is_file():
-        raise CheckpointError(f"{task.checkpoint} is gone, though {plan.state_file} is not; remove the folder")
     return Run(history, best_epoch(keep, history), task.checkpoint)
 
 
@@ -225,24 +228,25 @@ def attach_teacher(
 
 
 def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
-    """Everything that the numbers depend on.
+    """Everything that the numbers depend on, by content: where files lie is not among it, nor whether targets are
+    stored, which a disk without room decides.
 
-    The number of epochs is not among it, because training further is resuming, but where the learning rate decays:
-    then every step depends on when the last one is. Without decay nothing is added, so that trainings which were
-    begun before there was any go on.
+    The number of epochs is not among it either, because training further is resuming, but where the learning rate
+    decays: then every step depends on when the last one is. Without decay nothing is added, so that trainings which
+    were begun before there was any go on.
     """
     tree = config.to_dict()
     decay = config.train.learning_rate_decay
     decaying = {} if decay == "none" else {"learning_rate_decay": decay, "epochs": config.train.epochs}
-    stored = data.training_set.targets
+    taught = config.distill.enabled
     return signature(
-        student=tree["student"],
+        student={**tree["student"], "init_file": digest_of(config.student.init_file)},
         train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED},
         distill=tree["distill"],
         image_size=config.data.image_size,
         data=[data.train.fingerprint, data.validation.fingerprint],
-        teacher=str(config.teacher.checkpoint_for(fold)) if config.distill.enabled else None,
-        targets="live" if stored is None else stored.precision,
+        teacher=digest_of(config.teacher.checkpoint_for(fold)) if taught else None,
+        targets=config.teacher.targets.precision if taught else None,
         fold=fold,
         seed=seed,
         **decaying,

@@ -7,6 +7,7 @@ import torch
 
 from owkd.errors import CheckpointError
 from owkd.files import written_whole
+from owkd.models.torch_files import load_torch_file
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
@@ -20,7 +21,9 @@ def load_training_state(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(f"{path} is damaged ({error}); remove it to start this training anew") from error
+        state = load_torch_file(path)
+    except Exception as error:  # what the readers raise for damaged bytes is of many kinds
+        raise CheckpointError(f"{path} is damaged ({error})") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds no state of a training")
     return state

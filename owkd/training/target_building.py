@@ -27,7 +27,7 @@ from torch import Tensor
 
 from owkd.device import to_images
 from owkd.errors import DataError, OwkdError
-from owkd.files import written_whole
+from owkd.files import make_folder, sync_folder, written_whole
 from owkd.formatting import format_bytes
 from owkd.losses import flow_matrix
 from owkd.models.checkpoint import load_model
@@ -111,6 +111,7 @@ class TargetBuild:
             temporary.write_text(manifest(self.plan, self._listed_before()), encoding="utf-8")
         for tensor in self.tensors:
             (self.building / tensor.file).replace(self.folder / tensor.file)
+        sync_folder(self.folder)
         for rest in self.folder.glob("building-*"):
             shutil.rmtree(rest, ignore_errors=True)
         stem = self.folder.name.rpartition("-")[0]
@@ -182,7 +183,7 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | Stor
 @contextmanager
 def _locked_build(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | StoredTargets]:
     """Raises `OSError` where the targets cannot be stored in this folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

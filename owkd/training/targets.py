@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from owkd.losses import coefficients
 from owkd.models.checkpoint import require_teacher
 from owkd.models.outputs import BACKBONES, MEMBERS, Flow, TeacherTargets
 from owkd.models.presets import Architecture, architecture
+from owkd.training.prepare import digest_of
 
 FORMAT_VERSION = 1  # part of the folder's name: raise it when what is stored changes
 STAGES = (1, 2, 3, 4)
@@ -166,7 +166,7 @@ def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
     shape = architecture(config.student.preset, config.student.depths)
     require_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
     description = {
-        "teacher": weights_digest(path),
+        "teacher": str(digest_of(path)),
         "data": train.fingerprint,
         "image_size": str(config.data.image_size),
         "precision": targets.precision,
@@ -195,18 +195,6 @@ def targets_bytes(config: Config, fold: str) -> int:
         shape, train.num_identities, config.data.image_size, config.distill, config.teacher.targets.precision
     )
     return len(train.paths) * sum(tensor.bytes_per_image for tensor in tensors)
-
-
-def weights_digest(path: Path) -> str:
-    """SHA-256 of a model file, computed once a process for as long as the file does not change."""
-    status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=16)
-def _digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:

@@ -4,7 +4,8 @@ Shapes: B batch, S image size, K identities.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from owkd.config import PUBLISHED_METRIC, Config, StageConfig, TrainConfig
 from owkd.device import pick_device, use_threads
+from owkd.errors import CheckpointError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
@@ -21,13 +23,14 @@ from owkd.training.loop import Epoch, FitPlan, Report, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
+    digest_of,
     initial_network,
     module_dict,
     open_fold,
     signature,
     validation_metrics,
 )
-from owkd.training.state import save_training_state
+from owkd.training.state import load_training_state, save_training_state
 
 METRIC = PUBLISHED_METRIC
 
@@ -98,11 +101,22 @@ class TeacherPhase:
                 for name in names:
                     save_training_state(self.folder / f"best-{name}.pt", self.members[name].state_dict())
 
+    def require_kept(self) -> None:
+        """Raises `CheckpointError` where a member's best epoch is gone or damaged."""
+        for name in self.members:
+            self._kept(name)
+
     def take_best(self) -> None:
-        """Puts every member's best epoch back into the ensemble."""
+        """Puts every member's best epoch back into the ensemble. Raises `CheckpointError`."""
         for name, member in self.members.items():
-            state = torch.load(self.folder / f"best-{name}.pt", map_location=self.device, weights_only=True)
-            member.load_state_dict(state)
+            member.load_state_dict(self._kept(name))
+
+    def _kept(self, name: str) -> dict[str, torch.Tensor]:
+        file = self.folder / f"best-{name}.pt"
+        state = load_training_state(file)
+        if state is None:
+            raise CheckpointError(f"{file} is gone")
+        return state
 
     def _deciding_metrics(self) -> list[tuple[tuple[str, ...], str]]:
         if self.phase.name == "backbones":
@@ -146,10 +160,11 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
     device = pick_device(config.train.device)
     model = initial_network(config.teacher, len(data.identities), config.data.image_size, "teacher", seed).to(device)
     folder = out.with_suffix(".training")
-    done = 0
+    done, signed = 0, ""
     for phase in phases(config):
         task = TeacherPhase(model, phase, data, config.train, folder)
         recipe = phase.recipe
+        signed = _signature(config, data, phase, fold, signed)
         batch_size = recipe.batch_size - recipe.batch_size % config.train.images_per_identity
         plan = FitPlan(
             fold=fold,
@@ -157,7 +172,7 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
             epochs=recipe.epochs,
             batches=batch_maker(data.training_set.labels, batch_size, config.train.images_per_identity),
             state_file=folder / f"{phase.name}.pt",
-            signature=_signature(config, data, phase, fold),
+            signature=signed,
             data=data.training_set,
             device=device,
             learning_rate=recipe.learning_rate,
@@ -167,29 +182,33 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
         task.take_best()
         done += recipe.epochs
     save_model(model, out, identities=data.identities, origin=f"{config.data.dataset}/{fold}")
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+    for name in (*(phase.name for phase in phases(config)), *(f"best-{member}" for member in MEMBERS)):
+        (folder / f"{name}.pt").unlink(missing_ok=True)
+    with suppress(OSError):  # somebody keeps something there
+        folder.rmdir()
     return out
 
 
 def _counted_on(report: Report, done: int) -> Report:
     def counted(epoch: Epoch) -> None:
-        report(Epoch(epoch.fold, epoch.seed, epoch.epoch + done, epoch.metrics, epoch.replayed))
+        report(replace(epoch, epoch=epoch.epoch + done))
 
     return counted
 
 
-def _signature(config: Config, data: FoldData, phase: Phase, fold: str) -> str:
+def _signature(config: Config, data: FoldData, phase: Phase, fold: str, before: str) -> str:
+    """Everything that the numbers of a phase depend on, `before`: the signature of the phase before it."""
     tree = config.to_dict()
+    start = {key: tree["teacher"][key] for key in ("preset", "depths", "init", "schedule")}
     return signature(
-        teacher={key: tree["teacher"][key] for key in ("preset", "depths", "init", "init_file", "schedule")},
+        teacher={**start, "init_file": digest_of(config.teacher.init_file)},
         recipe=phase.recipe.model_dump(exclude={"epochs"}),
         margin=config.train.triplet_margin,
         images_per_identity=config.train.images_per_identity,
         image_size=config.data.image_size,
         data=[data.train.fingerprint, data.validation.fingerprint],
         phase=phase.name,
+        before=before,
         fold=fold,
         seed=config.train.seed,
     )

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from owkd.files import written_whole
+from owkd.files import require_writable, written_whole
 from owkd.formatting import format_metric, format_value
 from search.luck import noise_in_words
 from search.report import text
@@ -37,6 +37,8 @@ def write_report(
     Works on a run in any state, also while it is driven. What the page can do without and is damaged is left out: the
     page says so, and `warn` is told. Raises `UserError` when `run` is no run, or when what is left is damaged.
     """
+    if out is not None:
+        require_writable(out)
     data = gather(run)
     for note in data.notes:
         warn(note)

@@ -17,7 +17,7 @@ import yaml
 from owkd.config import Config, upgraded
 from owkd.config.yaml_text import load_yaml
 from owkd.errors import ConfigError, UserError
-from owkd.files import written_whole
+from owkd.files import make_folder, sync_folder, written_whole
 from search.runs.damage import DamagedRunError, reading
 from search.runs.layout import RunFolder
 from search.runs.lock import is_locked_here
@@ -52,7 +52,8 @@ def create(
     root = _cleared(address.copy("driver")) if address.remote else address.path
     draft = RunFolder(root.with_name(f".{root.name}.{os.getpid()}.tmp"))
     try:
-        draft.root.mkdir(parents=True)
+        make_folder(draft.root.parent)
+        draft.root.mkdir()
     except OSError as error:
         raise UserError(
             f"a run needs a folder that can be made, but got {root} ({error.strerror}); change --runs"
@@ -62,6 +63,7 @@ def create(
         if address.remote:
             lease.remember(draft.root, lease.Lease(driver=lease.NEW))
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
+        sync_folder(root.parent)
     except BaseException as error:
         shutil.rmtree(draft.root, ignore_errors=True)
         if isinstance(error, OSError):

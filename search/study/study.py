@@ -32,6 +32,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from owkd.config import Config
+from owkd.files import sync_folder
 from search.runs.damage import reading
 from search.samplers.gp import PART_EPOCHS
 from search.samplers.history import HIDDEN, SampledStudy, earlier_trials
@@ -88,6 +89,7 @@ class Study:
             sampler=self._sampler(0),
             load_if_exists=True,
         )
+        sync_folder(journal.parent)  # Optuna syncs what is in its journal, not that there is one
         self._study = SampledStudy(study)
         self._id = self._storage.get_study_id_from_name(name)
         self._settings: dict[Fixed, Point] = {

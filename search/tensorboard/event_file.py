@@ -17,6 +17,8 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from owkd.files import make_folder, sync_folder
+
 _COUNT = itertools.count()
 """of the files of this process: two of one second must not be one"""
 
@@ -25,12 +27,14 @@ class EventFile:
     """A file of events as TensorBoard reads it, written as they come."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
         self._file: BinaryIO = (folder / name).open("wb")
         self._records = RecordWriter(self._file)
         source = SourceMetadata(writer="owkd")
         self._add(Event(wall_time=time.time(), file_version="brain.Event:2", source_metadata=source))
+        self.flush()
+        sync_folder(folder)
 
     def add_scalars(self, values: Mapping[str, float], step: int, at: float) -> None:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
@@ -47,9 +51,12 @@ class EventFile:
         self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=[Summary.Value(tag=tag, image=image)])))
 
     def flush(self) -> None:
+        """Brings what was added to the disk."""
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        self.flush()
         self._file.close()
 
     def _add(self, event: Event) -> None:

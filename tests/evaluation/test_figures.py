@@ -111,7 +111,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, result, monkeypatch):
     figure = cmc_figure({"Fold2": result})
 
     def fail(file, **_):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", fail)

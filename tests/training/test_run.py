@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from owkd.losses import distillation_terms
 from owkd.models.checkpoint import load_model, load_teacher, read_info, read_state
 from owkd.training import loop
 from owkd.training.loop import Epoch
-from owkd.training.prepare import open_fold
+from owkd.training.prepare import batch_maker, open_fold
 from owkd.training.run import Distillation, run
+from owkd.training.state import load_training_state, save_training_state
 from tests.support.small_training import small_config
 
 pytestmark = pytest.mark.numeric
@@ -115,10 +117,74 @@ def test_another_seed_gives_other_numbers(root: Path, tmp_path: Path) -> None:
     assert first.best.metrics["loss/total"] != second.best.metrics["loss/total"]
 
 
-def test_another_configuration_does_not_resume(root: Path, tmp_path: Path) -> None:
+def flip(path: Path) -> None:
+    """One bit in the middle of a file, as a disk might."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "last.pt").write_bytes(b"half a file"), r"last\.pt is damaged"),
+        (lambda folder: (folder / "last.pt").write_bytes(b""), r"last\.pt is damaged"),
+        (lambda folder: flip(folder / "last.pt"), r"last\.pt is damaged .*checksum"),
+        (lambda folder: save_training_state(folder / "last.pt", {}), r"last\.pt comes from another configuration"),
+        (lambda folder: flip(folder / "best.safetensors"), r"best\.safetensors is damaged: its weights"),
+        (lambda folder: (folder / "best.safetensors").unlink(), r"no such checkpoint: .*best\.safetensors"),
+    ],
+)
+def test_what_cannot_be_resumed_is_trained_anew_and_says_so(
+    root: Path, tmp_path: Path, damage: Callable[[Path], object], words: str
+) -> None:
+    config = small_config(root, train={"epochs": 1})
+    before = run(config, fold="Fold1", directory=tmp_path)
+    damage(tmp_path)
+    (epoch,) = run(config, fold="Fold1", directory=tmp_path).history
+    assert not epoch.replayed
+    assert re.search(rf"started anew: .*{words}", epoch.note)
+    assert numbers(epoch) == numbers(before.history[0])
+    (again,) = run(config, fold="Fold1", directory=tmp_path).history
+    assert (again.replayed, again.note) == (True, "")
+
+
+def test_no_bit_of_a_state_flips_unnoticed(tmp_path: Path) -> None:
+    state = {"weights": torch.arange(40.0), "history": [{"epoch": 1, "metrics": {"val/mAP": 0.5}}]}
+    path = tmp_path / "last.pt"
+    save_training_state(path, state)
+    content = path.read_bytes()
+    noticed = 0
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        try:
+            found = load_training_state(path)
+        except CheckpointError:
+            noticed += 1
+            continue
+        assert found is not None
+        assert found["weights"].tolist() == list(range(40)), at  # a byte that means nothing, such as padding
+        assert found["history"] == state["history"], at
+    assert noticed > 160
+
+
+def test_another_configuration_starts_anew(root: Path, tmp_path: Path) -> None:
     run(small_config(root, train={"epochs": 1}), fold="Fold1", directory=tmp_path)
-    with pytest.raises(CheckpointError, match="comes from another one"):
-        run(small_config(root, distill={"logit": 0.5}), fold="Fold1", directory=tmp_path)
+    (first, _) = run(small_config(root, distill={"logit": 0.5}), fold="Fold1", directory=tmp_path).history
+    assert (first.epoch, first.replayed) == (1, False)
+    assert first.note.endswith("last.pt comes from another configuration")
+
+
+def test_a_project_that_was_moved_resumes(root: Path, tmp_path: Path) -> None:
+    """Where teacher, data and targets lie says nothing of the numbers; nor does whether targets are stored."""
+    run(small_config(root, train={"epochs": 1}), fold="Fold1", directory=tmp_path / "run")
+    shutil.copytree(root, tmp_path / "moved")
+    moved = small_config(
+        tmp_path / "moved",
+        teacher={"checkpoint": str(tmp_path / "moved" / "teacher-Fold1.safetensors"), "targets": {"use": "live"}},
+    )
+    history = run(moved, fold="Fold1", directory=tmp_path / "run").history
+    assert [(epoch.replayed, epoch.note) for epoch in history] == [(True, ""), (False, "")]
 
 
 def test_the_learning_rates_fall_along_half_a_cosine(
@@ -143,21 +209,14 @@ def test_the_learning_rates_fall_along_half_a_cosine(
 
 
 def test_a_training_whose_rate_decays_has_its_last_step_where_it_was(root: Path, tmp_path: Path) -> None:
-    def train(epochs: int, decay: str) -> None:
+    def train(epochs: int, decay: str) -> tuple[Epoch, ...]:
         config = small_config(root, train={"epochs": epochs, "learning_rate_decay": decay})
-        run(config, fold="Fold1", directory=tmp_path / decay)
+        return run(config, fold="Fold1", directory=tmp_path / decay).history
 
     train(1, "none")
-    train(2, "none")
+    assert train(2, "none")[0].replayed
     train(1, "cosine")
-    with pytest.raises(CheckpointError, match="comes from another one"):
-        train(2, "cosine")
-
-
-def test_a_damaged_state_is_named(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match=r"last\.pt is damaged"):
-        run(small_config(root), fold="Fold1", directory=tmp_path)
+    assert train(2, "cosine")[0].note.endswith("comes from another configuration")
 
 
 def test_no_distillation_needs_no_teacher(root: Path, tmp_path: Path) -> None:
@@ -179,6 +238,36 @@ def test_a_loss_that_is_not_finite_ends_the_training(
     with pytest.raises(DivergedError, match=r"not finite in epoch 1: .*backbone_gram"):
         run(small_config(root), fold="Fold1", directory=tmp_path)
     assert not (tmp_path / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("poisoned", ["the last step", "the embeddings"])
+def test_what_no_loss_shows_is_a_divergence_too(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poisoned: str
+) -> None:
+    def step(task: loop.Task, batch: loop.Batch) -> loop.Terms:
+        terms = train_step(task, batch)
+        left.pop()
+        if not left:
+            next(task.modules.parameters()).data[0] = torch.nan
+        return terms
+
+    config = small_config(root, train={"epochs": 1})
+    train_step, left = loop.train_step, [None] * len(batches_of(config))
+    if poisoned == "the last step":
+        monkeypatch.setattr(loop, "train_step", step)
+    else:
+        monkeypatch.setattr("owkd.training.run.embed_images", lambda *given: torch.full((8, 4), torch.inf))
+    words = {"the last step": "weights are not finite after epoch 1: student", "the embeddings": "must be finite"}
+    with pytest.raises(DivergedError, match=words[poisoned]):
+        run(config, fold="Fold1", directory=tmp_path)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def batches_of(config: Config) -> list[np.ndarray]:
+    """Of the first epoch."""
+    labels = open_fold(config, "Fold1").training_set.labels
+    make = batch_maker(labels, config.train.batch_size, config.train.images_per_identity)
+    return make(np.random.default_rng([config.train.seed, 1]))
 
 
 def test_every_parameter_of_the_student_learns_and_none_of_the_teacher(root: Path, tmp_path: Path) -> None:
