@@ -82,7 +82,7 @@ def training(
             time.sleep(seconds / epochs)
         metrics = dict.fromkeys(METRICS, config.distill.gram * 1000) | {"duration_s": time.perf_counter() - begun}
         if report is not None:
-            report(SimpleNamespace(fold=fold, seed=seed, epoch=epoch, metrics=metrics, replayed=False))
+            report(SimpleNamespace(fold=fold, seed=seed, epoch=epoch, metrics=metrics, replayed=False, note=""))
 
 
 def searched(trials: int, seconds: float, epochs: int, sampler: str, marks: tuple[int, ...]) -> Searched:

@@ -50,6 +50,7 @@ class Epoch:
     epoch: int
     metrics: dict[str, float]
     replayed: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,8 @@ class Progress(JobListener[ActiveJob]):
         running = self._running[job.name]
         running.step, running.objective, running.best = epoch.step, epoch.objective, epoch.best
         self._epochs += epoch.is_new
+        if epoch.note:
+            self._line(f"{job.name} epoch {epoch.step}: {epoch.note}", style="yellow", always=True)
         if time.monotonic() - self._printed_at > HEARTBEAT_S:
             values = f"{self._metric} {epoch.objective:.4f}, best {epoch.best:.4f}"
             self._line(f"{job.name} epoch {epoch.step}/{job.epochs}: {values}")

@@ -8,8 +8,11 @@ import hashlib
 import os
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,9 +22,11 @@ from PIL import Image, UnidentifiedImageError
 
 from owkd.data.index import Split
 from owkd.errors import DataError
+from owkd.files import make_folder, move_into_place
 
 CACHE_FOLDER = ".owkd-cache"
 FORMAT_VERSION = 1  # part of the key: raise it when decoding changes
+BLOCK = 2**24  # bytes that are read at a time
 CHUNK = 128  # images decoded before they are written
 MOST_DAMAGED = 20  # damaged images that one error names
 ABANDONED_AFTER = 24 * 3600  # seconds after which a temporary file belongs to a process that died
@@ -32,6 +37,7 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
 
     The file is stored in `cache`, or in `.owkd-cache` in the data set's folder, or, when the data cannot be written to,
     in the user's cache folder. A changed file of the data set gives it another name; the outdated one is removed.
+    It ends with a checksum; a damaged one is decoded again.
 
     Raises `DataError` when images are damaged (naming them) or there is no place to write to.
     """
@@ -48,7 +54,7 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
     refusals = []
     for place in places:
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
             descriptor, name = tempfile.mkstemp(prefix=f"{stem}-", suffix=".tmp", dir=place)
         except OSError as error:
             refusals.append(str(error))
@@ -108,12 +114,35 @@ def _user_cache() -> Path:
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The array in a file, or None when it is not there or not what it should be."""
+    """The array in a file, or None when it is not there, damaged, or not what it should be."""
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
+        status = path.stat()
     except (OSError, ValueError, EOFError):
         return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
+    if images.shape != shape or images.dtype != np.uint8:
+        return None
+    try:
+        intact = _is_intact(path, images.offset + images.nbytes, status.st_size, status.st_mtime_ns)
+    except OSError:  # another process tidied
+        return None
+    return images if intact else None
+
+
+@lru_cache(maxsize=64)
+def _is_intact(path: Path, content: int, size: int, changed: int) -> bool:
+    """Whether the checksum behind the array is that of all before it; files of 0.1.0 have none."""
+    if size == content:
+        return True
+    with path.open("rb") as file:
+        found = 0
+        while file.tell() < content:
+            found = zlib.crc32(file.read(min(BLOCK, content - file.tell())), found)
+        return file.read() == _as_bytes(found)
+
+
+def _as_bytes(checksum: int) -> bytes:
+    return checksum.to_bytes(4, "little")
 
 
 def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path], size: int) -> NDArray[np.uint8]:
@@ -125,14 +154,15 @@ def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path]
     try:
         with os.fdopen(descriptor, "wb") as sink:
             # Written in order rather than through a mapping: a full disk is then an error and not a bus error.
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(sink, header)
-            _decode_into(sink, files, size)
+            header = BytesIO()
+            np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            sink.write(header.getvalue())
+            sink.write(_as_bytes(_decode_into(sink, files, size, zlib.crc32(header.getvalue()))))
         temporary.chmod(0o644)
         images = _open(temporary, shape)
         if images is None:
             raise DataError(f"decoded images must be readable again, but {temporary} is not; check that disk")
-        temporary.replace(target)
+        move_into_place(temporary, target)
     except OSError as error:
         raise DataError(
             f"decoded images must be written to {target.parent}, but {error}; set data.cache to a folder "
@@ -143,7 +173,8 @@ def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path]
     return images
 
 
-def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int) -> None:
+def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int, checksum: int) -> int:
+    """Writes the images after what has this checksum -> that of both. Raises `DataError` for damaged ones."""
     damaged: list[str] = []
 
     def attempt(path: Path) -> NDArray[np.uint8] | str:
@@ -158,13 +189,15 @@ def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int) -> None:
                 if isinstance(result, str):
                     damaged.append(result)
                 else:
-                    sink.write(result.tobytes())
+                    sink.write(content := result.tobytes())
+                    checksum = zlib.crc32(content, checksum)
             if len(damaged) >= MOST_DAMAGED:
                 break
     if damaged:
         named = "\n".join(f"  - {line}" for line in damaged[:MOST_DAMAGED])
         count = str(len(damaged)) if len(damaged) < MOST_DAMAGED else f"{MOST_DAMAGED} or more"
         raise DataError(f"images must be readable, but {count} cannot be decoded; remove or replace:\n{named}")
+    return checksum
 
 
 def _chunks(files: Sequence[Path]) -> Iterator[Sequence[Path]]:

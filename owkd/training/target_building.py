@@ -33,10 +33,19 @@ from owkd.losses import flow_matrix
 from owkd.models.checkpoint import load_model
 from owkd.models.outputs import BACKBONES, TeacherTargets
 from owkd.models.wse import WseNet
-from owkd.training.targets import STORED_AS, StoredTargets, TargetsPlan, TargetTensor, manifest
+from owkd.training.targets import (
+    STORED_AS,
+    SUM,
+    StoredTargets,
+    TargetsPlan,
+    TargetTensor,
+    checksum_of,
+    manifest,
+)
 
 BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers depend on nothing else
 CHUNK_BYTES = 64e6
+SUM_BYTES = np.dtype(SUM).itemsize
 LARGEST_SHARE = 0.95  # of a disk's free room that targets may take
 
 Use = Literal["auto", "stored", "live"]
@@ -61,7 +70,7 @@ class TargetBuild:
 
     @property
     def building(self) -> Path:
-        names = hashlib.sha256(" ".join(tensor.name for tensor in self.tensors).encode()).hexdigest()[:8]
+        names = hashlib.sha256(" ".join(tensor.sums for tensor in self.tensors).encode()).hexdigest()[:8]
         return self.folder / f"building-{names}"
 
     @property
@@ -82,8 +91,9 @@ class TargetBuild:
         """Makes the files at their full size. Raises `OSError` where there is no room."""
         self.building.mkdir(exist_ok=True)
         for tensor in self.tensors:
-            with (self.building / tensor.file).open("ab") as file:
-                os.posix_fallocate(file.fileno(), 0, self.plan.images * tensor.bytes_per_image)
+            for name, size in ((tensor.file, tensor.bytes_per_image), (tensor.sums, SUM_BYTES)):
+                with (self.building / name).open("ab") as file:
+                    os.posix_fallocate(file.fileno(), 0, self.plan.images * size)
         (self.building / "token").write_text(self.token, encoding="utf-8")
 
     def build(self, chunks: Sequence[range], images: np.ndarray, device: torch.device) -> None:
@@ -92,15 +102,21 @@ class TargetBuild:
             return
         teacher = load_model(self.plan.teacher, role="teacher")[0].requires_grad_(False).to(device)
         with ExitStack() as stack:
-            files = [stack.enter_context((self.building / tensor.file).open("r+b")) for tensor in self.tensors]
+            files, sums = (
+                [stack.enter_context((self.building / name).open("r+b")) for name in names]
+                for names in zip(*((tensor.file, tensor.sums) for tensor in self.tensors), strict=True)
+            )
             for chunk in chunks:
                 for start in range(chunk.start, chunk.stop, BATCH):
                     pixels = np.asarray(images[start : min(start + BATCH, chunk.stop)])
                     targets = _outputs(teacher, pixels, device)
-                    for tensor, file in zip(self.tensors, files, strict=True):
+                    for tensor, file, sum_file in zip(self.tensors, files, sums, strict=True):
+                        rows = _on_disk(targets, tensor, self.plan.teacher)
                         file.seek(start * tensor.bytes_per_image)
-                        file.write(_on_disk(targets, tensor, self.plan.teacher).data)
-                for file in files:
+                        file.write(rows.data)
+                        sum_file.seek(start * SUM_BYTES)
+                        sum_file.write(b"".join(map(checksum_of, rows)))
+                for file in (*files, *sums):
                     file.flush()
                     os.fdatasync(file.fileno())
                 self._mark(chunk).touch()
@@ -110,7 +126,8 @@ class TargetBuild:
         with written_whole(self.folder / "manifest.json") as temporary:
             temporary.write_text(manifest(self.plan, self._listed_before()), encoding="utf-8")
         for tensor in self.tensors:
-            (self.building / tensor.file).replace(self.folder / tensor.file)
+            for name in (tensor.sums, tensor.file):
+                (self.building / name).replace(self.folder / name)
         sync_folder(self.folder)
         for rest in self.folder.glob("building-*"):
             shutil.rmtree(rest, ignore_errors=True)

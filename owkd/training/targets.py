@@ -6,6 +6,7 @@ the flow matrix or the two maps are kept, whichever is smaller. One file a tenso
     <cache>/targets-<fold>-<image size>-<precision>-<teacher>-<data>/
       manifest.json            what is in it, for people and other programs
       flow-1.bin ...           complete, or not there
+      flow-1.crc ...           beside each: CRC-32 of every image's row, compared when it is first read
       building-<tensors>/      files under construction, and a mark for every chunk that is done
 
 Shapes: n training images, B batch, C_i channels and H_i x W_i map size of stage i (1..4), G channels of GCE-Net, K
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -29,6 +31,7 @@ from owkd.config import Config, DistillConfig, TargetPrecision
 from owkd.data.images import cache_places
 from owkd.data.index import Split, read_split
 from owkd.device import send
+from owkd.errors import OwkdError
 from owkd.formatting import format_bytes
 from owkd.losses import coefficients
 from owkd.models.checkpoint import require_teacher
@@ -37,6 +40,7 @@ from owkd.models.presets import Architecture, architecture
 from owkd.training.prepare import digest_of
 
 FORMAT_VERSION = 1  # part of the folder's name: raise it when what is stored changes
+SUM = "<u4"  # of a checksum
 STAGES = (1, 2, 3, 4)
 STORED_AS: dict[TargetPrecision, tuple[torch.dtype, str]] = {
     "fp32": (torch.float32, "float32"),
@@ -64,6 +68,11 @@ class TargetTensor:
     @property
     def file(self) -> str:
         return f"{self.name}.bin"
+
+    @property
+    def sums(self) -> str:
+        """The file of its rows' checksums."""
+        return f"{self.name}.crc"
 
 
 @dataclass(frozen=True)
@@ -125,16 +134,39 @@ class StoredTargets:
             )
             for tensor in plan.tensors
         }
+        self._sums = {  # targets of 0.1.0 have none
+            tensor.name: np.fromfile(folder / tensor.sums, SUM)
+            for tensor in plan.tensors
+            if (folder / tensor.sums).is_file()
+        }
+        self._intact = {name: np.zeros(plan.images, bool) for name in self._sums}
 
     def batch(self, indices: np.ndarray, device: torch.device) -> TeacherTargets:
-        """The targets of some images, by their positions in the split (B,), on a device."""
-        rows = {name: _rows(array, indices, device) for name, array in self._arrays.items()}
+        """The targets of some images, by their positions in the split (B,), on a device.
+
+        Raises `OwkdError` where they are damaged. The file is removed then, so that the next training builds it anew.
+        """
+        rows = {name: _on_device(self._rows(name, indices), device) for name in self._arrays}
         return TeacherTargets(
             flows=tuple(flow for stage in STAGES if (flow := _flow(rows, stage)) is not None),
             layers=tuple(rows[name].movedim(3, 1) for name in ("layer-1", "layer-2", "layer-3") if name in rows),
             logits={member: rows[f"logits-{member}"] for member in MEMBERS},
             pooled=rows["pooled"],
         )
+
+    def _rows(self, name: str, indices: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(self._arrays[name][indices])
+        if name in self._sums and not self._intact[name][indices].all():
+            for row, index in zip(rows, indices, strict=True):
+                if checksum_of(row) != self._sums[name][index : index + 1].tobytes():
+                    file = self.folder / f"{name}.bin"
+                    file.unlink(missing_ok=True)
+                    raise OwkdError(
+                        f"{file} is damaged, by the checksum of image {index}; it was removed, and the next training "
+                        "with this teacher builds it anew"
+                    )
+            self._intact[name][indices] = True
+        return rows
 
 
 def tensors_of(
@@ -203,9 +235,14 @@ def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:
     return json.dumps({**plan.description, "images": plan.images, "tensors": {**listed, **tensors}}, indent=2)
 
 
-def _rows(array: np.ndarray, indices: np.ndarray, device: torch.device) -> Tensor:
-    rows = send(array[indices], device)
-    return rows.view(torch.bfloat16) if array.dtype == np.uint16 else rows
+def checksum_of(row: np.ndarray) -> bytes:
+    """CRC-32 of the targets of one image, as it is stored."""
+    return np.array(zlib.crc32(row.data), SUM).tobytes()
+
+
+def _on_device(rows: np.ndarray, device: torch.device) -> Tensor:
+    sent = send(rows, device)
+    return sent.view(torch.bfloat16) if rows.dtype == np.uint16 else sent
 
 
 def _flow(rows: Mapping[str, Tensor], stage: int) -> Flow | None:

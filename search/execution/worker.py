@@ -156,6 +156,7 @@ class _EpochReporter:
                 judged=tuple(score.values.items()),
                 best_step=score.step,
                 part_values=score.parts,
+                note=epoch.note,
                 device=self.device,
             )
         )

@@ -27,8 +27,7 @@ class EpochTable(JobListener[ActiveTrial]):
         job.begin(self._records(self._tables.open_trial(job.number)))
 
     def epoch_recorded(self, job: ActiveTrial, epoch: EpochRecord) -> None:
-        if epoch.is_new:
-            self._tables.add_epoch(job.number, epoch, job.attempt)
+        self._tables.add_epoch(job.number, epoch, job.attempt)
 
     def _records(self, rows: Sequence[Row]) -> Iterator[EpochRecord]:
         accumulator = ObjectiveAccumulator(self._search)

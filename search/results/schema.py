@@ -68,8 +68,9 @@ EPOCH_FIELDS: dict[str, pa.DataType] = {
     "objective": pa.float64(),
     "ended_at": TIME,
     "host": pa.string(),
+    "note": pa.string(),
 }
-"""then one float column for each metric"""
+"""then one float column for each metric; `note` says what people must know, such as why a training started anew"""
 
 
 def trial_schema(params: Mapping[str, ColumnType], judged_metrics: Iterable[str], parts: int = 0) -> pa.Schema:

@@ -63,12 +63,20 @@ class ResultTables:
         return rows
 
     def add_epoch(self, number: int, epoch: EpochRecord, attempt: int) -> bool:
-        """Adds one epoch -> whether it is new: one that is reported again changes nothing."""
+        """Adds one epoch -> whether it is new: to one that is reported again, only a note is added."""
         rows = self._epochs[number]
         key = (epoch.fold, epoch.seed, epoch.epoch)
-        if key in rows:
+        is_new = key not in rows
+        if not is_new and not epoch.note:
             return False
-        rows[key] = {
+        rows[key] = self._row(number, epoch, attempt) if is_new else {**rows[key], "note": epoch.note}
+        ordered = sorted(rows.values(), key=lambda row: int(row["step"]))
+        self._epoch_files.write(number, epoch_schema(ordered), ordered)
+        return is_new
+
+    @staticmethod
+    def _row(number: int, epoch: EpochRecord, attempt: int) -> Row:
+        return {
             "trial": number,
             "attempt": attempt,
             "fold": epoch.fold,
@@ -78,11 +86,9 @@ class ResultTables:
             "objective": epoch.objective,
             "ended_at": datetime.fromtimestamp(epoch.sent_at, UTC),
             "host": epoch.host,
+            "note": epoch.note or None,
             **dict(epoch.metrics),
         }
-        ordered = sorted(rows.values(), key=lambda row: int(row["step"]))
-        self._epoch_files.write(number, epoch_schema(ordered), ordered)
-        return True
 
     def write_epochs(self, number: int, rows: Sequence[Row]) -> None:
         """Writes the epochs of a trial that is over in place of those that are there."""

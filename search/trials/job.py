@@ -81,6 +81,7 @@ class Message:
         judged: what the job is worth if it ends here, by metric
         part_values: the leading metric on each part seen
         best_step: of the epoch that it is judged by
+        note: what people must know of the epoch, such as why its training started anew
         device: GPUs that the worker was given, as CUDA counts them on its node; empty for none
     """
 
@@ -98,6 +99,7 @@ class Message:
     judged: tuple[tuple[str, float], ...] = ()
     best_step: int = 0
     part_values: tuple[float, ...] = ()
+    note: str = ""
     error_type: str | None = None
     error_text: str | None = None
     device: str = ""

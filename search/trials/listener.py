@@ -53,6 +53,7 @@ class EpochRecord:
         best: what the job is worth if it ends here
         sent_at: seconds since the Unix epoch, on the worker
         is_new: false where a worker that started again reports an epoch that is recorded already
+        note: what people must know of it, such as why its training started anew
     """
 
     fold: str
@@ -66,6 +67,7 @@ class EpochRecord:
     host: str = ""
     score: Score | None = None
     is_new: bool = True
+    note: str = ""
 
     @classmethod
     def of(cls, message: Message, best: float, *, is_new: bool) -> EpochRecord:
@@ -82,6 +84,7 @@ class EpochRecord:
             message.host,
             message.score,
             is_new,
+            message.note,
         )
 
 

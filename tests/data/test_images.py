@@ -103,6 +103,19 @@ def test_a_truncated_array_is_made_again(root: Path) -> None:
     np.testing.assert_array_equal(load_images(split_of(root), 8), before)
 
 
+def test_a_damaged_array_is_made_again_and_one_without_a_checksum_still_opens(root: Path) -> None:
+    before = np.array(load_images(split_of(root), 8))
+    (file,) = arrays(root / "D" / CACHE_FOLDER)
+    content = file.read_bytes()
+    for at in (200, len(content) - 6, len(content) - 1):  # two pixels, and the checksum itself
+        file.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        np.testing.assert_array_equal(load_images(split_of(root), 8), before)
+        assert file.read_bytes() == content
+    file.write_bytes(content[:-4])
+    np.testing.assert_array_equal(load_images(split_of(root), 8), before)
+    assert file.read_bytes() == content[:-4]
+
+
 def test_a_given_folder_is_used_and_keeps_data_sets_apart(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "other")
     for image in (tmp_path / "other").rglob("*.png"):

@@ -46,6 +46,7 @@ class Epoch:
     epoch: int
     metrics: dict[str, float]
     replayed: bool
+    note: str = ""
 
 
 METRICS = ("loss/total", "loss/logit_gce", "val/mAP", "val/rank-1", "val/mINP", "val/center_accuracy")

@@ -140,12 +140,15 @@ def refuse(*arguments: object, **options: object) -> None:
     raise AssertionError("the teacher was loaded")
 
 
-def test_another_precision_does_not_resume(root: Path, tmp_path: Path) -> None:
+def test_another_precision_starts_anew_and_another_place_of_the_targets_goes_on(root: Path, tmp_path: Path) -> None:
+    def train(config: Config) -> list[bool]:
+        return [epoch.replayed for epoch in run(config, fold="Fold1", directory=tmp_path / "run").history]
+
     once = {"epochs": 1}
-    run(configured(root, tmp_path, "fp16", train=once), fold="Fold1", directory=tmp_path / "run")
-    for other in (configured(root, tmp_path, "fp32", train=once), configured(root, tmp_path, "fp16", "live")):
-        with pytest.raises(OwkdError, match="comes from another one"):
-            run(other, fold="Fold1", directory=tmp_path / "run")
+    train(configured(root, tmp_path, "fp16", train=once))
+    assert train(configured(root, tmp_path / "elsewhere", "fp16", train=once)) == [True]
+    assert train(configured(root, tmp_path, "fp16", "live", train=once)) == [True]
+    assert train(configured(root, tmp_path, "fp32", train=once)) == [False]
 
 
 def test_no_targets_where_nothing_is_distilled(root: Path, tmp_path: Path) -> None:
@@ -295,3 +298,31 @@ def test_the_folder_that_cannot_be_written_to_is_passed_over(root: Path, tmp_pat
     stored = targets_for(plan, data.training_set.images, CPU, "stored", lambda line: None)
     assert stored is not None
     assert stored.folder.is_relative_to(tmp_path / "good")
+
+
+def test_a_flipped_bit_is_noticed_and_the_next_training_builds_anew(root: Path, tmp_path: Path) -> None:
+    config = configured(root, tmp_path, "fp16")
+    stored, data = built(config)
+    file = stored.folder / "logits-gce.bin"
+    content = file.read_bytes()
+    place = 3 * len(content) // len(data.training_set.labels)  # of image 3
+    file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    stored, _ = built(config)
+    stored.batch(np.array([0, 1, 2]), CPU)
+    with pytest.raises(OwkdError, match=r"logits-gce\.bin is damaged, by the checksum of image 3; it was removed"):
+        stored.batch(np.array([4, 3]), CPU)
+    again, _ = built(config)
+    again.batch(np.arange(5), CPU)
+    assert file.read_bytes() == content
+
+
+def test_targets_without_checksums_still_open(root: Path, tmp_path: Path) -> None:
+    config = configured(root, tmp_path, "bf16")
+    stored, _ = built(config)
+    sums = list(stored.folder.glob("*.crc"))
+    assert len(sums) == len(list(stored.folder.glob("*.bin"))) > 4
+    for file in sums:
+        file.unlink()
+    before = everything(stored.batch(np.arange(4), CPU))
+    now = everything(built(config)[0].batch(np.arange(4), CPU))
+    assert all(torch.equal(one, other) for one, other in zip(before, now, strict=True))
