@@ -12,7 +12,7 @@ import os
 import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,8 @@ class _TuneSearcher(Searcher):
             return Searcher.FINISHED
         with self._callback.failures_kept():
             job = self._policy.next()
+            if job is not None:
+                job = replace(job, attempt=job.fence.next_attempt())
         if job is None:
             return Searcher.FINISHED if self._policy.over else None
         # The job as one text: Tune copies, flattens and keeps every value that it can see.

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
+from owkd.files import written_only_if
 from search.execution.nodes import fault_in_words, is_node_fault
 from search.execution.resources import hide_unassigned_gpus
+from search.storage.fence import SupersededError
 from search.storage.worker_scratch import workplace
 from search.trials.job import Job, Message, Part, ReportState
 from search.trials.objective import ObjectiveAccumulator, epoch_rule
@@ -78,10 +80,12 @@ def work(payload: Mapping[str, Any], *, train: Train, send: Callable[[Message], 
     try:
         for part in job.parts:
             teller.enter(part)
-            with workplace(job.directory, part.folder(Path())) as place:
-                report = teller.after(place.save)
+            with workplace(job.directory, part.folder(Path())) as place, written_only_if(job.fence.require):
+                report = teller.after(job.fence.require, place.save)
                 train(teller.config, report, fold=part.fold, directory=place.folder, seed=part.seed)
             teller.leave()
+    except SupersededError:
+        return  # nobody listens to this attempt
     except DivergedError as error:
         teller.failed("diverged", str(error), error)
     except Exception as error:
@@ -122,10 +126,11 @@ class _EpochReporter:
     def enter(self, part: Part) -> None:
         self.part = part
 
-    def after(self, save: Callable[[], None]) -> Callable[[Epoch], None]:
-        """Reports an epoch once `save` has put it where any machine finds it."""
+    def after(self, permitted: Callable[[], None], save: Callable[[], None]) -> Callable[[Epoch], None]:
+        """Reports an epoch once `save` has put it where any machine finds it; what `permitted` raises prevents it."""
 
         def report(epoch: Epoch) -> None:
+            permitted()
             save()
             self.epoch(epoch)
 

@@ -2,6 +2,7 @@
 
 address.py           what a user writes, taken apart
 object_store.py      files below an address, one way for every store
+fence.py             one attempt at a job at a time
 lease.py             one driver at a time
 mirror.py            the driver's working copy and the store kept alike
 timings.py           how long drivers and stores wait

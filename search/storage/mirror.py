@@ -21,7 +21,7 @@ from pathlib import Path
 
 from owkd.errors import OwkdError
 from owkd.files import written_whole
-from search.storage import lease
+from search.storage import fence, lease
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore, Stat
 from search.storage.timings import STORE_TIMINGS, StoreTimings
@@ -36,6 +36,7 @@ CONTROL = "control"
 """the folder of a run within the run"""
 CHECKPOINTS = ("last.pt", "best.safetensors")
 """of the workers"""
+OF_WORKERS = (*CHECKPOINTS, fence.NAME)
 TRIES = 5
 COARSE_NS = 2 * 10**9
 """two versions of a file may bear the same second"""
@@ -228,7 +229,7 @@ def mirrored(path: str) -> bool:
     parts = path.split("/")
     if parts[0] in ("checkpoints", ".ray") or path in PRIVATE:
         return False
-    return parts[-1] not in CHECKPOINTS and not (parts[-1].startswith(".") and parts[-1].endswith(".tmp"))
+    return parts[-1] not in OF_WORKERS and not (parts[-1].startswith(".") and parts[-1].endswith(".tmp"))
 
 
 def _within(path: str, below: tuple[str, ...]) -> bool:

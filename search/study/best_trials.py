@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from owkd.config import Config
 from search.runs.layout import RunFolder, trial_name
+from search.storage import fence
 from search.study.study import Study
 from search.trials.listener import ActiveTrial, JobListener
 from search.trials.objective import ranked
@@ -55,7 +56,7 @@ class BestTrials(JobListener[ActiveTrial]):
             self._folder.discard(path)
             return
         for file in self._folder.stored(path):
-            if file.name == "last.pt":
+            if file.name in ("last.pt", fence.NAME):
                 self._folder.discard(file)
 
     def _is_compared(self, number: int) -> bool:

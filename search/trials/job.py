@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from owkd.config import Config
+from search.storage.address import Address
+from search.storage.fence import Fence
 from search.trials.objective import Score
 from search.trials.states import State
 
@@ -40,6 +42,7 @@ class Job:
         parts: trained one after the other; the objective is their mean
         directory: path, or URI where the run lies in a store
         gpu: the share of a GPU that this job needs where the usual one was too small
+        attempt: of those at this job, by `search.storage.fence`; 0 where nobody counts
     """
 
     key: str
@@ -47,6 +50,12 @@ class Job:
     parts: tuple[Part, ...]
     directory: str
     gpu: float | None = None
+    attempt: int = 0
+
+    @property
+    def fence(self) -> Fence:
+        """What keeps attempts at this job apart: beside the checkpoints of its first part."""
+        return Fence(str(Address.of(self.directory) / self.parts[0].folder(Path())), self.attempt)
 
 
 def parts_of(config: Config, seeds: Sequence[int] = ()) -> tuple[Part, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -148,8 +149,11 @@ def test_on_a_terminal_only_the_live_view_and_failures_are_printed() -> None:
     with view(console) as progress:
         progress.job_started(job("trial 0", "gram 0.0001", 3))
         progress.job_crashed(job("trial 0"), crash("RuntimeError: a cable"))
+        anew = epoch(1, 0.5, 0.5, is_new=False)
+        progress.epoch_recorded(job("trial 0"), replace(anew, note="started anew: last.pt is damaged"))
         progress.job_ended(job("trial 0", objective=0.5), Ending("complete"))
     text = out.getvalue()
+    assert "trial 0 epoch 1: started anew: last.pt is damaged" in text
     assert "trial 0 crashed: RuntimeError: a cable" in text
     assert "started:" not in text
     assert "1/10 trials" in text

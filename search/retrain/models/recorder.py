@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from search.retrain.candidates import Model
 from search.retrain.models.records import ModelRecord, Records
 from search.runs.layout import RunFolder
+from search.storage import fence
 from search.tensorboard.retrain import RetrainEventFiles
 from search.trials.job import Job, Message, final_state
 from search.trials.listener import ActiveJob, EpochRecord, JobListener, Listeners
@@ -146,4 +147,5 @@ class _RecordWriter(JobListener[ActiveModel]):
         if job.record.state == "complete":
             folder = job.model.folder(self._run.retrain)
             job.record.write(folder)
-            self._run.discard(folder / "last.pt")
+            for name in ("last.pt", fence.NAME):
+                self._run.discard(folder / name)

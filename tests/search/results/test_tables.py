@@ -145,6 +145,16 @@ def test_each_file_names_its_schema_version_and_leaves_no_part_behind(tables: Re
     assert all(pq.read_schema(path).metadata[b"schema_version"] == b"1" for path in parquet)
 
 
+def test_a_note_is_kept_also_of_an_epoch_that_is_reported_again(tables: ResultTables) -> None:
+    tables.open_trial(0)
+    assert tables.add_epoch(0, record(epoch=1), 1)
+    assert tables.add_epoch(0, record(epoch=2), 1)
+    assert not tables.add_epoch(0, record(epoch=1, is_new=False, note="started anew: last.pt is damaged"), 2)
+    assert not tables.add_epoch(0, record(epoch=2, is_new=False), 2)
+    rows = read_epochs(tables.results).select(["epoch", "attempt", "note"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [(1, 1, "started anew: last.pt is damaged"), (2, 1, None)]
+
+
 def test_a_table_can_be_read_while_it_is_replaced(tables: ResultTables) -> None:
     tables.open_trial(0)
     stop = threading.Event()
