@@ -62,6 +62,7 @@ test-lowest: $(LOWEST)/.installed ## the default tests with the lowest promised 
 chaos: $(INSTALLED) ## kill searches at random moments, go on, and check that nothing was lost: minutes
 	$(BIN)/python -m tests.chaos $(CHAOS)
 	$(BIN)/python -m tests.chaos.cuts --every 7
+	$(BIN)/python -m tests.chaos.cuts --every 4 --power 1
 
 lint: $(INSTALLED) ## ruff and mypy --strict
 	$(BIN)/ruff check

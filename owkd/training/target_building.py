@@ -89,7 +89,7 @@ class TargetBuild:
 
     def prepare(self) -> None:
         """Makes the files at their full size. Raises `OSError` where there is no room."""
-        self.building.mkdir(exist_ok=True)
+        make_folder(self.building)
         for tensor in self.tensors:
             for name, size in ((tensor.file, tensor.bytes_per_image), (tensor.sums, SUM_BYTES)):
                 with (self.building / name).open("ab") as file:

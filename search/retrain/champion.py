@@ -49,7 +49,6 @@ class ChampionFolder:
         """Writes all three files. `best`: the model that is taken home, whose checkpoint lies in the run."""
         model, record = best
         opened_before = self.opened_before(champion)
-        self._run.champion.mkdir(parents=True, exist_ok=True)
         self._run.take(checkpoint, self._run.champion / "student.safetensors")
         with written_whole(self._run.champion / "config.yaml") as temporary:
             config = with_values(champion.config, {"train.seed": model.seed, "data.folds": [model.fold]})

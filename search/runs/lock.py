@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from owkd.errors import UserError
+from owkd.files import make_folder
 from search.runs.layout import RunFolder
 from search.storage import lease
 
@@ -30,7 +31,7 @@ def lock_run(folder: RunFolder) -> Iterator[None]:
     Raises `UserError` when another process drives this run.
     """
     try:
-        folder.root.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.root)
         handle = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
     except OSError as error:
         raise UserError(

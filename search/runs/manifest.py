@@ -76,7 +76,7 @@ def create_control(run: RunFolder, config: Config, fingerprints: Mapping[str, An
     """Makes the control within a run that this process holds, or finds it there."""
     control = run.control
     if not control.manifest.is_file():
-        control.root.mkdir(exist_ok=True)
+        make_folder(control.root)
         _write_manifest(control, {WITHIN: run.name, **_manifest(config, fingerprints)})
     return control
 

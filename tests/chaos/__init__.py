@@ -5,5 +5,6 @@ training    a stand-in for training whose every epoch grows out of its checkpoin
 driver      the process that is killed: it begins a search, or goes on with it
 killing     moments, signals, and who is still alive
 whole       what must be true in the end
+power       a disk whose power fails
 cuts        the recorder without Ray, cut off at each of its writes
 """

@@ -1,10 +1,12 @@
 """The bookkeeping of a search, cut off at each of its writes in turn: what random moments only sample.
 
-    python -m tests.chaos.cuts [--first N] [--every N]
+    python -m tests.chaos.cuts [--first N] [--every N] [--power SEED]
 
 A driver without Ray, one job at a time in its own process, is ended from within (no cleaning up, nothing flushed) just
 before its n-th operation on a file; an append to the study is left half done. A second driver is cut off in the same
 way while it mends; a third goes to the end. Then the search must be whole, as after any other kill.
+
+With `--power` the machine loses its power at that moment: what was not synced is gone, or there in part (`power`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -35,6 +38,7 @@ from search.schedulers import make_scheduler
 from search.study.study import Study
 from search.trials.job import Job, Message
 from tests.chaos.driver import load, prepare, run_of
+from tests.chaos.power import Disk
 from tests.chaos.training import chained_run
 from tests.chaos.whole import violations
 
@@ -75,9 +79,11 @@ def count(folder: Path) -> int:
     return seen[0]
 
 
-def cut(folder: Path, at: int) -> None:
-    """Drives until just before the operation of that number (from 0), and ends there."""
+def cut(folder: Path, at: int, power: int | None = None) -> None:
+    """Drives until just before the operation of that number (from 0), and ends there, without power where that is
+    given; it draws what a disk keeps of what was not synced, nothing where it is 0."""
     left = [at]
+    disk = None if power is None else Disk(folder / "runs")
 
     def tick(path: str) -> None:
         left[0] -= 1
@@ -85,6 +91,8 @@ def cut(folder: Path, at: int) -> None:
             if path.endswith("study.journal"):
                 with Path(path).open("ab") as journal:  # calls this function too, which does nothing then
                     journal.write(HALF_A_LINE)
+            if disk is not None:
+                disk.fail(random.Random(power) if power else None)
             os._exit(CUT)
 
     _listen(folder, tick)
@@ -130,15 +138,19 @@ def _listen(folder: Path, heard: Callable[[str], None]) -> None:
     sys.addaudithook(hook)
 
 
-def check(scratch: Path, *, first: int, every: int) -> tuple[int, int, list[str]]:
-    """Cuts at each `every`-th operation from `first` on -> cuts made, operations there are, what was wrong then."""
+def check(scratch: Path, *, first: int, every: int, power: int | None = None) -> tuple[int, int, list[str]]:
+    """Cuts at each `every`-th operation from `first` on -> cuts made, operations there are, what was wrong then.
+
+    `power` is the seed of power failures; every third leaves nothing but what was synced.
+    """
     operations = int(_apart(lambda: str(count(_fresh(scratch / "counted"))))[1])
     found, cuts = [], 0
     for at in range(first, operations, every):
         folder = _fresh(scratch / str(at))
         mending = at % 19
-        endings = [_apart(lambda: cut(folder, at))]  # noqa: B023
-        endings.append(_apart(lambda: cut(folder, mending)))  # noqa: B023
+        drawn = None if power is None else (power + at) * (cuts % 3 != 0)
+        endings = [_apart(lambda: cut(folder, at, drawn))]  # noqa: B023
+        endings.append(_apart(lambda: cut(folder, mending, drawn)))  # noqa: B023
         endings.append(_apart(lambda: drive(folder)))  # noqa: B023
         endings.append(_apart(lambda: "\n".join(violations(folder, trials=TRIALS, interrupted=set()))))  # noqa: B023
         texts = [text for _, text in endings if text]
@@ -154,15 +166,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="operation to begin with")
     parser.add_argument("--every", type=int, default=1, help="stride")
+    parser.add_argument("--power", type=int, metavar="SEED", help="cut the power, not only the process")
     options = parser.parse_args()
+    power = options.power
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
-        cuts, operations, found = check(Path(scratch), first=options.first, every=options.every)
+        cuts, operations, found = check(Path(scratch), first=options.first, every=options.every, power=power)
     for text in found:
         print(text)
     print(
-        f"{'FAILED' if found else 'passed'}: a driver without Ray, cut off at {cuts} of its {operations} operations on "
-        f"files, {len(found)} violations, {time.monotonic() - begun:.0f} s"
+        f"{'FAILED' if found else 'passed'}: a driver without Ray, cut off {'with the power ' * (power is not None)}at "
+        f"{cuts} of its {operations} operations on files, {len(found)} violations, {time.monotonic() - begun:.0f} s"
     )
     return 1 if found else 0
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from owkd.config import Config
 from owkd.errors import DivergedError, UserError
-from owkd.files import written_whole
+from owkd.files import make_folder, written_whole
 from tests.support import fake_training
 from tests.support.fake_training import Epoch, curve
 
@@ -34,7 +34,7 @@ def chained_run(
 ) -> Any:
     """Returns nothing: a worker reads no more than what is reported."""
     seed = config.train.seed if seed is None else seed
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     state = directory / "last.pt"
     history = json.loads(state.read_text()) if state.exists() else []
     fate = fake_training._fate(config, directory)

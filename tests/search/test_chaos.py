@@ -96,11 +96,12 @@ def test_a_signal_says_how_to_go_on_and_leaves_no_process(how: signal.Signals, t
     assert violations(tmp_path, trials=TRIALS, interrupted=interrupted) == []
 
 
-def test_a_driver_may_end_before_any_of_its_writes() -> None:
+@pytest.mark.parametrize("cuts", [["--every", "97"], ["--every", "191", "--power", "1"]], ids=["process", "power"])
+def test_a_driver_may_end_before_any_of_its_writes(cuts: list[str]) -> None:
     """In a process of its own, which forks: a process with Ray's threads must not."""
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.cuts", "--first", "40", "--every", "97"],
+        [sys.executable, "-m", "tests.chaos.cuts", "--first", "40", *cuts],
         env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

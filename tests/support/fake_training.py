@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from owkd.config import Config
 from owkd.errors import CheckpointError, DivergedError
-from owkd.files import written_whole
+from owkd.files import make_folder, written_whole
 
 if TYPE_CHECKING:
     from search.retrain.test_evaluation import Evaluation
@@ -61,7 +61,7 @@ def fake_run(
     seed: int | None = None,
 ) -> Any:
     seed = config.train.seed if seed is None else seed
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     state = directory / "last.pt"
     history = json.loads(state.read_text()) if state.exists() else []
     fate = _fate(config, directory)
