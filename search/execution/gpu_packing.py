@@ -5,6 +5,7 @@ Nothing here was measured on a GPU of more than one trial yet; the decision itse
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -41,16 +42,23 @@ def memory_fraction(share: float, total: int) -> float:
 
 
 def hold_to_share() -> None:
-    """In a worker: torch refuses more memory than the job's share of the GPU, so that its neighbours keep theirs."""
+    """In a worker: torch refuses more memory than the job's share of the GPU, so that its neighbours keep theirs.
+
+    Raises `OSError` where torch does not see the GPU that Ray gave the job: it would train on the CPU in silence.
+    """
     if not ray.is_initialized():
         return
     context = ray.get_runtime_context()
     if context.get_task_id() is None and context.get_actor_id() is None:  # a driver, which has no share
         return
     share = float(context.get_assigned_resources().get("GPU", 0))
-    if 0 < share < 1:
-        import torch
+    if share == 0:
+        return
+    import torch
 
+    if not torch.cuda.is_available():
+        raise OSError(errno.ENODEV, "torch sees no GPU, though Ray gave one")
+    if share < 1:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(memory_fraction(share, total))
 

@@ -74,8 +74,13 @@ class ClusterNodes:
 
     def name(self, node: str) -> str:
         """For people: host name and address of a node."""
-        known = next((each for each in ray.nodes() if each["NodeID"] == node), None)
-        return f"{known['NodeManagerHostname']} ({known['NodeManagerAddress']})" if known else node
+        return node_name(node)
+
+
+def node_name(node: str) -> str:
+    """For people: host name and address of a node, by its id."""
+    known = next((each for each in ray.nodes() if each["NodeID"] == node), None)
+    return f"{known['NodeManagerHostname']} ({known['NodeManagerAddress']})" if known else node
 
 
 def memory_for_trials(memory: int) -> int:

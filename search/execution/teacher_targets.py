@@ -16,7 +16,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from owkd.config import Config, TeacherWeights, with_values
-from search.execution.resources import hide_unassigned_gpus
+from owkd.errors import OwkdError
+from search.execution.nodes import fault_in_words, is_node_fault
+from search.execution.resources import hide_unassigned_gpus, node_name
 
 if TYPE_CHECKING:
     from owkd.data.index import Split
@@ -86,9 +88,9 @@ def _build(build: TargetBuild, config: Config, train: Split, console: Console) -
 def _in_parallel(
     build: TargetBuild, config: Config, train: Split, chunks: Sequence[range], where: Sequence[str] | None
 ) -> list[str]:
-    """Sends tasks to slots, each with its shard -> the nodes that see the build's folder.
+    """Sends tasks to slots, each with its shard -> the nodes that see the build's folder, and whose machine is sound.
 
-    Raises what a task raised, `OwkdError` where the teacher's numbers do not fit.
+    Raises what a task raised, `OwkdError` where the teacher's numbers do not fit, or every node's machine failed.
     """
     slots = [slot for slot in _slots(config) if where is None or slot[0] in where]
     shards = [chunks[first :: len(slots)] for first in range(min(len(slots), len(chunks)))]
@@ -98,16 +100,21 @@ def _in_parallel(
         here = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0, "scheduling_strategy": here}
         pending[task.options(**options).remote(build, config.to_dict(), train, shard)] = node
-    seen_by = set()
+    seen_by, faults = set(), {}
     for reference, node in pending.items():
         try:
             if ray.get(reference):
                 seen_by.add(node)
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            if not is_node_fault(error.cause):
+                raise error.cause from None
+            faults[node] = fault_in_words(error.cause)
         except ray.exceptions.RayError:
             continue  # the node is gone; others take over what it left
-    return sorted(seen_by)
+    if faults and faults.keys() >= set(pending.values()):
+        lines = "\n".join(f"  - {node_name(node)}: {fault}" for node, fault in faults.items())
+        raise OwkdError(f"no node could build teacher targets, because its machine failed:\n{lines}")
+    return sorted(seen_by - faults.keys())
 
 
 def _slots(config: Config) -> list[tuple[str, float, float]]:

@@ -68,7 +68,8 @@ def train_student(
 
     search = config.search
     torch.set_num_threads(max(1, int(search.resources.cpu)))
-    hold_to_share()
+    if config.train.device != "cpu":
+        hold_to_share()
     keep = epoch_rule(search)
     return run(config, report, fold=fold, directory=directory, seed=seed, keep=keep, costs=search.costs)
 

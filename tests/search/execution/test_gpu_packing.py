@@ -14,6 +14,7 @@ from owkd.config import Config, parse_config
 from search.execution import gpu_packing as packing
 from search.execution import stage as preparation
 from search.execution.gpu_packing import CONTEXT_BYTES, hold_to_share, largest_trial, memory_fraction, share_for
+from search.execution.nodes import is_node_fault
 from search.execution.resources import TrialResources
 
 GB = 2**30
@@ -159,7 +160,7 @@ def test_a_student_that_fits_no_gpu_gets_a_whole_one(monkeypatch: pytest.MonkeyP
     assert measured(monkeypatch, [], {}) == (1.0, "")
 
 
-def assigned(monkeypatch: pytest.MonkeyPatch, share: float) -> list[float]:
+def assigned(monkeypatch: pytest.MonkeyPatch, share: float, *, is_seen: bool = True) -> list[float]:
     class Context:
         def get_task_id(self) -> str:
             return "a trial"
@@ -173,6 +174,7 @@ def assigned(monkeypatch: pytest.MonkeyPatch, share: float) -> list[float]:
     limits: list[float] = []
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.get_runtime_context", Context)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_seen)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
     hold_to_share()
@@ -186,6 +188,14 @@ def test_a_trial_is_held_to_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0, 2.0])
 def test_whole_gpus_and_none_are_not_limited(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     assert assigned(monkeypatch, share) == []
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_gpu_that_is_gone_is_its_machines_fault(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    with pytest.raises(OSError, match="torch sees no GPU, though Ray gave one") as caught:
+        assigned(monkeypatch, share, is_seen=False)
+    assert is_node_fault(caught.value)
+    assert assigned(monkeypatch, 0.0, is_seen=False) == []
 
 
 @pytest.mark.gpu

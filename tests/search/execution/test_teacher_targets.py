@@ -15,7 +15,7 @@ from rich.console import Console
 from owkd.config import Config, parse_config
 from owkd.data.index import read_split
 from owkd.data.synthetic import DATASET, write_dataset
-from owkd.errors import DataError
+from owkd.errors import DataError, OwkdError
 from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
@@ -174,6 +174,23 @@ def test_the_rest_goes_to_nodes_that_see_the_folder(
     build_targets(config, printed()[0])
     assert stored(config) is not None
     assert asked[:2] == [None, ["node"]]
+
+
+def test_where_no_machine_can_build_them_it_is_said_of_which(
+    root: Path, tmp_path: Path, connect: type[AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files under construction vanish, as with a mount, when the tasks are sent."""
+    small_chunks(monkeypatch)
+    in_parallel = targets._in_parallel
+
+    def after_a_loss(build: TargetBuild, *rest: Any, **named: Any) -> list[str]:
+        for file in build.building.glob("*.bin"):
+            file.unlink()
+        return in_parallel(build, *rest, **named)
+
+    monkeypatch.setattr(targets, "_in_parallel", after_a_loss)
+    with connect(), pytest.raises(OwkdError, match=r"no node could build.*\n  - \S+ \([\d.]+\): FileNotFoundError"):
+        build_targets(configured(root, tmp_path), printed()[0])
 
 
 def test_a_worker_does_nothing_in_a_folder_of_another_machine(root: Path, tmp_path: Path) -> None:
