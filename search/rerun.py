@@ -22,8 +22,8 @@ from search.execution.worker import Train, train_student
 from search.results.schema import EPOCH_FIELDS, PARAM, EpochKey, Row
 from search.results.tables import read_epochs, read_trials
 from search.runs.inputs import check_inputs, differences
-from search.runs.integrity import compare
-from search.runs.manifest import open_run, versions
+from search.runs.integrity import compare, versions
+from search.runs.manifest import open_run
 from search.space.parameters import columns, from_columns, no_distillation_point, published_point, single
 from search.storage.address import Address
 from search.trials.job import Part

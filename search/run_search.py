@@ -9,7 +9,7 @@ Both open the study and work through it: there is no second path for resuming, s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from search.progress import Progress, spinning
 from search.recorder import SearchRecorder
 from search.results.tables import read_epochs, recorded_trials, without_epochs
 from search.runs.inputs import anchored, check_inputs
-from search.runs.integrity import changes_since, refuse
+from search.runs.integrity import Change, changes_since, compare, refuse, versions
 from search.runs.layout import RunFolder, trial_name
-from search.runs.manifest import amend, create, open_run, refuse_existing, versions
+from search.runs.manifest import DEVICE, Device, amend, create, open_run, refuse_existing
 from search.schedulers import make_scheduler
 from search.storage.address import Address
 from search.study.study import Study
@@ -294,7 +294,8 @@ class _NewSearch(_Search):
         return self.resources
 
     def open(self) -> RunFolder:
-        self.folder = create(self.address, self.config, self.fingerprints, self.work.timings.store)
+        device = self.resources.device
+        self.folder = create(self.address, self.config, self.fingerprints, self.work.timings.store, device)
         trials = self.config.search.trials
         self.console.print(f"{self.folder.address}: {trials} trials, {self.resources.describe()}", soft_wrap=True)
         if self.earlier is not None:
@@ -338,6 +339,7 @@ class _ResumedSearch(_Search):
 
     def prepare(self) -> TrialResources:
         resources = super().prepare()
+        self._require_device(resources.device)
         trials = self.study.num_trials
         self.console.print(f"{self.folder.address}: {trials} trials, {resources.describe()}", soft_wrap=True)
         return resources
@@ -351,9 +353,25 @@ class _ResumedSearch(_Search):
         if clashes := study.clashes():
             lines = "\n".join(f"  - {clash}" for clash in clashes)
             raise UserError(
-                "parameters of a study must keep their kind and their choices, also with --force, but these do not "
-                f"(then -> now):\n{lines}\nrestore the space, or start a new run"
+                "a study must keep its objectives, and kind, scale and choices of its parameters, also with --force, "
+                f"but these changed (then -> now):\n{lines}\nrestore them, or start a new run"
             )
         if changed:
             study.remember(study.config)
-            amend(self.folder, self.manifest, fingerprints, [str(change) for change in changed])
+            self._amend(changed, fingerprints=fingerprints)
+        if study.left_out:
+            self.console.print(
+                f"{study.left_out} trials do not fit the space or constraints of now: the sampler does not see them",
+                soft_wrap=True,
+            )
+
+    def _require_device(self, device: Device) -> None:
+        """The same of what trials train on, which is known once Ray is connected."""
+        changed = compare({DEVICE: self.manifest.get(DEVICE, device)}, {DEVICE: device})
+        if not self.force:
+            refuse(changed)
+        if changed:
+            self._amend(changed, **{DEVICE: device})
+
+    def _amend(self, changed: Sequence[Change], **current: Mapping[str, Any] | str) -> None:
+        self.manifest = amend(self.folder, self.manifest, [str(change) for change in changed], **current)

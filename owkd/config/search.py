@@ -23,7 +23,7 @@ from owkd.config.metrics import (
     Direction,
     MetricName,
 )
-from owkd.config.node import AddressText, Node
+from owkd.config.node import AddressText, EachOnce, Node, Seed
 from owkd.config.strategies import AshaSettings, AutoSettings, SamplerConfig, SchedulerConfig
 
 REDUCTION = re.compile(r"auto|best|last|mean of last ([1-9]\d*)")
@@ -147,7 +147,7 @@ class SearchConfig(Node):
     trials: PositiveInt = Field(
         default=20, description="in all; the first two are the published weights and no distillation"
     )
-    seeds: tuple[int, ...] | None = Field(
+    seeds: Annotated[tuple[Seed, ...], EachOnce] | None = Field(
         default=None, min_length=1, description="a trial trains with each of them on each fold; train.seed when unset"
     )
     race: bool = Field(
@@ -266,7 +266,9 @@ class RetrainConfig(Node):
         "better than random trials of the same cost",
     )
     epochs: PositiveInt | None = Field(default=None, description="train.epochs when unset")
-    folds: tuple[str, ...] | None = Field(default=None, min_length=1, description="data.folds when unset")
+    folds: Annotated[tuple[str, ...], EachOnce] | None = Field(
+        default=None, min_length=1, description="data.folds when unset"
+    )
 
 
 def parse_constraint(text: str) -> tuple[str, Literal["<=", ">="], float]:

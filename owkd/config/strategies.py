@@ -10,14 +10,14 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from owkd.config.metrics import LEADING_METRICS, MetricName
-from owkd.config.node import Node
+from owkd.config.node import Node, Seed
 
 
 class SamplerSettings(Node):
     """What every sampler takes."""
 
     name: str
-    seed: int = 0
+    seed: Seed = 0
 
 
 class LearningSettings(SamplerSettings):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from owkd.config.node import Node, PathText
+from owkd.config.node import EachOnce, Node, PathText, Seed
 from owkd.config.search import RetrainConfig, SearchConfig
 from owkd.errors import ConfigError
 
@@ -26,7 +26,9 @@ class DataConfig(Node):
 
     root: Path = Field(description="folder that holds the data set's folder")
     dataset: str = Field(description="its name")
-    folds: tuple[str, ...] = Field(default=("Fold1",), min_length=1, description="a trial trains on each of them")
+    folds: Annotated[tuple[str, ...], EachOnce] = Field(
+        default=("Fold1",), min_length=1, description="a trial trains on each of them"
+    )
     image_size: PositiveInt = Field(default=224, description="side of the square network input, pixels")
     cache: Path | None = Field(default=None, description="folder for decoded images; beside the data when unset")
 
@@ -137,7 +139,7 @@ class TrainConfig(Node):
     weight_decay: NonNegativeFloat = 1e-5
     gce_weight_decay: NonNegativeFloat = 1e-3
     triplet_margin: NonNegativeFloat = 1.0
-    seed: int = Field(default=0, description="of weights and batches")
+    seed: Seed = Field(default=0, description="of weights and batches")
     precision: Precision = Field(
         default="fp32", description="bf16: autocast on a GPU, and on a CPU with AMX or AVX512-BF16; others compute fp32"
     )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import yaml
@@ -39,6 +39,11 @@ class TrialResources:
     gpu: float
     at_a_time: int
     limit: int | None = None
+
+    @property
+    def device(self) -> Literal["cpu", "gpu"]:
+        """What jobs train on."""
+        return "gpu" if self.gpu else "cpu"
 
     def describe(self) -> str:
         """For people: `2 at a time, each with 1 CPU and 0.5 GPU`."""

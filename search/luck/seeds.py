@@ -89,6 +89,6 @@ class Seeds:
 
     def _draws(self, key: int) -> Iterator[int]:
         """Numbers of 32 bits: in blocks, so that none depends on how many are asked for."""
-        root: Sequence[int] = (abs(self.root), int(self.root < 0))
+        root: Sequence[int] = (self.root, 0)
         for block in count():
             yield from SeedSequence(root, spawn_key=(key, block)).generate_state(BLOCK).tolist()

@@ -12,7 +12,7 @@ sync.py         a part of a run kept fresh for a reader
 
 from search.runs.damage import DamagedRunError, read_json, reading
 from search.runs.inputs import anchored, check_inputs, look_at_inputs
-from search.runs.integrity import Change, changes_since, compare, refuse
+from search.runs.integrity import Change, changes_since, compare, refuse, versions
 from search.runs.layout import RunFolder, trial_name
 from search.runs.lock import is_locked, lock_run
 from search.runs.manifest import (
@@ -23,7 +23,6 @@ from search.runs.manifest import (
     exists,
     open_run,
     refuse_existing,
-    versions,
 )
 from search.runs.sync import followed
 

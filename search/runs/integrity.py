@@ -1,4 +1,4 @@
-"""What a run must not change between its drivers: code, data, teachers, and what its trials are made of.
+"""What a run must not change between its drivers: code, device, data, teachers, and what its trials are made of.
 
 run.yaml holds what the run began with. A copy of its configuration is in the study, where no editor reaches it, so
 that an edited run.yaml is noticed.
@@ -6,15 +6,23 @@ that an edited run.yaml is noticed.
 
 from __future__ import annotations
 
+import hashlib
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from owkd.config import Config, upgraded
 from owkd.errors import UserError
 
-DECIDING = ("owkd", "torch", "optuna", "numpy")
-"""packages whose version decides a trial's numbers, or which trial comes next"""
+PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
+SOURCES = "sources"
+"""the name of a digest among versions: of the code itself, which a checkout may change under one version"""
+DECIDING = ("python", SOURCES, "owkd", "torch", "ray", "optuna", "numpy")
+"""what of the versions decides a trial's numbers, which trial comes next, or which one is stopped"""
 
 FREE = (
     "data.root",
@@ -73,16 +81,40 @@ def changes_since(
     """Everything that decides a run's numbers and is not as it was.
 
     `manifest` is run.yaml, `began_with` the configuration that the study remembers (None: it remembers none), `config`
-    the one in run.yaml; `versions` and `fingerprints` are of now.
+    the one in run.yaml; `versions` and `fingerprints` are of now. A run of a version that recorded no digest of the
+    sources is taken to have had these.
     """
     recorded = _section(manifest, "versions")
+    deciding = [name for name in DECIDING if name in versions and (name in recorded or name != SOURCES)]
     changes = compare(
-        {name: _public(recorded[name]) for name in DECIDING if name in recorded},
-        {name: _public(versions[name]) for name in DECIDING},
+        {name: _public(recorded[name]) for name in deciding if name in recorded},
+        {name: _public(versions[name]) for name in deciding},
         "versions.",
     )
     changes += compare(_section(manifest, "fingerprints"), fingerprints, "fingerprints.")
     return changes + edits_since(began_with, config)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers, without importing any of it; of our own code a digest too."""
+    installed = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            installed[package] = version(package)
+        except PackageNotFoundError:
+            installed[package] = "not installed"
+    return {**installed, SOURCES: sources_digest(Path(__file__).parents[2])}
+
+
+@cache
+def sources_digest(root: Path) -> str:
+    """Of the modules of this project below `root`, their names included."""
+    digest = hashlib.sha256()
+    for package in ("owkd", "search", "launch"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def edits_since(began_with: Mapping[str, Any] | None, config: Config) -> list[Change]:

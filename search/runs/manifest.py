@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from owkd.config.yaml_text import load_yaml
 from owkd.errors import ConfigError, UserError
 from owkd.files import make_folder, sync_folder, written_whole
 from search.runs.damage import DamagedRunError, reading
+from search.runs.integrity import SOURCES, versions
 from search.runs.layout import RunFolder
 from search.runs.lock import is_locked_here
 from search.space import parse_search_config
@@ -31,10 +31,14 @@ from search.storage.timings import STORE_TIMINGS, StoreTimings
 SCHEMA_VERSION = 1
 """of run.yaml and of the tables; counted up when an older owkd could no longer read them, or would read them wrong"""
 
+Device = Literal["cpu", "gpu"]
+DEVICE = "device"
+"""key of run.yaml: what its trials train on"""
+END = "end"
+"""the last key of a run.yaml since there is a digest of the sources in it: what is cut short may read as a whole one,
+whose fields of then are the defaults of now"""
 WITHIN = "within"
 """key of the run.yaml of a run within another one: that one's name"""
-
-PACKAGES = ("owkd", "torch", "ray", "optuna", "numpy", "pyarrow")
 
 
 def create(
@@ -42,8 +46,11 @@ def create(
     config: Config,
     fingerprints: Mapping[str, Any],
     timings: StoreTimings = STORE_TIMINGS,
+    device: Device | None = None,
 ) -> RunFolder:
     """Makes the folder of a new run and writes its run.yaml. Raises `UserError` when the name is taken.
+
+    device: what its trials train on
 
     A run in a store begins as a working copy; `lock_run` brings it there.
     """
@@ -59,7 +66,7 @@ def create(
             f"a run needs a folder that can be made, but got {root} ({error.strerror}); change --runs"
         ) from error
     try:
-        _write_manifest(draft, _manifest(config, fingerprints))
+        _write_manifest(draft, {**_manifest(config, fingerprints), **({DEVICE: device} if device else {})})
         if address.remote:
             lease.remember(draft.root, lease.Lease(driver=lease.NEW))
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
@@ -82,12 +89,16 @@ def create_control(run: RunFolder, config: Config, fingerprints: Mapping[str, An
 
 
 def amend(
-    folder: RunFolder, manifest: Mapping[str, Any], fingerprints: Mapping[str, Any], changes: Sequence[str]
-) -> None:
-    """Writes into run.yaml that a run is resumed although it was changed: what it depends on now, and since when."""
+    folder: RunFolder, manifest: Mapping[str, Any], changes: Sequence[str], **current: Mapping[str, Any] | str
+) -> dict[str, Any]:
+    """Writes into run.yaml that a run is resumed although it was changed -> what it holds from now on.
+
+    `current`: the sections that say what it depends on now.
+    """
     entry = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "changes": list(changes)}
-    current = {"versions": {"python": platform.python_version(), **versions()}, "fingerprints": dict(fingerprints)}
-    _write_manifest(folder, {**manifest, **current, "forced": [*manifest.get("forced", []), entry]})
+    amended = {**manifest, "versions": versions(), **current, "forced": [*manifest.get("forced", []), entry]}
+    _write_manifest(folder, amended)
+    return amended
 
 
 def refuse_existing(run: Address | Path | str) -> None:
@@ -180,6 +191,8 @@ def _read_manifest(folder: RunFolder) -> dict[str, Any]:
         raise DamagedRunError(file, "is empty" if manifest is None else "is damaged (it holds no configuration)")
     if problems:
         raise DamagedRunError(file, f"is damaged ({problems[0]})")
+    if END not in manifest and SOURCES in manifest.get("versions", ()):
+        raise DamagedRunError(file, "is damaged (its end is missing)")
     return manifest
 
 
@@ -216,7 +229,7 @@ def _manifest(config: Config, fingerprints: Mapping[str, Any]) -> dict[str, Any]
     return {
         "schema_version": SCHEMA_VERSION,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **versions()},
+        "versions": versions(),
         "seed": {"train": config.train.seed, "sampler": config.search.sampler.seed},
         "fingerprints": dict(fingerprints),
         "config": config.to_dict(),
@@ -224,19 +237,9 @@ def _manifest(config: Config, fingerprints: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _write_manifest(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    manifest = {**{name: value for name, value in manifest.items() if name != END}, END: folder.manifest.name}
     with written_whole(folder.manifest) as temporary:
         temporary.write_text(yaml.safe_dump(dict(manifest), sort_keys=False), encoding="utf-8")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides a run's numbers, without importing any of it."""
-    installed = {}
-    for package in PACKAGES:
-        try:
-            installed[package] = version(package)
-        except PackageNotFoundError:
-            installed[package] = "not installed"
-    return installed
 
 
 def _at(address: Address, whose: Literal["driver", "reader"], timings: StoreTimings = STORE_TIMINGS) -> RunFolder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -12,6 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from owkd.config import SearchConfig
+from search.space.entry import Space
 from search.space.parameters import distributions
 from search.trials.objective import violations
 
@@ -20,18 +21,23 @@ HIDDEN = "hidden"
 
 
 class SampledStudy(Study):
-    """A study as samplers see it, whose trials are those that are not hidden, and `earlier` ones before them."""
+    """A study as samplers see it: its trials that are not hidden nor `left_out`, and `earlier` ones before them."""
 
-    def __init__(self, study: Study, earlier: Sequence[FrozenTrial] = ()) -> None:
-        self.__dict__ = {**study.__dict__, "_earlier": list(earlier)}
+    def __init__(
+        self, study: Study, earlier: Sequence[FrozenTrial] = (), left_out: Collection[int] | None = None
+    ) -> None:
+        """`left_out`: numbers of trials; those of `study` where unset"""
+        outside = study.__dict__.get("_left_out", ()) if left_out is None else left_out
+        self.__dict__ = {**study.__dict__, "_earlier": list(earlier), "_left_out": frozenset(outside)}
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         earlier: list[FrozenTrial] = self.__dict__["_earlier"]
+        left_out: frozenset[int] = self.__dict__["_left_out"]
         own = super()._get_trials(deepcopy, states, use_cache)
         return [trial for trial in earlier if states is None or trial.state in states] + [
-            trial for trial in own if not trial.user_attrs.get(HIDDEN)
+            trial for trial in own if not trial.user_attrs.get(HIDDEN) and trial.number not in left_out
         ]
 
 
@@ -85,6 +91,15 @@ def earlier_trials(points: Sequence[Mapping[str, Any]], search: SearchConfig) ->
         )
         trials.append(trial)
     return trials
+
+
+def is_outside(trial: FrozenTrial, space: Space) -> bool:
+    """Whether a trial is no point of a space that was changed: a parameter is too many, missing or out of its range."""
+    known = distributions(space)
+    always = distributions({path: entry for path, entry in space.items() if not entry.when})
+    if not always.keys() <= trial.params.keys() <= known.keys():
+        return True
+    return not all(_fits(known[name], value) for name, value in trial.params.items())
 
 
 def _fits(known: optuna.distributions.BaseDistribution, value: Any) -> bool:

@@ -15,17 +15,24 @@ MOST_POINTS = 4096
 
 
 def parents_first(space: Space) -> list[str]:
-    """Names in an order in which every entry follows those that it depends on; the given order otherwise."""
-    order: dict[str, None] = {}
+    """Names in an order in which every entry follows those that it depends on; the given order otherwise.
+
+    Conditions on what is no entry, and those that lead back to themselves, are refused by `search.space.rules`; here
+    they order nothing, so that whoever looks on in spite of mistakes meets no other.
+    """
+    order: list[str] = []
+    begun: set[str] = set()
 
     def add(name: str) -> None:
-        for parent in space[name].when:
-            add(parent)
-        order[name] = None
+        if name in space and name not in begun:
+            begun.add(name)
+            for parent in space[name].when:
+                add(parent)
+            order.append(name)
 
     for name in space:
         add(name)
-    return list(order)
+    return order
 
 
 def is_searched(entry: SpaceEntry | Entry, values: Mapping[str, Any]) -> bool:

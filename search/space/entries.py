@@ -80,7 +80,7 @@ class _RangeEntry(Entry):
             value = math.sqrt(known.low * known.high) if known.log else (known.low + known.high) / 2
         clipped = min(max(value, known.low), known.high)
         if known.step is not None:
-            clipped = known.low + round((clipped - known.low) / known.step) * known.step
+            clipped = min(known.low + round((clipped - known.low) / known.step) * known.step, known.high)
         return {self.path: self._number(clipped)}
 
     def mistakes(self) -> Iterator[str]:

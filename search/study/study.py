@@ -31,11 +31,11 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from owkd.config import Config
+from owkd.config import PUBLISHED_METRIC, Config
 from owkd.files import sync_folder
 from search.runs.damage import reading
 from search.samplers.gp import PART_EPOCHS
-from search.samplers.history import HIDDEN, SampledStudy, earlier_trials
+from search.samplers.history import HIDDEN, SampledStudy, earlier_trials, is_outside
 from search.samplers.selection import make_sampler
 from search.samplers.unseen import VALUES
 from search.space.conditions import every_point
@@ -90,7 +90,10 @@ class Study:
             load_if_exists=True,
         )
         sync_folder(journal.parent)  # Optuna syncs what is in its journal, not that there is one
-        self._study = SampledStudy(study)
+        outside = [trial for trial in study.get_trials(deepcopy=False) if self._is_outside(trial)]
+        self._study = SampledStudy(study, left_out=[trial.number for trial in outside])
+        self.left_out = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in outside)
+        """trials that are over and do not fit the space or the constraints of now: the sampler does not see them"""
         self._id = self._storage.get_study_id_from_name(name)
         self._settings: dict[Fixed, Point] = {
             PUBLISHED: published_point(config),
@@ -124,9 +127,13 @@ class Study:
         self._study.set_user_attr("config", config.to_dict())
 
     def clashes(self) -> list[str]:
-        """Parameters that cannot stay in this study under the space of now, each with the reason."""
+        """What cannot stay in this study under the configuration of now, each with the reason: its objectives, and
+        parameters of another kind or scale, or with other choices."""
         wanted = distributions(self.config.search.space)
         clashes: dict[str, str] = {}
+        before, now = self._objectives_before(), [goal.metric for goal in self.config.search.objectives]
+        if before != now:
+            clashes[""] = f"search.objectives: {', '.join(before)} -> {', '.join(now)}"
         for trial in self._frozen():
             for name in trial.distributions.keys() & wanted.keys():
                 try:
@@ -180,6 +187,18 @@ class Study:
         trial.set_user_attr(PART_EPOCHS, self.epochs(values))
         trial.set_user_attr("state", "running")
         return Proposal(trial.number, values, fixed, look)
+
+    def _objectives_before(self) -> list[str]:
+        """Metrics of the objectives that its trials are told with."""
+        search = (self.began_with or {}).get("search", {})
+        stored = search.get("objectives") or [{"metric": PUBLISHED_METRIC}]
+        return [goal["metric"] for goal in stored]
+
+    def _is_outside(self, trial: FrozenTrial) -> bool:
+        if trial.state == TrialState.WAITING or trial.user_attrs.get(HIDDEN):
+            return False
+        unknown = trial.state == TrialState.COMPLETE and not {*self.config.search.constraints} <= {*trial.constraints}
+        return unknown or is_outside(trial, self.config.search.space)
 
     def _enqueue(self, fixed: Fixed) -> None:
         """Makes a fixed setting the next trial.

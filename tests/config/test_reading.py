@@ -107,6 +107,30 @@ def test_one_mistake_is_named(sections: dict[str, Any], words: str) -> None:
     assert words in found[0]
 
 
+SPACE_ENTRY = {"type": "float", "low": 0.1, "high": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("sections", "where"),
+    [
+        ({"train": {"seed": -1}}, "train.seed"),
+        ({"train": {"seed": 2**32}}, "train.seed"),
+        ({"train": {"learning_rate": float("inf")}}, "train.learning_rate"),
+        ({"search": {"sampler": {"seed": -1}}}, "search.sampler"),
+        ({"search": {"sampler": {"name": "tpe", "seed": 2**32}}}, "search.sampler"),
+        ({"search": {"seeds": [0, -1]}}, "search.seeds"),
+        ({"search": {"seeds": [3, 3]}}, "search.seeds.*each must stand once, but 3 stands there twice"),
+        ({"search": {"space": {"distill.logit": {**SPACE_ENTRY, "high": float("inf")}}}}, "search.space.distill.logit"),
+        ({"search": {"space": {"distill.logit": {**SPACE_ENTRY, "low": float("nan")}}}}, "search.space.distill.logit"),
+        ({"data": {"root": "r", "dataset": "d", "folds": ["A", "B", "A"]}}, "data.folds.*A stands there twice"),
+        ({"retrain": {"folds": ["A", "A"]}}, "retrain.folds.*A stands there twice"),
+    ],
+)
+def test_what_no_library_takes_is_refused_where_it_is_read(sections: dict[str, Any], where: str) -> None:
+    (problem,) = problems(**sections)
+    assert re.search(where, problem)
+
+
 def test_what_is_right_of_a_tree_stays(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(raw(train={"epochs": 5, "batch_size": 3}, student={"preset": "tiny"}, teacher=4)))

@@ -36,7 +36,7 @@ def control_config(config: Config) -> Config:
     Trials are added one by one, so that it asks for one.
     """
     own = config.search.sampler.seed
-    derived = int(SeedSequence(abs(own), spawn_key=(int(own < 0),)).generate_state(1)[0])
+    derived = int(SeedSequence(own, spawn_key=(0,)).generate_state(1)[0])
     sampler = {"name": "random", "seed": derived if derived != own else derived + 1}
     return with_values(config, {"search.sampler": sampler, "search.warm_start": None, "search.trials": 1})
 

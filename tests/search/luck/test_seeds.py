@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from search.luck.seeds import LARGEST, Seeds
 
-ROOTS = st.integers(-(2**70), 2**70)
+ROOTS = st.integers(0, 2**32 - 1)
 GIVEN = st.lists(st.integers(0, 2**31 - 1), unique=True, max_size=5).map(tuple)
 NUMBERS = st.integers(0, 40)
 
@@ -56,4 +56,4 @@ def test_the_same_root_gives_the_same_seeds_everywhere() -> None:
 
 def test_other_roots_give_other_seeds() -> None:
     assert not set(Seeds(0, ()).test(50)) & set(Seeds(1, ()).test(50))
-    assert not set(Seeds(1, ()).test(50)) & set(Seeds(-1, ()).test(50))
+    assert not set(Seeds(1, ()).test(50)) & set(Seeds(2, ()).test(50))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from search.planning.wording import objectives_in_words, race_in_words
 from search.samplers import describe_sampler
 from search.schedulers import describe_scheduler
 from search.schedulers.asha_savings import expected_steps, halving_steps
-from search.space import entries, single
+from search.space import entries, load_search_config, read_search_config, single
 from tests.support.small_training import root, small_config
 
 __all__ = ["root"]
@@ -216,6 +217,29 @@ def test_what_a_search_stands_on_is_looked_at_beside_the_configuration(root: Pat
     ]
     left_out = reading(empty, ["search.space.distill.gram: wrong"], ["search.space.distill.gram"])
     assert find_mistakes(left_out, tmp_path / "runs") == ["search.space.distill.gram: wrong"]
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ({"distill.nothing": 1}, "must name another entry of the space"),
+        ({"train.precision": "fp32"}, "must not lead back to train.precision; break the circle"),
+        ({"student.preset": "tiny"}, "must not lead back to train.precision; break the circle"),
+    ],
+)
+def test_a_wrong_condition_is_named_by_a_plan_as_by_a_search(
+    root: Path, tmp_path: Path, when: dict[str, Any], words: str
+) -> None:
+    tree = plan_config(root).to_dict()
+    tree["search"]["space"] = {
+        "train.precision": {"type": "categorical", "choices": ["fp32", "bf16"], "when": when},
+        "student.preset": {"type": "categorical", "choices": ["micro", "tiny"], "when": {"train.precision": "fp32"}},
+    }
+    file = tmp_path / "search.yaml"
+    file.write_text(json.dumps(tree))
+    assert any(words in message for message in find_mistakes(read_search_config(file), tmp_path / "runs"))
+    with pytest.raises(ConfigError, match=words):
+        load_search_config(file)
 
 
 def test_a_missing_test_split_is_noted(root: Path, tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ from PIL import Image
 from launch.cli import run_command
 from owkd.config import parse_config
 from search.report import write_report
-from search.report.gather import gather
+from search.report.gather import RunData, gather
 from search.report.importance import importances
 from search.report.model_figures import claims as claims_figure
 from search.report.model_figures import ranking
-from search.report.search_figures import pareto
+from search.report.search_figures import parallel, pareto
+from search.report.sections import sections
 from search.report.style import GRAY
 from search.report.text import EARLIER_VERSION, candidates, cost, failures, headline, status
 from search.results.parquet import write_table
@@ -167,6 +168,26 @@ MIXED = [
     trial(6, "pruned", 0.3, steps=2, **{"param.train.epochs": 8}),
     trial(7, "running", 0.4, steps=3),
 ]
+
+
+def test_a_parameter_that_is_off_in_every_trial_has_an_axis(tmp_path: Path) -> None:
+    rows = [{**trial(number, objective=0.5 + number / 10), "param.distill.gram": 0.0} for number in range(3)]
+    figure = parallel(gather(make_run(tmp_path / "run", rows).root))
+    assert figure is not None
+    values = {dimension.label: tuple(dimension["values"]) for dimension in figure.data[0].dimensions}
+    assert values["gram"] == (0.0, 0.0, 0.0)
+
+
+def test_a_figure_that_cannot_be_drawn_costs_nothing_but_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: RunData) -> None:
+        raise ValueError("no axis is long enough")
+
+    monkeypatch.setattr("search.report.search_figures.history", refuse)
+    found = {section.anchor: section for section in sections(gather(make_run(tmp_path / "run", MIXED).root))}
+    assert found["history"].caption == "This figure could not be drawn: no axis is long enough"
+    assert "figure-curves" in found["curves"].html
 
 
 def test_words_by_hand(tmp_path: Path):

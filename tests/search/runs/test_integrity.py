@@ -6,17 +6,18 @@ import io
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
 from rich.console import Console
 
 from launch.cli import run_command
-from owkd.config import parse_config
+from owkd.config import Config, parse_config
 from owkd.errors import ConfigError, UserError
+from search.execution.resources import TrialResources
 from search.run_search import Work, resume
-from search.runs.integrity import compare
+from search.runs.integrity import compare, sources_digest
 from search.runs.manifest import create, open_run
 from search.study.study import Study
 from search.trials.view import Ending
@@ -71,6 +72,9 @@ SPACE = "config/search/space/distill.gram"
         ("config/teacher/checkpoint", "/else/{fold}.safetensors", "-> /else/{fold}.safetensors"),
         ("versions/optuna", "4.9.0", "versions.optuna: 4.9.0 -> 5."),
         ("versions/owkd", "0.0.1", "versions.owkd: 0.0.1 -> "),
+        ("versions/ray", "1.0", "versions.ray: 1.0 -> "),
+        ("versions/python", "3.9.0", "versions.python: 3.9.0 -> 3."),
+        ("versions/sources", "0123456789abcdef", "versions.sources: 0123456789abcdef -> "),
         ("versions/torch", None, "versions.torch: absent -> "),
         ("versions", None, "versions.numpy: absent -> "),
         ("fingerprints/data/Fold1/train", "before", "fingerprints.data.Fold1.train: before -> a"),
@@ -95,7 +99,7 @@ def test_what_decides_the_numbers_is_refused_with_both_values(run: Path, path: s
         ("config/search/resources/cpu", 3.0),
         ("config/search/max_failures", 7),
         ("config/retrain/top_k", 1),
-        ("versions/ray", "1.0"),
+        ("versions/sources", None),
         ("versions/torch", "{torch}+cu999"),
     ],
 )
@@ -107,6 +111,47 @@ def test_where_and_how_a_run_runs_may_change(run: Path, path: str, value: Any) -
     before = (run / "run.yaml").read_bytes()
     assert go_on(run).counts == {"complete": 1}
     assert (run / "run.yaml").read_bytes() == before
+
+
+def test_the_device_must_stay_what_it_was(run: Path) -> None:
+    def on_gpu(config: Config, console: Console) -> tuple[Config, TrialResources]:
+        return config, TrialResources(1.0, 0.5, 1)
+
+    class ReachedError(Exception):
+        """The trials would begin now."""
+
+    def begin(*arguments: Any) -> NoReturn:
+        raise ReachedError
+
+    work = Work(fake_run, fake_check, prepare=on_gpu)
+    edit(run, "device", "cpu")
+    with pytest.raises(UserError, match=r"device: cpu -> gpu\n.*--force"):
+        go_on(run, work, trials=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.run_search.SearchRecorder", begin)
+        for force in (True, False):  # what was insisted on once is what the run is from then on
+            with pytest.raises(ReachedError):
+                go_on(run, work, force=force)
+    assert yaml.safe_load((run / "run.yaml").read_text())["device"] == "gpu"
+
+
+def test_the_digest_is_of_every_module_and_its_name(tmp_path: Path) -> None:
+    def digest(files: dict[str, str]) -> str:
+        root = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, text in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        return sources_digest(root)
+
+    plain = {"owkd/a.py": "1", "search/b/c.py": "2", "launch/d.py": "3"}
+    assert digest(plain) == digest({**plain, "tests/t.py": "4", "owkd/notes.txt": "5"})
+    others = [
+        {**plain, "search/b/c.py": "4"},
+        {**plain, "owkd/e.py": ""},
+        {**plain, "launch/f.py": plain["launch/d.py"]},
+    ]
+    others[2].pop("launch/d.py")
+    assert len({digest(files) for files in [plain, *others]}) == 4
 
 
 def test_all_changes_are_said_at_once(run: Path) -> None:

@@ -69,6 +69,7 @@ def test_an_old_run_says_the_same_as_when_it_was_made(run: Path, name: str) -> N
     prints = fake_check(config)
     assert changes_since(manifest, study.began_with, config, manifest["versions"], prints) == []
     assert study.clashes() == []
+    assert study.left_out == 0
     assert config.search.sampler.name == name
     assert config.search.trials == TRIALS
 

@@ -28,6 +28,21 @@ def random_trial(seed: int) -> optuna.Trial:
     return optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask()
 
 
+@given(
+    low=st.decimals(-10, 10, places=3),
+    step=st.decimals("0.001", 3, places=3),
+    steps=st.integers(1, 50),
+    at=st.floats(-0.2, 1.2),
+)
+def test_the_nearest_step_is_in_the_range_whatever_floating_point_makes_of_it(low, step, steps, at) -> None:
+    low, step, high = float(low), float(step), float(low + steps * step)
+    entry = made("distill.logit", type="float", low=low, high=high, step=step)
+    (known,) = entry.distributions().values()
+    params = entry.nearest(low + at * (high - low))
+    assert contains(known, params["distill.logit"])
+    assert all(contains(known, value) for value in entry.grid() or ())
+
+
 class EntryContract:
     """What holds for every kind; a kind brings its class and some entries of it."""
 

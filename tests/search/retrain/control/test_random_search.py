@@ -178,7 +178,7 @@ def test_its_sampler_has_a_seed_of_its_own(tmp_path: Path) -> None:
     config = parse_config(fake_config(tmp_path))
     seeds = {
         seed: control_config(with_values(config, {"search.sampler.seed": seed})).search.sampler.seed
-        for seed in (0, 1, -1)
+        for seed in (0, 1, 2**32 - 1)
     }
     assert len({*seeds, *seeds.values()}) == 6
     assert control_config(config) == control_config(config)
