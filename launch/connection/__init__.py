@@ -3,6 +3,7 @@
 cluster.py    joining a cluster: what answers at its address, and the token that it asks for
 local.py      a Ray of our own: started on the loopback device alone, ended without a trace
 processes.py  the processes that this one started, and their end
+signals.py    signals while Ray starts
 limit.py      a limit to what has none of its own
 timings.py    how long Ray is waited for
 """

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launch.connection.limit import limited
+from launch.connection.signals import signals_stay_ours
 from launch.connection.timings import TIMINGS, ConnectionTimings
 from owkd.errors import UserError
 from owkd.interruption import listen_again, uninterrupted
@@ -31,7 +32,7 @@ def joined_cluster(address: str, timings: ConnectionTimings = TIMINGS) -> Iterat
     try:
         _require_head(address, timings.answer_s)
         something_listens = True
-        with limited(timings.join_s, "joining it"):
+        with limited(timings.join_s, "joining it"), signals_stay_ours():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever it met, down to plain Exception
         turned_away = isinstance(error, ConnectionError) and something_listens and address != "auto"
@@ -41,8 +42,6 @@ def joined_cluster(address: str, timings: ConnectionTimings = TIMINGS) -> Iterat
             f"--address must name a running Ray cluster that this machine may join, but got {address}: "
             f"{str(error).partition('. ')[0]}; {remedy}"
         ) from error
-    finally:
-        listen_again()
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from launch.connection.limit import limited
 from launch.connection.processes import await_end, descendants
+from launch.connection.signals import signals_stay_ours
 from launch.connection.timings import TIMINGS, ConnectionTimings
 from owkd import temporary
 from owkd.errors import OwkdError
@@ -48,12 +49,15 @@ def local_ray(
     with ExitStack() as stack, _loopback_alone():
         folder = _new_folder(stack)
         before = descendants()
+        wait_s = 0.0  # what has only half started is not waited for
         try:
             _start(folder, dashboard, cpus, timings.start_s)
+            wait_s = timings.hurried_s  # until all is done: whoever sends a signal does not wait for long
             yield
+            wait_s = timings.shutdown_s
         finally:
             with uninterrupted():
-                _stop(descendants() - before, timings.shutdown_s)
+                _stop(descendants() - before, wait_s)
 
 
 def remove_leftovers() -> None:
@@ -83,7 +87,7 @@ def _start(folder: Path, dashboard: bool, cpus: int | None, wait_s: float) -> No
     machine = this_machine()
     os.environ.setdefault(TOKEN, secrets.token_hex(32))  # Ray reads it once in the life of a process
     try:
-        with limited(wait_s, "Ray's start"):
+        with limited(wait_s, "Ray's start"), signals_stay_ours():
             ray.init(
                 address="local",
                 num_cpus=cpus or machine.cpus,
@@ -101,16 +105,16 @@ def _start(folder: Path, dashboard: bool, cpus: int | None, wait_s: float) -> No
             f"a Ray of our own must start on this machine, but it did not: {_first_line(error)}; see to the room in "
             f"{folder.parent} and /dev/shm, the free memory and the limit of processes (ulimit -u), and call it again"
         ) from error
-    finally:
-        listen_again()
 
 
 def _stop(started: set[tuple[int, str]], wait_s: float) -> None:
     import ray
 
-    ray.shutdown()
-    listen_again()
-    await_end(started, wait_s)
+    try:
+        ray.shutdown()
+    finally:
+        listen_again()
+        await_end(started, wait_s)
 
 
 @contextmanager

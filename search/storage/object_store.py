@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
@@ -22,6 +23,11 @@ from owkd.files import written_whole
 from search.storage.address import Address
 from search.storage.timings import STORE_TIMINGS, StoreTimings
 
+LIMITS: dict[str, dict[str, Any]] = {
+    "S3FileSystem": {"connect_timeout": 5.0, "request_timeout": 10.0},  # seconds, for each of three attempts
+    "GcsFileSystem": {"retry_time_limit": timedelta(seconds=30)},
+}
+"""how long a store is waited for, by kind"""
 BLOCK = 8 * 2**20
 """bytes that are held at a time"""
 PASSING = re.compile(r"NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|HTTP status 5\d\d")
@@ -160,4 +166,17 @@ def _connected(text: str) -> ObjectStore:
             f"an address must be a path or a URI that pyarrow.fs understands, such as s3://bucket/runs, but got "
             f"{text}: {error}; mend it"
         ) from error
-    return ObjectStore(filesystem, path.rstrip("/"))
+    return ObjectStore(_limited(filesystem), path.rstrip("/"))
+
+
+def _limited(filesystem: FileSystem) -> FileSystem:
+    """The same store, but one that gives an endpoint up which does not answer: after half a minute instead of minutes.
+
+    By its address alone, S3 is tried thirty times and Google's store for a quarter of an hour. Whoever may wait longer
+    calls `retry_while_unavailable`.
+    """
+    kind = type(filesystem).__name__
+    if kind not in LIMITS:
+        return filesystem
+    _, (options,) = filesystem.__reduce__()
+    return type(filesystem)(**{**options, **LIMITS[kind]})

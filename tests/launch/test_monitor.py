@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.listener import EpochRecord
 from tests.support.browser import needs_chromium, open_page
+from tests.support.listeners import family, listening
 from tests.support.monitored import monitored
 
 TRIALS = 6
@@ -72,6 +74,12 @@ def test_it_serves_every_trial_and_the_search(address: str) -> None:
     assert set(tags) == {*map(trial_name, range(TRIALS)), "search"}
     assert {"val/mAP", "loss/total", "stage_weight/1", "objective_best"} <= set(tags["trial-00000"])
     assert {"best_so_far", "trials/complete"} <= set(tags["search"])
+
+
+def test_it_is_heard_by_this_machine_alone(address: str) -> None:
+    sockets = listening(family(os.getpid()) - {os.getpid()})
+    assert int(address.rpartition(":")[2]) in {port for _, port in sockets}
+    assert {host for host, _ in sockets} == {"127.0.0.1"}
 
 
 @needs_chromium
