@@ -17,9 +17,8 @@ def signals_stay_ours() -> Iterator[None]:
     The first is left out. The second, of C++, is set while Ray connects, when every process of it has been started that
     would inherit what is blocked here: until ours are back, signals wait.
     """
-    import ray
+    from ray._private import utils, worker
 
-    utils, worker = ray._private.utils, ray._private.worker
     set_handler, connect = utils.set_sigterm_handler, worker.connect
 
     def connect_unheard(*given: Any, **named: Any) -> Any:
