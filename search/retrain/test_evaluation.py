@@ -103,7 +103,10 @@ def evaluate_on_test(
         else:
             yield key, evaluation
     if problems:
-        raise OwkdError("these models could not be evaluated on the test split:\n" + "\n".join(problems))
+        raise OwkdError(
+            "these models could not be evaluated on the test split (one whose file is damaged is trained anew when "
+            "the metrics.json beside it is removed):\n" + "\n".join(problems)
+        )
 
 
 def _evaluate_in_task(

@@ -31,11 +31,15 @@ FREE = (
     "search.max_concurrent",
     "search.max_failures",
     "search.resources",
+    "teacher.checkpoint",
+    "teacher.targets.folder",
+    "teacher.targets.use",
     "train.device",
     "train.threads",
     "train.validation_batch_size",
 )
-"""fields that may be edited in run.yaml: where things are and run, not what comes out; data have a fingerprint"""
+"""fields that may be edited in run.yaml: where things are and run, not what comes out; data and teachers have
+fingerprints"""
 
 ABSENT = object()
 SHOWN = 120

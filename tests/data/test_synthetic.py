@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,15 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path, identities=16, images=2, size=16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_call_leaves_nothing_that_the_next_does_not_remove(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from owkd.data.synthetic import write_dataset; "
+    code += "write_dataset(Path(sys.argv[1]), identities=2000)"
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    while not list(tmp_path.glob(f".*/{DATASET}/Fold1")):
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    write_dataset(tmp_path, identities=16, images=2, size=16)
+    assert [path.name for path in tmp_path.iterdir()] == [DATASET]

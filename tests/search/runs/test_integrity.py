@@ -69,7 +69,7 @@ SPACE = "config/search/space/distill.gram"
         (SPACE, None, "config.search.space.distill.gram: {'when': {}, 'type': 'float', 'low': 2e-05"),
         ("config/train/epochs", 9, "config.train.epochs: 4 -> 9"),
         ("config/distill/logit", 0.5, "config.distill.logit: 0.01 -> 0.5"),
-        ("config/teacher/checkpoint", "/else/{fold}.safetensors", "-> /else/{fold}.safetensors"),
+        ("config/teacher/targets/precision", "fp16", "config.teacher.targets.precision: fp32 -> fp16"),
         ("versions/optuna", "4.9.0", "versions.optuna: 4.9.0 -> 5."),
         ("versions/owkd", "0.0.1", "versions.owkd: 0.0.1 -> "),
         ("versions/ray", "1.0", "versions.ray: 1.0 -> "),
@@ -96,6 +96,9 @@ def test_what_decides_the_numbers_is_refused_with_both_values(run: Path, path: s
     ("path", "value"),
     [
         ("config/data/root", "/mnt/elsewhere"),
+        ("config/teacher/checkpoint", "/mnt/elsewhere/{fold}.safetensors"),  # its digest is among the fingerprints
+        ("config/teacher/targets/folder", "/mnt/elsewhere"),
+        ("config/teacher/targets/use", "live"),
         ("config/search/resources/cpu", 3.0),
         ("config/search/max_failures", 7),
         ("config/retrain/top_k", 1),
