@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from owkd.checksums import as_bytes, crc32_of
 from owkd.data.index import Split
 from owkd.errors import DataError
 from owkd.files import make_folder, move_into_place
 
 CACHE_FOLDER = ".owkd-cache"
 FORMAT_VERSION = 1  # part of the key: raise it when decoding changes
-BLOCK = 2**24  # bytes that are read at a time
 CHUNK = 128  # images decoded before they are written
 MOST_DAMAGED = 20  # damaged images that one error names
 ABANDONED_AFTER = 24 * 3600  # seconds after which a temporary file belongs to a process that died
@@ -135,14 +135,7 @@ def _is_intact(path: Path, content: int, size: int, changed: int) -> bool:
     if size == content:
         return True
     with path.open("rb") as file:
-        found = 0
-        while file.tell() < content:
-            found = zlib.crc32(file.read(min(BLOCK, content - file.tell())), found)
-        return file.read() == _as_bytes(found)
-
-
-def _as_bytes(checksum: int) -> bytes:
-    return checksum.to_bytes(4, "little")
+        return as_bytes(crc32_of(file, content)) == file.read()
 
 
 def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path], size: int) -> NDArray[np.uint8]:
@@ -157,7 +150,7 @@ def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path]
             header = BytesIO()
             np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
             sink.write(header.getvalue())
-            sink.write(_as_bytes(_decode_into(sink, files, size, zlib.crc32(header.getvalue()))))
+            sink.write(as_bytes(_decode_into(sink, files, size, zlib.crc32(header.getvalue()))))
         temporary.chmod(0o644)
         images = _open(temporary, shape)
         if images is None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+FOLDER = 0x10
+"""the bit of a part's attributes with which torch takes it for a folder, and gives whatever was in memory"""
+
 
 def load_torch_file(path: Path) -> Any:
     """What `torch.save` wrote, on the CPU. Raises whatever its readers raise for a file that is damaged or unsafe.
@@ -17,4 +20,6 @@ def load_torch_file(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             if (damaged := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of its part {damaged} does not match")
+            if folders := [part.filename for part in archive.infolist() if part.external_attr & FOLDER]:
+                raise zipfile.BadZipFile(f"its part {folders[0]} is marked as a folder")
     return torch.load(path, map_location="cpu", weights_only=True)

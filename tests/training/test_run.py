@@ -1,5 +1,7 @@
 """A student's training: the same numbers in any process, after any stop; clear refusals; honest distillation."""
 
+import errno
+import itertools
 import json
 import math
 import re
@@ -7,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from owkd.checksums import SEAL
 from owkd.config import NO_DISTILLATION, Config
 from owkd.errors import CheckpointError, ConfigError, DataError, DivergedError
 from owkd.evaluation.evaluate import evaluate
 from owkd.losses import distillation_terms
 from owkd.models.checkpoint import load_model, load_teacher, read_info, read_state
+from owkd.models.published_files import load_published
 from owkd.training import loop
 from owkd.training.loop import Epoch
 from owkd.training.prepare import batch_maker, open_fold
@@ -149,6 +154,21 @@ def test_what_cannot_be_resumed_is_trained_anew_and_says_so(
     assert (again.replayed, again.note) == (True, "")
 
 
+def test_a_disk_that_fails_is_no_damage(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training anew would write over a state that another node, or the next try, may well read."""
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    config = small_config(root, train={"epochs": 1})
+    run(config, fold="Fold1", directory=tmp_path)
+    before = (tmp_path / "last.pt").read_bytes()
+    monkeypatch.setattr("owkd.training.state.load_torch_file", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        run(config, fold="Fold1", directory=tmp_path)
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+
 def test_no_bit_of_a_state_flips_unnoticed(tmp_path: Path) -> None:
     state = {"weights": torch.arange(40.0), "history": [{"epoch": 1, "metrics": {"val/mAP": 0.5}}]}
     path = tmp_path / "last.pt"
@@ -156,16 +176,27 @@ def test_no_bit_of_a_state_flips_unnoticed(tmp_path: Path) -> None:
     content = path.read_bytes()
     noticed = 0
     for at in range(len(content)):
-        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
         try:
             found = load_training_state(path)
         except CheckpointError:
             noticed += 1
             continue
         assert found is not None
-        assert found["weights"].tolist() == list(range(40)), at  # a byte that means nothing, such as padding
+        assert found["weights"].tolist() == list(range(40)), at  # a byte of the seal itself
         assert found["history"] == state["history"], at
-    assert noticed > 160
+    assert noticed >= len(content) - len(SEAL)
+
+
+def test_no_flipped_bit_of_a_file_without_a_seal_becomes_a_weight(tmp_path: Path) -> None:
+    """As the published files are, and the states of 0.1.0."""
+    path = tmp_path / "original.pth"
+    torch.save({"weights": torch.arange(40.0)}, path)
+    content = path.read_bytes()
+    for at, bit in itertools.product(range(len(content)), (0, 4)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+        with suppress(CheckpointError):
+            assert load_published(path)["weights"].tolist() == list(range(40)), at
 
 
 def test_another_configuration_starts_anew(root: Path, tmp_path: Path) -> None:
