@@ -8,9 +8,11 @@ is never touched, whatever it is called.
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,21 +31,28 @@ def marked_folder(place: Path, prefix: str) -> Iterator[Path]:
     """
     remove_leftovers(place, prefix)
     folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place))
-    handle = -1
-    try:
-        handle = _write_mark(folder)
-        yield folder
-    finally:
+    with marked(folder):
         try:
-            _remove(folder)
+            yield folder
         finally:
-            if handle >= 0:
-                os.close(handle)
+            _remove(folder)
+
+
+@contextmanager
+def marked(folder: Path) -> Iterator[None]:
+    """Marks a folder that this process has made for as long as the block lasts. Raises `OSError`."""
+    handle = _write_mark(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / MARK).unlink(missing_ok=True)
+        os.close(handle)
 
 
 def remove_leftovers(place: Path, prefix: str) -> None:
     """Removes the folders of this kind whose makers are dead: those that carry a mark that nobody holds."""
-    for folder in place.glob(f"{prefix}*"):
+    for folder in place.glob(f"{glob.escape(prefix)}*"):
         handle = _take_mark(folder)
         if handle is not None:
             try:
@@ -56,9 +65,9 @@ def _write_mark(folder: Path) -> int:
     """Locked before it has its name: no sweep ever sees it free while its maker lives. Returns what holds the lock."""
     nameless = folder / f"{MARK}.new"
     handle = os.open(nameless, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    os.write(handle, json.dumps({"made by": MADE_BY, "pid": os.getpid()}).encode())
+    os.write(handle, json.dumps({**_ours(), "pid": os.getpid()}).encode())
     fcntl.flock(handle, fcntl.LOCK_EX)
-    nameless.rename(folder / MARK)
+    nameless.replace(folder / MARK)
     return handle
 
 
@@ -73,12 +82,17 @@ def _take_mark(folder: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         mark = json.loads(os.read(handle, 1000))
-        if mark.get("made by") == MADE_BY and os.fstat(handle).st_uid == os.geteuid():
+        if mark.items() >= _ours().items() and os.fstat(handle).st_uid == os.geteuid():
             return handle
     except (OSError, ValueError, AttributeError):
         pass
     os.close(handle)
     return None
+
+
+def _ours() -> dict[str, str]:
+    """Locks may not reach from one machine to another: what another one has made is left to it."""
+    return {"made by": MADE_BY, "on": socket.gethostname()}
 
 
 def _remove(folder: Path) -> None:

@@ -38,6 +38,10 @@ def another_mark(folder: Path) -> None:
     (folder / MARK).write_text(json.dumps({"made by": "somebody"}))
 
 
+def another_machine(folder: Path) -> None:
+    (folder / MARK).write_text(json.dumps({"made by": "owkd", "on": "another-machine"}))
+
+
 def no_json(folder: Path) -> None:
     (folder / MARK).write_text("{")
 
@@ -53,7 +57,7 @@ def a_link(folder: Path) -> None:
     (folder / MARK).symlink_to(real / "mark")
 
 
-@pytest.mark.parametrize("fill", [nothing, a_file, another_mark, no_json, a_list, a_link])
+@pytest.mark.parametrize("fill", [nothing, a_file, another_mark, another_machine, no_json, a_list, a_link])
 def test_what_is_not_ours_stays(fill: Callable[[Path], None], tmp_path: Path) -> None:
     theirs = tmp_path / f"{PREFIX}{os.getpid()}-abcdefgh"
     theirs.mkdir()

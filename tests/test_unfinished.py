@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from owkd.unfinished import MARK, unfinished_folder
+from owkd.temporary import MARK
+from owkd.unfinished import unfinished_folder
 
 SLEEPER = """
 import sys, time
@@ -45,7 +46,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, maker
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("mark", [None, "", "my notes\n", "made by owkd on another-machine; may be removed"])
+@pytest.mark.parametrize("mark", [None, "", "my notes\n", '{"made by": "owkd", "on": "another-machine"}'])
 def test_a_name_alone_says_nothing(tmp_path: Path, mark: str | None) -> None:
     theirs = tmp_path / ".table-mine"
     theirs.mkdir()

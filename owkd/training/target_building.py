@@ -44,6 +44,7 @@ from owkd.training.targets import (
 )
 
 BATCH = 32  # images that the teacher sees at a time: fixed, so that the numbers depend on nothing else
+LOCK = ".lock"
 CHUNK_BYTES = 64e6
 SUM_BYTES = np.dtype(SUM).itemsize
 LARGEST_SHARE = 0.95  # of a disk's free room that targets may take
@@ -133,7 +134,7 @@ class TargetBuild:
             shutil.rmtree(rest, ignore_errors=True)
         stem = self.folder.name.rpartition("-")[0]
         for outdated in self.folder.parent.glob(f"{glob.escape(stem)}-*"):
-            if outdated != self.folder:
+            if outdated != self.folder and (outdated / LOCK).is_file():  # which whoever builds has made there
                 shutil.rmtree(outdated, ignore_errors=True)
         return StoredTargets(self.plan, self.folder)
 
@@ -201,7 +202,7 @@ def opened(plan: TargetsPlan, use: Use, say: Say) -> Iterator[TargetBuild | Stor
 def _locked_build(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | StoredTargets]:
     """Raises `OSError` where the targets cannot be stored in this folder."""
     make_folder(folder)
-    handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         missing = plan.missing(folder)

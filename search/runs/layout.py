@@ -29,6 +29,11 @@ def trial_name(number: int) -> str:
     return f"trial-{number:05d}"
 
 
+def draft_prefix(run: str) -> str:
+    """How the hidden folder is called in which a run of this name is made, until the process that makes it."""
+    return f".{run}."
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The paths of one run, and the files that its workers write. Nothing is created by looking.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from owkd import temporary
 from owkd.errors import UserError
 from owkd.files import make_folder
-from search.runs.layout import RunFolder
+from search.runs.layout import RunFolder, draft_prefix
 from search.storage import lease
 
-TEMPORARY = ".*.tmp"
+TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8})?\.tmp")
 """names that `owkd.files.written_whole` gives to what is not whole yet"""
 
 
@@ -90,16 +92,15 @@ def is_locked_here(folder: RunFolder) -> bool:
 
 def remove_leftovers(folder: RunFolder) -> None:
     """Removes what an earlier driver was writing when it died; only for the holder of the run."""
-    for draft in folder.root.parent.glob(".*.tmp"):  # of a driver that died while it made this run
-        if draft.stem.rpartition(".")[0] == f".{folder.root.name}":
-            shutil.rmtree(draft, ignore_errors=True)
+    temporary.remove_leftovers(folder.root.parent, draft_prefix(folder.name))  # of a driver that died while it made it
     for each in (folder, folder.control):
         shutil.rmtree(each.scratch, ignore_errors=True)
         # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.
         each.journal.with_name(each.journal.name + ".lock").unlink(missing_ok=True)
         _cut_torn_line(each.journal)
-    for partial in folder.root.rglob(TEMPORARY):
-        partial.unlink(missing_ok=True)
+    for partial in folder.root.rglob(".*.tmp"):
+        if TEMPORARY.fullmatch(partial.name) and not partial.is_dir():
+            partial.unlink(missing_ok=True)
 
 
 def _cut_torn_line(journal: Path) -> None:

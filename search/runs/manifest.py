@@ -17,9 +17,10 @@ from owkd.config import Config, upgraded
 from owkd.config.yaml_text import load_yaml
 from owkd.errors import ConfigError, UserError
 from owkd.files import make_folder, sync_folder, written_whole
+from owkd.temporary import marked
 from search.runs.damage import DamagedRunError, reading
 from search.runs.integrity import SOURCES, versions
-from search.runs.layout import RunFolder
+from search.runs.layout import RunFolder, draft_prefix
 from search.runs.lock import is_locked_here
 from search.space import parse_search_config
 from search.storage import lease
@@ -57,7 +58,7 @@ def create(
     address = Address.of(run)
     refuse_existing(address)
     root = _cleared(address.copy("driver")) if address.remote else address.path
-    draft = RunFolder(root.with_name(f".{root.name}.{os.getpid()}.tmp"))
+    draft = RunFolder(root.with_name(f"{draft_prefix(root.name)}{os.getpid()}.tmp"))
     try:
         make_folder(draft.root.parent)
         draft.root.mkdir()
@@ -66,9 +67,10 @@ def create(
             f"a run needs a folder that can be made, but got {root} ({error.strerror}); change --runs"
         ) from error
     try:
-        _write_manifest(draft, {**_manifest(config, fingerprints), **({DEVICE: device} if device else {})})
-        if address.remote:
-            lease.remember(draft.root, lease.Lease(driver=lease.NEW))
+        with marked(draft.root):
+            _write_manifest(draft, {**_manifest(config, fingerprints), **({DEVICE: device} if device else {})})
+            if address.remote:
+                lease.remember(draft.root, lease.Lease(driver=lease.NEW))
         draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
         sync_folder(root.parent)
     except BaseException as error:

@@ -119,14 +119,23 @@ def test_what_a_killed_driver_was_writing_is_removed(tmp_path: Path, config) -> 
     keep = folder.root / "checkpoints/trial-00000/Fold1/last.pt"
     keep.write_text("whole")
     folder.scratch.mkdir()
-    for draft in (".a.97.tmp", ".a.b.96.tmp"):  # of this run, and of one that is named `a.b`
-        (tmp_path / draft).mkdir()
+    (folder.root / ".notes.tmp").mkdir()
+    for theirs in (".a.97.tmp", ".a.b.96.tmp", ".a.backup.tmp"):  # called like drafts, but nobody has marked them
+        (tmp_path / theirs).mkdir()
+    killed = (
+        "import os, pathlib; from owkd.temporary import marked\n"
+        f"draft = pathlib.Path({str(tmp_path)!r}) / f'.a.{{os.getpid()}}.tmp'; draft.mkdir()\n"
+        "with marked(draft): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == -9
+    assert len(list(tmp_path.glob(".a.*.tmp"))) == 4
     with lock_run(folder):
         assert folder.journal.read_bytes() == b'{"op_code":0}\n{"op_code":1}\n'
     left = {str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if not path.is_dir()}
     assert left == {"run.yaml", ".lock", "study.journal", "checkpoints/trial-00000/Fold1/last.pt"}
     assert not folder.scratch.exists()
-    assert {path.name for path in tmp_path.iterdir()} == {"a", ".a.b.96.tmp"}
+    assert (folder.root / ".notes.tmp").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", ".a.97.tmp", ".a.b.96.tmp", ".a.backup.tmp"}
 
 
 def test_a_control_is_a_run_that_the_run_around_it_drives(tmp_path: Path, config) -> None:
