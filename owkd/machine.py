@@ -59,6 +59,12 @@ def this_machine(root: Path = Path("/")) -> Machine:
     return Machine(max(1, cpus), all_cpus, affinity, quota, limit if is_limited else physical, is_limited)
 
 
+def visible_gpus() -> str:
+    """What hides GPUs from this process, for people; empty where nothing does."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if visible is None else f"GPUs: those of CUDA_VISIBLE_DEVICES={visible!r}"
+
+
 def _groups(root: Path) -> Iterator[Path]:
     """The folders of this process's control groups, and of all groups above them."""
     mounts = root / "sys/fs/cgroup"

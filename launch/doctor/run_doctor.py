@@ -10,6 +10,7 @@ from launch.doctor.node_table import node_table
 from launch.doctor.preflight import examine_cluster, examine_this_machine, refuse_faults
 from launch.output.console import console
 from owkd.config import Config
+from owkd.machine import visible_gpus
 from search.storage.address import Address
 
 
@@ -27,6 +28,8 @@ def run_doctor(config: Config | None, address: str | None, runs: str) -> None:
     for node in report.nodes:
         if node.facts is not None and not node.facts["machine"].startswith(FAILED):
             console.print(f"{node.name}: {node.facts['machine']}", soft_wrap=True, markup=False)
+    if address is None and (hidden := visible_gpus()):
+        console.print(hidden, soft_wrap=True, markup=False)
     refuse_faults(report)
     count = len(report.nodes)
     unchecked = "" if config else "; data and teachers were not looked at: --config FILE names them"

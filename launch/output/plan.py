@@ -12,6 +12,7 @@ from launch.output.console import console
 from owkd.config import Config, Reading
 from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
+from owkd.machine import visible_gpus
 from search.pilot import pilot_in_words
 from search.planning.mistakes import find_mistakes
 from search.planning.plan import Plan, make_plan
@@ -118,7 +119,7 @@ def _final_stage(plan: Plan, budget: Budget) -> str:
 def _cost_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     costs = plan.costs
     yield "here", costs.resources.describe() if costs.resources else f"no trial fits: {costs.why_no_trial_fits}"
-    yield "", f"this machine: {costs.machine}"
+    yield "", "; ".join(filter(None, (f"this machine: {costs.machine}", visible_gpus())))
     epoch = costs.epoch_time
     if epoch is None:
         yield "an epoch", "not measured (--no-measure)"

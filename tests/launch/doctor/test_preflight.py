@@ -150,11 +150,15 @@ def test_a_driver_without_a_storage_folder_is_refused(tmp_path: Path) -> None:
         examine_this_machine(None, Address.of(tmp_path / "file"))
 
 
-def test_doctor_on_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_on_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert run_command(["doctor", "--runs", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "1 node can serve" in printed
     assert f"(this machine): {this_machine()}" in printed
+    assert "GPUs: those of CUDA_VISIBLE_DEVICES=''" in printed
 
 
 def test_a_search_is_refused_before_it_leaves_anything(
