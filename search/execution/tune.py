@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 
 from search.execution.node_admission import NodeAdmission, placement_request, ship_modules_by_value, work_if_admitted
 from search.execution.nodes import fault_in_words, is_node_fault
+from search.execution.nodes.low_memory import LowMemoryError, low_memory_kills_one_worker
 from search.execution.resources import ClusterNodes, TrialResources
 from search.execution.retries import RETRY_TIMINGS, RetryPolicy, RetryTimings
 from search.execution.worker import Train, work_for_ray
@@ -80,7 +81,7 @@ def run_jobs(
             log_to_file=False,
         ),
     )
-    with _quiet_tune(), ship_modules_by_value():
+    with _quiet_tune(), ship_modules_by_value(), low_memory_kills_one_worker():
         try:
             tuner.fit()
         except Exception:
@@ -179,7 +180,9 @@ class _TuneCallback(tune.Callback):
             self._finished.append(trial)
             self._last.pop(key, None)
             error = _error(trial)
-            if isinstance(error, RayActorError) and not error.actor_init_failed:
+            if isinstance(error, LowMemoryError):
+                self._policy.failed(key, fault_in_words(error), of_node=True)
+            elif isinstance(error, RayActorError) and not error.actor_init_failed:
                 self._policy.worker_died(key, _error_text(trial), preempted=error.preempted)
             elif error is not None and is_node_fault(error):
                 self._policy.failed(key, fault_in_words(error), of_node=True)

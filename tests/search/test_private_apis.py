@@ -23,10 +23,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState, create_trial
 from ray import tune
+from ray.air.execution._internal.actor_manager import RayActorManager
 
 from owkd.config import parse_config
 from owkd.machine import this_machine
 from search.execution import node_admission
+from search.execution.nodes.low_memory import LowMemoryError, low_memory_kills_one_worker
 from search.execution.resources import BOOTSTRAP_CONFIG, memory_for_trials
 from search.execution.tune import ENVIRONMENT
 from search.samplers.history import SampledStudy
@@ -255,6 +257,22 @@ def test_ray_can_be_told_that_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert services.get_node_ip_address() == "192.0.2.1"
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
     assert services.get_node_ip_address() == "127.0.0.1"
+
+
+def test_a_worker_killed_for_memory_ends_its_trial_alone() -> None:
+    heard: list[Exception] = []
+    actor = SimpleNamespace(actor_id=1, _on_error=None)
+    task: Any = SimpleNamespace(_tracked_actor=actor, _on_error=lambda actor, error: heard.append(error))
+    manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    killed = ray.exceptions.OutOfMemoryError("1 worker(s) were killed due to the node running low on memory")
+    with pytest.raises(RuntimeError, match="unexpected"):  # when this goes, so may what follows
+        RayActorManager._actor_task_failed(manager, task, killed)
+    with low_memory_kills_one_worker():
+        RayActorManager._actor_task_failed(manager, task, killed)
+    (error,) = heard
+    again = pickle.loads(pickle.dumps(error))  # as Tune keeps it in a file
+    assert isinstance(again, LowMemoryError)
+    assert "running low on memory" in str(again)
 
 
 def test_a_cluster_file_is_checked_as_ray_up_does() -> None:

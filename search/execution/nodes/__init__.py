@@ -3,6 +3,7 @@
 faults.py      errors of a machine, told from those of a trial
 standing.py    failures by node and GPU: which nodes are left out, and which failures count against no trial
 workers.py     which node each job is on
+low_memory.py  workers that Ray killed because their node ran low on memory; not imported here, as it loads Tune
 """
 
 from search.execution.nodes.faults import fault_in_words, is_node_fault
