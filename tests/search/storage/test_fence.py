@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from owkd.config import parse_config
+from search.execution.tune import _TuneCallback, _TuneSearcher
 from search.execution.worker import work
 from search.storage.fence import NAME, Fence, SupersededError
 from search.trials.job import Job, Message, Part
@@ -34,6 +38,14 @@ def job(tmp_path: Path) -> Job:
     config = parse_config(fake_config(tmp_path)).to_dict()
     found = Job("trial-00000", config, (Part("Fold1", 0),), str(tmp_path / "checkpoints" / "trial-00000"))
     return replace(found, attempt=found.fence.next_attempt())
+
+
+def test_every_job_that_goes_out_is_a_further_attempt(job: Job) -> None:
+    policy: Any = SimpleNamespace(next=lambda: job, over=False, healthy_nodes=set(), excluded_nodes=set())
+    resources: Any = SimpleNamespace(cpu=1, gpu=0)
+    queue: Any = None
+    searcher = _TuneSearcher(policy, resources, _TuneCallback(queue, policy))
+    assert [json.loads(searcher.suggest("")["job"])["attempt"] for _ in range(2)] == [2, 3]
 
 
 def contents(job: Job) -> dict[str, bytes]:
