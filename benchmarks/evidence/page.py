@@ -10,7 +10,8 @@ from benchmarks.evidence.stages import DRAWERS, STAGES, Log, read_log
 from benchmarks.measure import table
 from owkd.files import written_whole
 from owkd.formatting import format_duration
-from search.report.gather import RunData, gather, grouped
+from search.report.gather import RunData, gather
+from search.results.schema import grouped
 from search.report.text import candidates, claims, headline, status, teaching
 from search.retrain.claims import points
 
