@@ -59,7 +59,7 @@ def read_cluster_file(path: Path) -> ClusterFile:
     try:
         text = path.read_text(encoding="utf-8")
         documents = [tree for tree in yaml.safe_load_all(text) if tree is not None]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
             f"{path} must be a readable YAML file, but {error}; write one: owkd cluster init local"
         ) from error

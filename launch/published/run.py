@@ -182,7 +182,7 @@ def _claim(request: Request, config: Config) -> None:
     path = request.folder / "config.yaml"
     tree = config.to_dict()
     if path.is_file():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = _settings_before(path)
         changed = [name for name in differences(before, tree) if name not in MAY_CHANGE]
         if changed:
             raise UserError(
@@ -192,6 +192,20 @@ def _claim(request: Request, config: Config) -> None:
         return
     with written_whole(path) as temporary:
         temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def _settings_before(path: Path) -> dict[str, Any]:
+    """What an earlier call was given. Raises `UserError` where the file is damaged."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(tree, dict):
+            raise ValueError(f"holds {type(tree).__name__}")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{path} must hold the settings of an earlier call, but is damaged ({' '.join(str(error).split())}); name "
+            "another --out"
+        ) from error
+    return tree
 
 
 def _trained(request: Request, config: Config, fold: str) -> Path:

@@ -106,7 +106,11 @@ def test_a_missing_token_and_a_missing_wheel_come_with_the_command_that_makes_th
     assert "pip wheel" in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "provider: {type: gcp}", "provider: aws", "a: [", "kind: Pod"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "provider: {type: gcp}", "provider: aws", "a: [", "kind: Pod", "a: 2024-13-45", "[" * 5000],
+    ids=range(8),
+)
 def test_a_file_of_no_known_kind_is_refused(text: str, folder: Path) -> None:
     with pytest.raises(UserError, match="cluster init"):
         read_cluster_file(written(folder, text))

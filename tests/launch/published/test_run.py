@@ -17,6 +17,7 @@ from launch.cli import run_command
 from launch.published import run as published
 from launch.published.run import Request, configured
 from owkd.data.synthetic import write_dataset
+from owkd.errors import UserError
 from owkd.evaluation import evaluate as evaluation
 from owkd.models.checkpoint import load_model
 from tests.support.slow_evaluation import evaluate
@@ -298,3 +299,11 @@ def test_other_settings_need_another_folder(root: Path, teachers: Path, capsys: 
     arguments = ["run", "--DBpath", str(root), "--inputDB", SYSU, "--modelType", "teacher", *SMALL, "--lr", "0.5"]
     assert run_command([*arguments, "--out", str(root / "teacher-run")]) == 2
     assert "differs in teacher.backbones.learning_rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "a: [", "a: 2024-13-45", "[" * 5000], ids=range(5))
+def test_damaged_settings_of_an_earlier_call_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"config\.yaml must hold the settings .* name another --out"):
+        published._settings_before(path)
