@@ -11,8 +11,8 @@ from benchmarks.measure import table
 from owkd.files import written_whole
 from owkd.formatting import format_duration
 from search.report.gather import RunData, gather
-from search.results.schema import grouped
 from search.report.text import candidates, claims, headline, status, teaching
+from search.results.schema import grouped
 from search.retrain.claims import points
 
 COMMAND = "make evidence"

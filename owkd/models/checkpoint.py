@@ -71,7 +71,10 @@ def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     description = {"format": FORMAT, **asdict(info)}
     sums = {SUM_OF_DESCRIPTION: _sum_of(description), SUM_OF_WEIGHTS: checksum(tensors)}
     with written_whole(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, metadata={KEY: json.dumps({**description, **sums})})
+        temporary.chmod(mode)  # safetensors gives a file to its owner alone
 
 
 def record_against_student(path: Path, figures: dict[str, Any]) -> None:

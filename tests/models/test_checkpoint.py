@@ -54,6 +54,12 @@ def test_no_flipped_bit_is_taken_for_a_model(file: Path) -> None:
     assert load_model(file)[1].identities == (1, 2, 5, 9)
 
 
+def test_whoever_may_read_other_files_may_read_a_model(file: Path) -> None:
+    plain = file.with_name("plain")
+    plain.touch()
+    assert file.stat().st_mode == plain.stat().st_mode
+
+
 @pytest.mark.parametrize("cut", [0, 5, 5000, -1])
 def test_a_part_of_a_file_is_no_model(file: Path, cut: int) -> None:
     file.write_bytes(file.read_bytes()[:cut])
