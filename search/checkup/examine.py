@@ -9,12 +9,13 @@
 | results/** besides      | it can be read, by its checksums                 | is made again by the stage that made it |
 | retrain/**/*.json       | the same                                         | the same, but for looks.json            |
 | panels/                 | the same                                         | is drawn again                          |
+| models, last.pt         | the same                                         | is trained again, or named              |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Literal
 from PIL import Image
 
 from owkd.config import Config
-from owkd.errors import UserError
+from owkd.errors import CheckpointError, UserError
 from search.checkup.study import KnownStudy, read_study
 from search.checkup.tables import epochs_at_odds, trials_at_odds
 from search.results.parquet import TrialFiles, read_table
@@ -38,6 +39,7 @@ FileState = Literal["whole", "damaged", "missing", "changed", "repaired"]
 
 RETRAIN = "owkd retrain RUN makes it again"
 RESUME = "owkd resume RUN makes it again when the search goes on"
+ANEW = "its part begins anew when the search goes on: owkd resume RUN"
 RESTORE = "restore it from a copy"
 REPAIR = "owkd doctor RUN --repair writes it again from the study"
 
@@ -88,6 +90,9 @@ def examine(folder: RunFolder) -> Examination:
         ("results/retrain/**/*.parquet", read_table, RETRAIN),
         ("retrain/**/metrics.json", read_json, RETRAIN),
         ("retrain/looks.json", read_json, RESTORE),
+        ("retrain/**/*.safetensors", _verify_model, RETRAIN),
+        ("checkpoints/**/best.safetensors", _verify_model, "owkd distill RUN#N trains the model of trial N once more"),
+        ("checkpoints/**/last.pt", _verify_state, ANEW),
         ("pilot.json", read_json, "owkd plan CONFIG --pilot makes it again"),
         ("panels/*/curves.json", read_json, RESUME),
         ("panels/*/*.png", _verify_picture, RESUME),
@@ -172,6 +177,28 @@ def _examined(path: Path, check: Callable[[Path], object], remedy: str) -> Check
 def _verify_picture(path: Path) -> None:
     with reading(path), Image.open(path) as picture:
         picture.verify()
+
+
+def _verify_model(path: Path) -> None:
+    from owkd.models.checkpoint import read_state
+
+    with _as_damage(path):
+        read_state(path)
+
+
+def _verify_state(path: Path) -> None:
+    from owkd.training.state import load_training_state
+
+    with _as_damage(path):
+        load_training_state(path)
+
+
+@contextmanager
+def _as_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError as error:
+        raise DamagedRunError(path, f"is damaged ({error})") from error
 
 
 def _missing(folder: RunFolder) -> Iterator[CheckedFile]:

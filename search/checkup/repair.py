@@ -13,7 +13,7 @@ from pathlib import Path
 
 from owkd.config import upgraded
 from owkd.files import written_whole
-from search.checkup.examine import RESUME, RETRAIN, CheckedFile, Examination, examine
+from search.checkup.examine import ANEW, RESUME, RETRAIN, CheckedFile, Examination, examine
 from search.luck.seeds import Seeds
 from search.results.listener import TrialTable
 from search.results.parquet import read_table
@@ -131,8 +131,9 @@ def _rows_of_study(view: TrialView, parts: Sequence[Part]) -> Iterator[Row]:
 def _repair_others(folder: RunFolder, run: Examination) -> Iterator[CheckedFile]:
     """What a stage makes again when it is damaged is set aside, so that it does."""
     for file in run.files:
-        if file.state == "damaged" and file.remedy in (RETRAIN, RESUME):
-            _set_aside(folder, [file.path])
+        if file.state == "damaged" and file.remedy in (RETRAIN, RESUME, ANEW):
+            record = [file.path.with_name("metrics.json")] if file.path.name == "best.safetensors" else []
+            _set_aside(folder, [file.path, *record])  # a model with a record is taken to be done
             yield replace(file, remedy=f"it is set aside; {file.remedy}")
 
 

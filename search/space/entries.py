@@ -42,6 +42,8 @@ SIMPLEXES: dict[str, tuple[str, ...]] = {
 """fields that a simplex fits, and the names of their weights"""
 SMALLEST_U = 1e-12
 """-log of it is 27.6: beyond what a draw of an exponential ever reaches in practice, and finite"""
+SMALLEST_STEP = 1e-6
+"""of the ends of a range; of much smaller ones, floating point does not know which it stands on"""
 ENUMERATED = 64
 """whole numbers of a range that are all tried; of a longer one its ends"""
 GRID = 4096
@@ -83,10 +85,23 @@ class _RangeEntry(Entry):
             clipped = min(known.low + round((clipped - known.low) / known.step) * known.step, known.high)
         return {self.path: self._number(clipped)}
 
+    def coordinates(self) -> dict[str, BaseDistribution]:
+        """A range of more steps than can be named is measured without them: a sampler that names each would hold
+        them all in memory."""
+        known = self._distribution()
+        if known.step is None or (known.high - known.low) / known.step <= GRID:
+            return super().coordinates()
+        return {self.path: FloatDistribution(known.low, known.high, log=known.log)}
+
+    def from_coordinates(self, coordinates: Mapping[str, Any]) -> dict[str, Any]:
+        return self.nearest(coordinates[self.path]) if self.coordinates() else {}
+
     def mistakes(self) -> Iterator[str]:
         low, high, step = self.data.low, self.data.high, self.data.step
         if step is not None and step > high - low:
             yield f"step must be at most high - low, but got {step} for {low} to {high}; fix the value instead"
+        if step is not None and step < SMALLEST_STEP * max(abs(low), abs(high)):
+            yield f"step must be a millionth of the ends at least, but got {step} for {low} to {high}; leave it out"
 
     def _range(self) -> str:
         return f"{self.data.low:g} to {self.data.high:g}"

@@ -202,6 +202,14 @@ def fake_evaluate(
     return evaluation(value, value + 0.05, fold, found["seed"] % 1000, 45_500_000.0)
 
 
+def fake_read_state(checkpoint: Path) -> None:
+    """As `owkd.models.checkpoint.read_state` of what `fake_run` wrote."""
+    try:
+        json.loads(checkpoint.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint} is no stand-in of a model") from error
+
+
 PEOPLE, QUERIES_EACH = 8, 10
 """of each fold, who are nobody of another fold"""
 

@@ -27,7 +27,7 @@ from search.run_search import Work
 from search.runs.damage import DamagedRunError, write_json
 from search.runs.manifest import create, open_run
 from search.study.study import Study
-from tests.support.fake_training import fake_check, fake_config, fake_evaluate, fake_run
+from tests.support.fake_training import fake_check, fake_config, fake_evaluate, fake_read_state, fake_run
 from tests.support.inline_jobs import evaluate_here, work_off
 
 WORK = Work(fake_run, fake_check)
@@ -58,6 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("search.run_search.OWKD", WORK)
     monkeypatch.setattr("launch.driver.remove_leftovers", lambda: None)
+    monkeypatch.setattr("owkd.models.checkpoint.read_state", fake_read_state)
     monkeypatch.setattr("search.report.page.sections", lambda data: [])
     monkeypatch.setattr("search.report.page.claims_section", lambda data: None)
     return Path(shutil.copytree(whole, tmp_path / "fake"))
@@ -292,6 +293,23 @@ def test_whatever_byte_of_a_table_changes_it_gives_no_other_values(tmp_path: Pat
         except DamagedRunError:
             found += 1
     assert found > len(text) / 4
+
+
+def test_models_and_states_are_looked_at_and_made_again(
+    run: Path, retrain_again: Callable[[], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = next(run.glob("retrain/published-weights/seed-*/Fold1/best.safetensors"))
+    state = run / "checkpoints" / "trial-00000" / "seed-0" / "Fold1" / "last.pt"
+    before = model.read_bytes()
+    truncate(model)
+    state.write_bytes(b"no state")
+    for command in (["doctor", str(run)], ["doctor", str(run), "--repair"]):
+        assert run_command(command) == 1
+        said = capfd.readouterr().out
+        assert all(str(file.relative_to(run)) in said for file in (model, state))
+    retrain_again()
+    assert model.read_bytes() == before
+    assert run_command(["doctor", str(run)]) == 0
 
 
 def test_doctor_needs_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ from search.runs.sync import followed
 from search.storage.address import Address
 from search.storage.object_store import ObjectStore
 from search.study.study import Study
-from tests.support.fake_training import fake_check, fake_config
+from tests.support.fake_training import fake_check, fake_config, fake_read_state
 from tests.support.inline_jobs import work_off
 from tests.support.monitored import monitored
 from tests.support.s3_server import objects
@@ -158,6 +158,8 @@ def test_the_commands_of_the_page_take_an_address(finished: str, tmp_path: Path,
         assert run_command([command, finished]) == 0
     assert "complete" in capsys.readouterr().out
     assert "report.html" in objects(finished)
+    monkeypatch.setattr("owkd.models.checkpoint.read_state", fake_read_state)
+    assert run_command(["doctor", finished]) == 0
     assert run_command(["trials", f"{finished}-not"]) == 2
     assert "a run must hold run.yaml" in " ".join(capsys.readouterr().err.split())
 
