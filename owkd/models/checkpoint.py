@@ -22,7 +22,8 @@ FORMAT = "owkd-1"
 KEY = "owkd"
 """one key alone: safetensors writes several in any order, and equal models should be equal files"""
 SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS = "description_sha256", "weights_sha256"
-"""in the description, of the rest of it and of the tensors; files of 0.1 have neither"""
+"""of the rest of the description and of the tensors; they stand in the shape, where versions that know of none pass
+over them. Files of 0.1.0 have neither"""
 REMEDY = "fetch it again, or train it anew"
 STAGE_WEIGHTS = "stage_weights."
 """before the names of the stage-weight head, which learns beside a student and is no part of it"""
@@ -69,11 +70,14 @@ def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     """Writes a state dict with its description and checksums of both to a safetensors file, whole."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     description = {"format": FORMAT, **asdict(info)}
+    if info.against_student is None:  # versions that do not know it can read the file
+        del description["against_student"]
     sums = {SUM_OF_DESCRIPTION: _sum_of(description), SUM_OF_WEIGHTS: checksum(tensors)}
+    description["shape"] = {**description["shape"], **sums}
     with written_whole(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode
-        save_file(tensors, temporary, metadata={KEY: json.dumps({**description, **sums})})
+        save_file(tensors, temporary, metadata={KEY: json.dumps(description)})
         temporary.chmod(mode)  # safetensors gives a file to its owner alone
 
 
@@ -167,7 +171,11 @@ def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
             f"{path} must be of format {FORMAT}, but its metadata do not say so; import foreign checkpoints with "
             "`owkd teacher import`"
         )
-    sums = {name: raw.pop(name, None) for name in (SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS)}
+    shape = raw.get("shape")
+    sums = {
+        name: shape.pop(name, None) if isinstance(shape, dict) else None
+        for name in (SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS)
+    }
     if sums[SUM_OF_DESCRIPTION] not in (None, _sum_of(raw)):
         raise CheckpointError(f"{path} is damaged: its description does not match its checksum; {REMEDY}")
     if tensors and sums[SUM_OF_WEIGHTS] not in (None, checksum(state)):

@@ -37,7 +37,8 @@ def rewrite(file: Path, edit: Callable[[dict[str, Any], dict[str, Tensor]], obje
         state = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
         description = json.loads(held.metadata()[KEY])
     if not sums:
-        description = {name: value for name, value in description.items() if not name.endswith("_sha256")}
+        shape = description["shape"]
+        description["shape"] = {name: value for name, value in shape.items() if not name.endswith("_sha256")}
     edit(description, state)
     save_file(state, file, metadata={KEY: json.dumps(description)})
 
