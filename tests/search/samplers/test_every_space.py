@@ -31,7 +31,8 @@ STEPS = st.sampled_from([0.1, 0.3, 0.01, 1.0]) | st.decimals("0.01", 3, places=2
 
 def ranges(kind: str, numbers: st.SearchStrategy[Any], steps: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Most of them right ones: log or a step, or neither."""
-    extra: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.just({"log": True}) | steps.map(lambda step: {"step": step})
+    with_step = steps.map(lambda step: {"step": step})
+    extra: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.just({"log": True}) | with_step
     ends = st.lists(numbers, min_size=2, max_size=2, unique=True).map(sorted)
     return st.builds(lambda pair, more: {"type": kind, "low": pair[0], "high": pair[1], **more}, ends, extra)
 
