@@ -5,34 +5,22 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from owkd.interruption import SIGNALS, listen_again
+from owkd.interruption import listen_again
+
+ENDING = {signal.SIGTERM, signal.SIGHUP}
 
 
 @contextmanager
 def signals_stay_ours() -> Iterator[None]:
-    """For `ray.init`, whose first handler of SIGTERM exits as if with a status of our own, and whose second one aborts.
+    """For `ray.init`, one of whose handlers exits as if with a status of ours, and one aborts: signals wait for ours.
 
-    The first is left out. The second, of C++, is set while Ray connects, when every process of it has been started that
-    would inherit what is blocked here: until ours are back, signals wait.
+    What is started meanwhile never gets them, as Ray has it for Ctrl-C: a signal that goes to the whole group would end
+    Ray's processes before the driver has left them, which then waits for their answers. They end with the driver.
     """
-    from ray._private import utils, worker
-
-    set_handler, connect = utils.set_sigterm_handler, worker.connect
-
-    def connect_unheard(*given: Any, **named: Any) -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            return connect(*given, **named)
-        finally:
-            listen_again()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    utils.set_sigterm_handler = lambda handler: None
-    worker.connect = connect_unheard
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
-        utils.set_sigterm_handler, worker.connect = set_handler, connect
         listen_again()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

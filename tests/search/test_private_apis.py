@@ -241,13 +241,6 @@ def test_a_local_ray_has_the_memory_that_it_is_given(connect) -> None:
     assert node["Resources"]["memory"] == pytest.approx(memory_for_trials(memory), abs=1e5)
 
 
-def test_signals_stay_ours_while_ray_starts() -> None:
-    program = ROOT / "tests" / "launch" / "programs" / "signal_while_ray_starts.py"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["terminated", "143", "clean"], done.stderr
-
-
 def test_ray_can_be_told_that_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._private import ray_constants, services
 

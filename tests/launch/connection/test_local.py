@@ -100,3 +100,10 @@ def test_gpus_are_those_that_cuda_lets_the_process_see(
     if variable is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
     assert local.gpus_to_use() == expected
+
+
+def test_a_signal_while_ray_starts_ends_it_in_order() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command: list[str | Path] = [sys.executable, PROGRAMS / "signal_while_ray_starts.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    assert done.stdout.split() == ["terminated", "143", "clean"], done.stderr
