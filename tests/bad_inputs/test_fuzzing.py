@@ -26,7 +26,11 @@ from search.runs.manifest import open_run
 from search.study.study import Study
 from tests.bad_inputs.world import CONFIG, build_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),  # about files that it reads all the same
+]
 
 Cut = tuple[float, float, bytes]
 """where damage begins and ends, as shares of a file, and what stands there instead"""
