@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+import launch
+import owkd
+import search
+from launch.cli import main
 
 ROOT = Path(__file__).parents[2]
 MAIN = "import launch.cli; launch.cli.main()"
@@ -95,11 +102,9 @@ def _run_fresh(
 
 def _serve() -> None:
     """Forks for each order that comes in a line, and answers with how it ended."""
-    import launch.cli
-    import launch.driver
-    import launch.train
-    import search.report  # noqa: F401  # imported once, for all that are forked
-
+    for package in (launch, search, owkd):  # once, for all that are forked
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     for line in sys.stdin:
         arguments, folder, env, limit_s, out, err = json.loads(line)
         child = os.fork()
@@ -114,7 +119,7 @@ def _serve() -> None:
                 if value is not None:
                     os.environ[name] = value
             sys.argv = ["owkd", *arguments]
-            launch.cli.main()
+            main()
         print(json.dumps(_wait(child, limit_s)), flush=True)
 
 
