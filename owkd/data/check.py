@@ -223,15 +223,20 @@ def _read(path: Path) -> _Content:
 
 def _check_images(report: Report, fold: str, items: list[_Item], contents: dict[Path, _Content]) -> None:
     same: dict[str, list[_Item]] = defaultdict(list)
+    unreadable: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for item in items:
         content, where = contents[item.path], f"{fold}/{item.split}"
         if content.problem:
-            text = f"an image must be readable, but is not: {content.problem}; remove or replace it"
-            _add(report, "fatal", "damaged_image", where, text, [item.path])
+            unreadable[where, content.problem].append(item.path)
         elif content.blank:
             _add(report, "warning", "blank_image", where, "an image shows one grey value everywhere", [item.path])
         else:
             same[content.digest].append(item)
+    for (where, problem), paths in unreadable.items():
+        text = f"an image must be readable, but is not: {problem}; remove or replace it"
+        if len(paths) > 1:
+            text = f"images must be readable, but {len(paths)} are not: {problem}; remove or replace them"
+        _add(report, "fatal", "damaged_image", where, text, paths)
     for group in same.values():
         if len(group) > 1:
             _add_copies(report, fold, group)

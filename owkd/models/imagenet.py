@@ -13,7 +13,7 @@ from owkd.errors import CheckpointError
 from owkd.models.presets import PRESETS
 from owkd.models.published import published_name
 from owkd.models.published_files import load_published
-from owkd.models.state_dicts import differences
+from owkd.models.state_dicts import differences, listed
 from owkd.models.wse import WseNet
 
 ADDRESS = "https://dl.fbaipublicfiles.com/convnext/"
@@ -60,11 +60,10 @@ def start_from_imagenet(model: WseNet, path: Path) -> None:
         }
         problems = differences(wanted, {name: tensor for name, tensor in official.items() if name in wanted})
         if problems:
-            lines = "\n".join(f"  - {problem}" for problem in problems)
             names = ", ".join(dict.fromkeys(OFFICIAL[preset] for preset in PRESETS if preset in OFFICIAL))
             raise CheckpointError(
                 f"{path} is no ImageNet start for a net of depths {model.shape.depths}; give the official file that "
-                f"fits ({names}):\n{lines}"
+                f"fits ({names}):\n{listed(problems)}"
             )
         for name, tensor in wanted.items():
             tensor.copy_(official[name])  # a state dict's tensors are the net's own

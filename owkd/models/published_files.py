@@ -20,7 +20,7 @@ from owkd.models.convnext import INIT_STD
 from owkd.models.outputs import BACKBONES, MEMBERS
 from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
 from owkd.models.published import from_published, published_name, to_published
-from owkd.models.state_dicts import differences, not_finite, several
+from owkd.models.state_dicts import differences, listed, not_finite, several
 from owkd.models.torch_files import load_torch_file
 from owkd.models.wse import WseNet
 
@@ -148,8 +148,8 @@ def _require_published_form(states: Mapping[str, State], ours: Mapping[str, Stat
         for line in differences(to_published(network, like), states[network])
     ]
     if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CheckpointError(f"these files are no teacher of the published form; check which file is which:\n{lines}")
+        text = "these files are no teacher of the published form; check which file is which"
+        raise CheckpointError(f"{text}:\n{listed(problems)}")
 
 
 def _shape(states: Mapping[str, State], files: Mapping[str, Path]) -> tuple[Architecture, int]:

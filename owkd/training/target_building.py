@@ -212,10 +212,12 @@ def _locked_build(plan: TargetsPlan, folder: Path) -> Iterator[TargetBuild | Sto
             try:
                 _require_room(build)
                 build.prepare()
-            except OSError:
+                yield build
+            except BaseException:  # whatever ends a build, nobody can go on with its files: they carry its token
                 shutil.rmtree(build.building, ignore_errors=True)
                 raise
-        yield build if missing else StoredTargets(plan, folder)
+        else:
+            yield StoredTargets(plan, folder)
     finally:
         os.close(handle)
 
