@@ -26,7 +26,8 @@ def judged(case: Case, world: Path, place: Path, commands: Commands) -> list[str
         ended = commands.run(command[1:], folder, env, LIMIT_S, fresh=case.fresh)
         left = [name for name in sorted(_files(folder) - before) if not _may_stay(name, case)]
         left += [f"$TMPDIR/{name}" for name in sorted(_files(temporary))]
-        wrong += [f"{' '.join(command)}: {each}" for each in _complaints(case, ended, left)]
+        if complaints := _complaints(case, ended, left):
+            wrong.append(f"{' '.join(command)}: {'; '.join(complaints)}\n{ended.text[-1500:]}")
     return wrong
 
 
@@ -42,8 +43,9 @@ def _complaints(case: Case, ended: Ended, left: list[str]) -> list[str]:
     if len(ended.text.splitlines()) > LONGEST:
         found.append(f"{len(ended.text.splitlines())} lines of text")
     found += [f"does not say {words!r}" for words in case.says if words not in said]
-    found += [f"leaves {name}" for name in left]
-    return [f"{each}\n{ended.text[-1500:]}" for each in found]
+    if left:
+        found.append(f"leaves {', '.join(left[:5])}{' and more' if len(left) > 5 else ''}")
+    return found
 
 
 def _files(folder: Path) -> set[str]:
