@@ -33,6 +33,7 @@ Kind = Literal[
     "identity_in_train_and_validation",
     "single_image",
     "ignored_file",
+    "no_file",
 ]
 NOT_WORTH_A_WORD = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -187,6 +188,11 @@ def _scan_identities(report: Report, where: str, split: SplitName, place: Path) 
         if ignored:
             text = f"files are passed over unless they end in {', '.join(sorted(IMAGE_SUFFIXES))}"
             _add(report, "warning", "ignored_file", where, text, sorted(ignored))
+        if lost := [entry for entry in directory.iterdir() if not entry.name.startswith(".") and not entry.is_file()]:
+            text = (
+                "an identity folder must hold files alone, but holds folders, or links that lead nowhere; remove them"
+            )
+            _add(report, "fatal", "no_file", where, text, sorted(lost))
         yield from (_Item(image, split, identity) for image in images)
 
 

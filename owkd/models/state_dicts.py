@@ -40,7 +40,7 @@ def several(lines: list[str]) -> str:
     return lines[0] if len(lines) == 1 else f"{lines[0]}, and {len(lines) - 1} more"
 
 
-def listed(lines: list[str], most: int = 8) -> str:
+def listed(lines: list[str], most: int = 20) -> str:
     """The first of some lines, one below the other, and how many more there are."""
     rest = len(lines) - most
     return "\n".join(f"  - {line}" for line in [*lines[:most], *([f"and {rest} more"] if rest > 0 else [])])

@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,22 @@ def test_a_sound_data_set_has_no_findings_and_is_counted(folder: Path) -> None:
         "test": SplitCount(3, 6),
     }
     assert report.counts["Fold2"]["test"] == SplitCount(3, 6)
+
+
+def test_images_that_are_damaged_alike_are_one_finding(folder: Path) -> None:
+    for image in (folder / "Fold1/train/allcam").glob("*/*.png"):
+        image.write_bytes(b"text")
+    finding = only(check_dataset(folder))
+    assert len(finding.paths) == 4
+    assert finding.text.startswith("images must be readable, but 4 are not: not an image")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone.png")])
+def test_what_is_no_file_among_the_images(folder: Path, make: Callable[[Path], None]) -> None:
+    make(folder / "Fold1/train/allcam/0001/more.png")
+    finding = only(check_dataset(folder))
+    assert (finding.severity, finding.kind) == ("fatal", "no_file")
+    assert finding.paths == ("Fold1/train/allcam/0001/more.png",)
 
 
 @pytest.mark.parametrize(
