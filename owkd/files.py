@@ -28,8 +28,19 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     Folders above are made. A reader sees the old file or the new one, never a part, and what was written stays when the
     power fails right after the block; an error leaves nothing behind. A link is written through; a device, a pipe or
-    standard output gets the content and stays what it is. Raises `OSError`.
+    standard output gets the content and stays what it is. Raises `OSError`, with the name of a file.
     """
+    try:
+        with _whole(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno and error.filename is None:  # a full disk is told of an open file, which has no name
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
     place = place_of(path)
     if place is None:
         with tempfile.TemporaryDirectory() as folder:

@@ -167,3 +167,9 @@ def test_what_is_read_only_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr("tempfile.TemporaryFile", temporary)
     with pytest.raises(UserError, match=r"--queries must be a place to write to, but .*(Permission|Read-only)"):
         require_writable(tmp_path / "table", "--queries")
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file() -> None:
+    with pytest.raises(OSError, match="No space left on device") as full, written_whole(Path("/dev/full")) as temporary:
+        temporary.write_bytes(bytes(10))
+    assert full.value.filename == "/dev/full"

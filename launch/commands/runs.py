@@ -104,7 +104,7 @@ def report(
 
 def monitor(
     run: Run,
-    port: Annotated[int, typer.Option(help="Port of the page.")] = 6006,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 6006,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this machine can read it otherwise.")] = (
         "127.0.0.1"
     ),

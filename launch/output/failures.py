@@ -81,7 +81,9 @@ def _failure_of(error: BaseException) -> Failure:
         number = _number(each)
         if number in NAMED or number in MACHINE:
             remedy = NAMED.get(number) or MACHINE[number]
-            return Failure(f"{_place(each)} must be usable, but {remedy}", 2 if number in NAMED else 1)
+            place = _place(each)
+            text = f"{place} must be usable, but {remedy}" if place else f"{remedy} ({' '.join(str(each).split())})"
+            return Failure(text, 2 if number in NAMED else 1)
     text = " ".join(str(error).split())
     kind = type(error).__name__
     return Failure(f"{f'{kind}: {text}' if text else kind}{_where(error)}; {TRACEBACK}=1 shows how it came to it", 1)
@@ -108,7 +110,7 @@ def _number(error: BaseException) -> int:
 def _place(error: BaseException) -> str:
     names = [getattr(error, name, None) for name in ("filename2", "filename")]
     named = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
-    return named[0] if named else " ".join(str(error).split())
+    return named[0] if named else ""
 
 
 def _where(error: BaseException) -> str:

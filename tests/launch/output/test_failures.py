@@ -35,6 +35,7 @@ CASES: list[tuple[Exception, int, str]] = [
     (OwkdError("it failed"), 1, "it failed"),
     (DataError("no such fold"), 2, "no such fold"),
     (FULL, 1, "/disk/last.pt must be usable, but the disk is full; make room"),
+    (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full; make room, or name a place on another"),
     (OSError(errno.EDQUOT, "", "/home/x"), 1, "/home/x must be usable, but your share of the disk is used up"),
     (OSError(errno.EROFS, "", "/cd/x"), 2, "/cd/x must be usable, but it is read-only; name a place"),
     (PermissionError(errno.EACCES, "", b"/root/x"), 2, "/root/x must be usable, but this user may not"),
