@@ -259,9 +259,9 @@ def test_a_worker_killed_for_memory_ends_its_trial_alone() -> None:
     manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
     killed = ray.exceptions.OutOfMemoryError("1 worker(s) were killed due to the node running low on memory")
     with pytest.raises(RuntimeError, match="unexpected"):  # when this goes, so may what follows
-        RayActorManager._actor_task_failed(manager, task, killed)
+        RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=killed)
     with low_memory_kills_one_worker():
-        RayActorManager._actor_task_failed(manager, task, killed)
+        RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=killed)
     (error,) = heard
     again = pickle.loads(pickle.dumps(error))  # as Tune keeps it in a file
     assert isinstance(again, LowMemoryError)

@@ -24,8 +24,9 @@ def low_memory_kills_one_worker() -> Iterator[None]:
     manager_class: Any = RayActorManager  # whose method is replaced
     task_failed = manager_class._actor_task_failed
 
-    def failed(manager: Any, task: Any, error: Exception) -> None:
-        task_failed(manager, task, LowMemoryError("", str(error)) if isinstance(error, OutOfMemoryError) else error)
+    def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:  # Ray names its arguments
+        told = LowMemoryError("", str(exception)) if isinstance(exception, OutOfMemoryError) else exception
+        task_failed(manager, tracked_actor_task=tracked_actor_task, exception=told)
 
     manager_class._actor_task_failed = failed
     try:
