@@ -32,7 +32,9 @@ def print_plan(reading: Reading, runs: str, *, measure: bool, form: str) -> None
         json.dump(plan.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")
         return
-    for part in page(plan):
+    title, *parts = page(plan)
+    console.print(title, soft_wrap=True)  # no path is broken in two
+    for part in parts:
         console.print(part)
 
 
