@@ -16,7 +16,7 @@ def data_synth(
     identities: Annotated[int, typer.Option(help="People in all; half of them are tested on in each fold.")] = 60,
     images: Annotated[int, typer.Option(help="Images of each person.")] = 12,
     size: Annotated[int, typer.Option(help="Side of the square images, pixels.")] = 64,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Write thermal-looking pedestrians as PNG files in the published folder layout."""
     from owkd.data.synthetic import write_dataset
@@ -30,7 +30,7 @@ def data_prepare(
     source: Annotated[Literal["sysu"], typer.Argument(metavar="sysu", help="What RAW holds: SYSU-MM01.")],
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="The data set as distributed: cam1 to cam6, and exp.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets SYSU-MM01_thermal/Fold1, Fold2.")],
-    seed: Annotated[int, typer.Option(help="Which people are in which fold depends on it.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which people are in which fold depends on it.")] = 0,
 ) -> None:
     """Bring SYSU-MM01's infrared images into two folds. The authors' own split is not published: this one is ours."""
     from launch.output.datasets import run_preparation
