@@ -123,7 +123,10 @@ def _examine_journal(folder: RunFolder, study: KnownStudy) -> CheckedFile:
     journal = folder.journal
     if study.damaged_lines:
         lines = ", ".join(map(str, study.damaged_lines))
-        remedy = "owkd doctor RUN --repair mends a byte that changed, and lets a last line go; else restore it"
+        remedy = (
+            "owkd doctor RUN --repair mends a byte that changed in a line with a checksum, and lets a last line go; "
+            "else restore it"
+        )
         return CheckedFile(journal, "damaged", f"is damaged in line {lines}", remedy)
     if study.problem is not None:
         state: FileState = "damaged" if journal.is_file() else "missing"
