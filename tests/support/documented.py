@@ -52,6 +52,7 @@ RUN_BY = (
     Row(".*", "owkd cluster check kuberay", "tests/launch/cluster/test_kuberay.py", "check"),
     Row(".*", "owkd cluster submit -- (search|doctor) ", "tests/cluster/test_cluster.py", "search search.yaml --runs"),
     Row(".*", "owkd cluster (up|submit|status|down)", "tests/cluster/test_cluster.py", "cluster up"),
+    Row("docs/resuming", "owkd doctor runs/", "tests/search/runs/test_damage.py", 'run_command(["doctor", str(run)'),
     Row("docs/faq", "optuna-dashboard ", "tests/search/study/test_dashboard.py", '"--storage-class", "JournalFile'),
     Row(".*", "owkd retrain .*--seeds ", "tests/search/retrain/test_looks.py", "final(seeds=5)"),
     Row("docs/demo", r"python -m benchmarks\.demo_seeds ", "benchmarks/demo_seeds.py", "argparse.ArgumentParser"),
