@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from owkd.files import sync_folder
+
 MARK = "owkd-temporary.json"
+NAMELESS = f"{MARK}.new"
 MADE_BY = "owkd"
 
 
@@ -61,13 +64,34 @@ def remove_leftovers(place: Path, prefix: str) -> None:
                 os.close(handle)
 
 
+def remove_unbegun(place: Path, prefix: str) -> None:
+    """Removes folders of this kind in which nothing was begun: they hold nothing, or a mark, whole or not.
+
+    That is what a power failure leaves of them. Only for callers who need not fear that a maker lives: it would fail.
+    """
+    for folder in place.glob(f"{glob.escape(prefix)}*"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        held = list(folder.iterdir())
+        if {path.name for path in held} <= {MARK, NAMELESS}:
+            with suppress(OSError):
+                for path in held:
+                    path.unlink()
+                folder.rmdir()
+
+
 def _write_mark(folder: Path) -> int:
-    """Locked before it has its name: no sweep ever sees it free while its maker lives. Returns what holds the lock."""
-    nameless = folder / f"{MARK}.new"
+    """Locked before it has its name: no sweep ever sees it free while its maker lives. Returns what holds the lock.
+
+    It is on the disk before anything else goes into the folder.
+    """
+    nameless = folder / NAMELESS
     handle = os.open(nameless, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     os.write(handle, json.dumps({**_ours(), "pid": os.getpid()}).encode())
     fcntl.flock(handle, fcntl.LOCK_EX)
+    os.fsync(handle)
     nameless.replace(folder / MARK)
+    sync_folder(folder)
     return handle
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from owkd.temporary import MARK, marked_folder, remove_leftovers
+from owkd.temporary import MARK, NAMELESS, marked_folder, remove_leftovers, remove_unbegun
 
 PREFIX = "owkd-x-"
 KILLED = """
@@ -92,3 +92,13 @@ def test_the_mark_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (left / MARK).exists()
     remove_leftovers(tmp_path, PREFIX)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("held", "stays"), [((), False), ((NAMELESS,), False), ((MARK,), False), (("a", MARK), True)])
+def test_what_was_not_begun_when_the_power_failed(held: tuple[str, ...], stays: bool, tmp_path: Path) -> None:
+    folder = tmp_path / f"{PREFIX}1"
+    folder.mkdir()
+    for name in held:
+        (folder / name).touch()
+    remove_unbegun(tmp_path, PREFIX)
+    assert folder.exists() is stays
