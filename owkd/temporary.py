@@ -65,15 +65,16 @@ def remove_leftovers(place: Path, prefix: str) -> None:
 
 
 def remove_unbegun(place: Path, prefix: str) -> None:
-    """Removes folders of this kind in which nothing was begun: they hold nothing, or a mark, whole or not.
+    """Removes folders of this kind in which nothing was begun: they hold a mark, whole or not, and nothing else.
 
-    That is what a power failure leaves of them. Only for callers who need not fear that a maker lives: it would fail.
+    That is what a power failure leaves of them. An empty one stays, for it might be anybody's. Only for callers who
+    need not fear that a maker lives: it would fail.
     """
     for folder in place.glob(f"{glob.escape(prefix)}*"):
         if folder.is_symlink() or not folder.is_dir():
             continue
         held = list(folder.iterdir())
-        if {path.name for path in held} <= {MARK, NAMELESS}:
+        if held and {path.name for path in held} <= {MARK, NAMELESS}:
             with suppress(OSError):
                 for path in held:
                     path.unlink()

@@ -94,7 +94,7 @@ def test_the_mark_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("held", "stays"), [((), False), ((NAMELESS,), False), ((MARK,), False), (("a", MARK), True)])
+@pytest.mark.parametrize(("held", "stays"), [((), True), ((NAMELESS,), False), ((MARK,), False), (("a", MARK), True)])
 def test_what_was_not_begun_when_the_power_failed(held: tuple[str, ...], stays: bool, tmp_path: Path) -> None:
     folder = tmp_path / f"{PREFIX}1"
     folder.mkdir()

@@ -113,15 +113,21 @@ def _rows(query: str) -> list[tuple[Any, ...]]:
 def _remains(folder: Path) -> Iterator[str]:
     run = RunFolder(run_of(folder))
     temporary = [path for path in (folder / "runs").rglob("*") if path.name.endswith((".tmp", ".lock"))]
-    left = [path for path in temporary if path != run.lock]
+    left = [path for path in temporary if path != run.lock and not _unmarked(path)]
     if left:
         yield f"left behind: {[str(path.relative_to(folder)) for path in left]}"
     if run.scratch.exists():
         yield "Ray's scratch folder is still there"
     if is_locked(run):
         yield "the run is still locked"
-    if [path.name for path in (folder / "runs").iterdir()] != ["fake"]:
-        yield f"beside the run lie {sorted(path.name for path in (folder / 'runs').iterdir())}"
+    beside = sorted(path.name for path in (folder / "runs").iterdir() if path != run.root and not _unmarked(path))
+    if beside or not run.root.exists():
+        yield f"beside the run lie {beside}"
+
+
+def _unmarked(path: Path) -> bool:
+    """An empty folder, cut off before it had a mark: it stays, as it might be anybody's."""
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _trained_twice(folder: Path) -> Iterator[str]:

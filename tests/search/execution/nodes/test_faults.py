@@ -98,7 +98,8 @@ def test_a_full_disk_ends_a_search_on_one_machine_which_goes_on_when_there_is_ro
     shown = io.StringIO()
     work = Work(fake_run, fake_check)
     run, console = tmp_path / "runs" / "fake", Console(file=shown, width=300)
-    config = parse_config(fake_config(tmp_path, max_failures=0))
+    # One at a time: a neighbour that went on training would clear the disk.
+    config = parse_config(fake_config(tmp_path, max_failures=0, max_concurrent=1))
     with pytest.raises(OwkdError, match=r"(?s)every node .* left out.*No space left on device.*owkd resume"):
         search(config, run, connect=connect, console=console, work=work)
     states = read_trials(run / "results")["state"].to_pylist()
