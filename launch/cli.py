@@ -5,6 +5,7 @@ closed (all three resumable); 141 nobody read its output any more.
 """
 
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from launch.output import streams
 from launch.output.console import OutputClosedError, console, errors
 from launch.output.failures import failure_of
 from owkd.interruption import heeded
+from owkd.stalled import require_answer
 
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
@@ -97,6 +99,7 @@ def run_command(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     with heeded() as asked_for:
         try:
+            require_answer([*_paths(arguments)])
             code = app(args=arguments, prog_name="owkd", standalone_mode=False)
         except typer.TyperException as refused:
             return _print_refusal(refused, arguments)
@@ -136,6 +139,12 @@ def _print_failure(error: Exception) -> int:
 def _print_error(who: str, text: str) -> None:
     with suppress(OSError, OutputClosedError):
         errors.print(Text.assemble((who, "bold red"), f" {text}"), soft_wrap=True)
+
+
+def _paths(arguments: list[str]) -> Iterator[Path]:
+    """Whatever may be a path among them; nothing is there for the other words."""
+    for word in arguments:
+        yield Path(word.rpartition("=")[2] or word)
 
 
 def _command(arguments: list[str]) -> list[str]:

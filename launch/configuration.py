@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.output.console import errors
-from owkd.config import Config, Reading
+from owkd.config import Config, Reading, local_paths
+from owkd.stalled import require_answer
 
 
 def load_checked(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file with `--set` overrides. Raises `ConfigError` naming every mistake at once."""
+    """Reads a YAML file with `--set` overrides.
+
+    Raises `ConfigError` naming every mistake at once, and `UserError` where files that it names do not answer.
+    """
     from search.space import read_search_config  # Optuna, which a command without a configuration does not wait for
 
     reading = read_search_config(path, overrides)
     print_notes(reading)
-    return reading.whole()
+    config = reading.whole()
+    require_files(config)
+    return config
+
+
+def require_files(config: Config) -> None:
+    """Raises `UserError` where the file system of something that a configuration names has stalled."""
+    require_answer([Path(path) for path in local_paths(config).values() if path is not None])
 
 
 def print_notes(reading: Reading) -> None:

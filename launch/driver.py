@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch.configuration import require_files
 from launch.connection import connection, remove_leftovers
 from launch.output.console import OutputClosedError, console, errors
 from launch.output.summary import continued_by_the_same_command, print_retrain_summary, print_search_summary
 from owkd.config import Config
 from owkd.errors import OwkdError
+from owkd.stalled import watched
 
 if TYPE_CHECKING:
     from search.execution.node_admission import NodeAdmission
@@ -70,8 +72,9 @@ def train_pilot(config: Config, runs: Path | str, seeds: int, address: str | Non
 def _checked_connection(address: str | None, config: Config, run: Address) -> Connect:
     """As `connection`, but entered only when this machine has room for the run, or each node of a cluster can serve.
 
-    Entering raises `UserError`.
+    Raises `UserError` where files do not answer; entering, too.
     """
+    require_files(config)
     return (
         partial(_checked_machine, config, run) if address is None else partial(_checked_cluster, address, config, run)
     )
@@ -82,7 +85,7 @@ def _checked_machine(config: Config, run: Address) -> Iterator[None]:
     from launch.doctor import require_room
 
     require_room(config, run)
-    with connection(None)():
+    with _watched(config, run), connection(None)():
         yield
 
 
@@ -90,8 +93,13 @@ def _checked_machine(config: Config, run: Address) -> Iterator[None]:
 def _checked_cluster(address: str, config: Config, run: Address) -> Iterator[NodeAdmission]:
     from launch.doctor import admit_nodes
 
-    with connection(address)():
+    with _watched(config, run), connection(address)():
         yield admit_nodes(config, run)
+
+
+def _watched(config: Config, run: Address) -> AbstractContextManager[None]:
+    """People read when the files that a driver reads and writes stall."""
+    return watched([config.data.root, *([] if run.remote else [run.path])], partial(console.print, soft_wrap=True))
 
 
 @contextmanager

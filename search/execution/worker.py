@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from owkd.config import Config, parse_config
 from owkd.errors import DivergedError, UserError
 from owkd.files import written_only_if
+from owkd.stalled import watched
 from search.execution.nodes import fault_in_words, is_node_fault
 from search.execution.resources import hide_unassigned_gpus
 from search.storage.fence import SupersededError
@@ -106,7 +107,14 @@ def work_for_ray(payload: Mapping[str, Any], train: Train) -> None:
     from ray import tune
 
     hide_unassigned_gpus()
-    work(json.loads(payload["job"]), train=train, send=lambda message: tune.report(asdict(message)))
+    job = json.loads(payload["job"])
+    # Where its files stall for too long the worker ends, and the job goes out again.
+    with watched([Path(job["config"]["data"]["root"])], _tell_log):
+        work(job, train=train, send=lambda message: tune.report(asdict(message)))
+
+
+def _tell_log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 class _EpochReporter:

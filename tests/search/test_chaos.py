@@ -78,7 +78,7 @@ def test_a_killed_driver_is_resumed_as_if_nothing_had_happened(tmp_path: Path, c
     assert violations(tmp_path, trials=TRIALS, interrupted=running(before)) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_says_how_to_go_on_and_leaves_no_process(how: signal.Signals, tmp_path: Path, connect) -> None:
     """A terminal and a batch system send it to the whole group, so to Ray's processes too."""
     driver = drive_to(tmp_path, 3)

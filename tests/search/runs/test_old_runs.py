@@ -102,6 +102,14 @@ def test_the_report_of_an_old_run_is_written(run: Path, name: str) -> None:
 
 
 @pytest.mark.usefixtures("_ray")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("auto", "tpe"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in sorted(STATES.keys() - {"auto", "tpe"})),
+    ],
+    indirect=True,
+)
 def test_an_old_run_goes_on_to_its_end(run: Path) -> None:
     trials, epochs = _rows(read_trials(run / "results")), _rows(read_epochs(run / "results"))
     summary = resume(run, connect=nullcontext, console=_console(), work=WORK, force=True)

@@ -26,7 +26,14 @@ SOMETHING = "This teacher has something to teach: "
 
 
 @pytest.mark.usefixtures("_ray")
-@pytest.mark.parametrize(("lead", "begins"), [(0.2, SOMETHING), (0.0, MAYBE), (-0.2, NOTHING)])
+@pytest.mark.parametrize(
+    ("lead", "begins"),
+    [
+        (0.2, SOMETHING),
+        pytest.param(0.0, MAYBE, marks=pytest.mark.slow),
+        pytest.param(-0.2, NOTHING, marks=pytest.mark.slow),
+    ],
+)
 def test_terminal_and_report_set_the_teacher_beside_a_student(
     tmp_path: Path, lead: float, begins: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

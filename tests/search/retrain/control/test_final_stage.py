@@ -128,6 +128,7 @@ def test_the_control_is_a_run_that_can_be_looked_at_and_a_done_stage_does_nothin
     assert {path: path.stat().st_mtime_ns for path in folder.control.root.rglob("*.parquet")} == before
 
 
+@pytest.mark.slow
 def test_interrupted_anywhere_a_stage_with_a_control_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

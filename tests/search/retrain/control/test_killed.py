@@ -78,6 +78,7 @@ def in_the_middle(control: RunFolder) -> bool:
     return "complete" in states.values() and any(states.get(trial) == "running" for trial in begun)
 
 
+@pytest.mark.slow
 def test_a_control_that_was_killed_goes_on_where_each_trial_stood(
     searched: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ def test_no_trial_of_it_is_spared_by_the_scheduler(tmp_path: Path) -> None:
     assert (first.number, first.state) == (0, "pruned")
 
 
-@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("slots", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_interrupted_anywhere_it_ends_with_the_trials_that_it_would_have_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slots: int
 ) -> None:
