@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks import measure, searchers, searchers_on_tune
-from benchmarks.landscape import Landscape
+from benchmarks.landscapes.distillation import Distillation
 from benchmarks.searchers import Outcome, Sizes
 
 COMMAND = "python -m benchmarks.bench_searcher"
@@ -55,7 +55,7 @@ def report(sizes: Sizes, tune: bool = False) -> str:
         for seed in range(sizes.seeds):
             for name, searcher in rivals(tune).items():
                 found[name].append(searcher(seed, sizes))
-    return summary(found, [Landscape.drawn(seed, sizes.epochs).optimum() for seed in range(sizes.seeds)], sizes)
+    return summary(found, [Distillation.drawn(seed).optimum() for seed in range(sizes.seeds)], sizes)
 
 
 def summary(found: Mapping[str, Sequence[Outcome]], optima: Sequence[float], sizes: Sizes) -> str:

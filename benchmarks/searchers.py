@@ -17,10 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from benchmarks.landscape import SPACE, Landscape, train
-from owkd.config import Config, parse_config
+from benchmarks.landscapes.contract import FACTOR, GRACE, SLOTS
+from benchmarks.landscapes.distillation import Distillation
 
-GRACE, FACTOR, SLOTS = 2, 3, 2
 MEMORY = Path("/dev/shm")
 
 
@@ -29,8 +28,6 @@ class Sizes:
     """How much is searched."""
 
     seeds: int = 20
-    epochs: int = 18
-    """of a full training; rungs at 2 and 6"""
     budget: int = 270
     """epochs in all: 15 full trainings"""
     slots: int = SLOTS
@@ -47,26 +44,6 @@ class Outcome:
     epochs: int
     trials: int
     seconds: float
-
-
-def configuration(seed: int, sizes: Sizes, sampler: str = "auto") -> Config:
-    """The search as a configuration of ours; `train.seed` names the landscape."""
-    return parse_config(
-        {
-            "name": "bench",
-            "data": {"root": "none", "dataset": "none"},
-            "train": {"epochs": sizes.epochs, "seed": seed},
-            "search": {
-                "trials": 10_000,
-                "max_failures": 0,
-                "sampler": {"name": sampler, "seed": seed},
-                "scheduler": {"name": "asha", "grace_epochs": GRACE, "reduction_factor": FACTOR},
-                "objectives": [{"reduction": "best"}],  # what the rivals are told, and what the truth is (landscape.py)
-                "resources": {"cpu": 1, "gpu": 0},
-                "space": SPACE,
-            },
-        }
-    )
 
 
 class Running(Protocol):
@@ -105,7 +82,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
     from search.trials.objective import ranked
     from search.trials.view import NO_DISTILLATION_NAME, Ending
 
-    config = configuration(seed, sizes, sampler)
+    config = Distillation.configuration(seed, sampler)
     scheduler = make_scheduler(config, [])
     used = [0]
 
@@ -116,7 +93,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             own = single(config, values)
             job = Job(str(number), own.to_dict(), parts_of(own), scratch)
             self.messages: list[Message] = []
-            work(asdict(job), train=train, send=self.messages.append)
+            work(asdict(job), train=Distillation.drawn(seed).train, send=self.messages.append)
             scheduler.on_trial_add(None, self.ray)
             study.started(number)
 
@@ -168,7 +145,7 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> O
             self.id = str(number)
             self.told = 0
             self.result: dict[str, Any] = {}
-            self.curve = curve_for_ray(params, seed, sizes.epochs, nan_as)
+            self.curve = curve_for_ray(params, seed, nan_as)
             self.ray: Any = SimpleNamespace(trial_id=self.id)
             scheduler.on_trial_add(None, self.ray)
 
@@ -222,7 +199,7 @@ def rays_own(seed: int, sizes: Sizes, gaussian: bool = False) -> tuple[Any, Any]
 
     from search.space.parameters import distributions, published_point
 
-    config = configuration(seed, sizes)
+    config = Distillation.configuration(seed)
     searcher = OptunaSearch(
         space=distributions(config.search.space),
         points_to_evaluate=[published_point(config).params],
@@ -231,14 +208,14 @@ def rays_own(seed: int, sizes: Sizes, gaussian: bool = False) -> tuple[Any, Any]
         **({"sampler": GPSampler(seed=seed)} if gaussian else {"seed": seed}),
     )
     scheduler = ASHAScheduler(
-        metric="val_mAP", mode="max", max_t=sizes.epochs, grace_period=GRACE, reduction_factor=FACTOR
+        metric="val_mAP", mode="max", max_t=Distillation.epochs, grace_period=GRACE, reduction_factor=FACTOR
     )
     return searcher, scheduler
 
 
-def curve_for_ray(params: Mapping[str, float], seed: int, epochs: int, nan_as: float) -> list[float]:
+def curve_for_ray(params: Mapping[str, float], seed: int, nan_as: float) -> list[float]:
     """What a training reports, by Optuna's parameters."""
-    told = Landscape.drawn(seed, epochs).curve(values_of(params))
+    told = Distillation.drawn(seed).curve(values_of(params))
     return [nan_as if math.isnan(value) else value for value in told]
 
 
@@ -246,7 +223,7 @@ def values_of(params: Mapping[str, float]) -> dict[str, Any]:
     """Optuna's parameters -> values by path."""
     from search.space.parameters import resolve
 
-    return resolve(configuration(0, Sizes()).search.space, params)
+    return resolve(Distillation.configuration(0).search.space, params)
 
 
 def outcome(
@@ -258,6 +235,6 @@ def outcome(
     seconds: float,
 ) -> Outcome:
     """Weighs a search by the truth."""
-    land = Landscape.drawn(seed, sizes.epochs)
+    land = Distillation.drawn(seed)
     worth = land.worth(best) if best else 0.0
     return Outcome(worth, max(land.worth(values) for values in tried), epochs, len(tried), seconds)

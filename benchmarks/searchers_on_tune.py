@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.landscape import train
-from benchmarks.searchers import Outcome, Sizes, configuration, curve_for_ray, outcome, rays_own, values_of
+from benchmarks.landscapes.distillation import Distillation
+from benchmarks.searchers import Outcome, Sizes, curve_for_ray, outcome, rays_own, values_of
 
 
 def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
@@ -44,14 +44,14 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             self.epochs += 1
             super().message_received(message)
 
-    config = configuration(seed, sizes, sampler)
+    config = Distillation.configuration(seed, sampler)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         folder = create(Path(scratch) / "bench", config, {})
         recorder = Budgeted(folder, config, Study(folder.journal, folder.name, config))
         run_jobs(
             recorder,
-            train=train,
+            train=Distillation.drawn(seed).train,
             resources=TrialResources(1, 0, sizes.slots),
             scheduler=make_scheduler(config, [], recorder.loses_race),
             max_failures=0,
@@ -82,7 +82,7 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> O
 
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        trainable = tune.with_parameters(_for_ray, seed=seed, epochs=sizes.epochs, nan_as=nan_as)
+        trainable = tune.with_parameters(_for_ray, seed=seed, nan_as=nan_as)
         tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1}),
             tune_config=tune.TuneConfig(
@@ -103,10 +103,10 @@ def rays(seed: int, sizes: Sizes, *, nan_as: float, gaussian: bool = False) -> O
     return outcome(seed, sizes, best, tried, used[0], seconds)
 
 
-def _for_ray(params: Mapping[str, float], seed: int, epochs: int, nan_as: float) -> None:
+def _for_ray(params: Mapping[str, float], seed: int, nan_as: float) -> None:
     from ray import tune
 
-    for value in curve_for_ray(params, seed, epochs, nan_as):
+    for value in curve_for_ray(params, seed, nan_as):
         tune.report({"val_mAP": value})
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_searcher, searchers
-from benchmarks.landscape import GRAM, LOGIT, RATE, STAGES, TEACHERS, Landscape
+from benchmarks.landscapes.distillation import GRAM, LOGIT, RATE, STAGES, TEACHERS, Distillation
 from benchmarks.searchers import Outcome, Sizes
 from search.space import SIMPLEXES
 
-LAND = Landscape.drawn(0, 18)
+LAND = Distillation.drawn(0)
 
 
 def at(rate: float = 0.0, gram: float = 0.0) -> dict:
@@ -60,7 +60,7 @@ def test_every_rival_keeps_to_the_budget_and_repeats_itself(name: str) -> None:
     sizes = Sizes(budget=40)
     once, again = (bench_searcher.rivals(tune=False)[name](0, sizes) for _ in range(2))
     assert (once.worth, once.found, once.epochs, once.trials) == (again.worth, again.found, again.epochs, again.trials)
-    assert 40 <= once.epochs < 40 + sizes.slots * sizes.epochs
+    assert 40 <= once.epochs < 40 + sizes.slots * LAND.epochs
     assert 0 < once.worth <= once.found <= LAND.optimum()
 
 
