@@ -48,9 +48,14 @@ def marked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            (folder / MARK).unlink(missing_ok=True)
+        unmark(folder)
         os.close(handle)
+
+
+def unmark(folder: Path) -> None:
+    """The folder is no temporary one any more; also where it has been renamed since it was marked."""
+    with suppress(OSError):
+        (folder / MARK).unlink(missing_ok=True)
 
 
 def remove_leftovers(place: Path, prefix: str) -> None:

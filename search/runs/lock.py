@@ -95,6 +95,7 @@ def remove_leftovers(folder: RunFolder) -> None:
     temporary.remove_leftovers(folder.root.parent, draft_prefix(folder.name))  # of a driver that died while it made it
     # The run is there, so that whoever is about to draft it anew is refused in any case.
     temporary.remove_unbegun(folder.root.parent, draft_prefix(folder.name))
+    temporary.unmark(folder.root)  # cut off when it had just got its name
     for each in (folder, folder.control):
         shutil.rmtree(each.scratch, ignore_errors=True)
         # Optuna's own lock on its journal: without its holder it would cost half a minute of waiting.

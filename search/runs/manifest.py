@@ -17,7 +17,7 @@ from owkd.config import Config, upgraded
 from owkd.config.yaml_text import load_yaml
 from owkd.errors import ConfigError, UserError
 from owkd.files import make_folder, sync_folder, written_whole
-from owkd.temporary import marked
+from owkd.temporary import marked, unmark
 from search.runs.damage import DamagedRunError, reading
 from search.runs.integrity import SOURCES, versions
 from search.runs.layout import RunFolder, draft_prefix
@@ -71,8 +71,9 @@ def create(
             _write_manifest(draft, {**_manifest(config, fingerprints), **({DEVICE: device} if device else {})})
             if address.remote:
                 lease.remember(draft.root, lease.Lease(driver=lease.NEW))
-        draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
-        sync_folder(root.parent)
+            draft.root.rename(root)  # the folder appears with its run.yaml: whoever finds it finds a run
+            sync_folder(root.parent)
+            unmark(root)  # not before: a draft without a mark would stay for ever
     except BaseException as error:
         shutil.rmtree(draft.root, ignore_errors=True)
         if isinstance(error, OSError):
