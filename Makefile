@@ -15,10 +15,10 @@ LOWEST := .venv-lowest
 PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 BENCHMARKS := $(sort $(wildcard benchmarks/bench_*.py))
 
-.PHONY: help install demo evidence test test-numeric test-cluster test-all test-lowest chaos lint format docs bench
+.PHONY: help install demo evidence test test-numeric test-cluster test-all test-lowest chaos lint format docs bench bench-search
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## create .venv with everything in it
 
@@ -79,3 +79,6 @@ docs: $(INSTALLED) ## the API reference, in build/docs; a warning is an error
 bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
 	for file in $(BENCHMARKS); do module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done
+
+bench-search: $(INSTALLED) ## our search against everybody's on landscapes with a known optimum: an hour; BENCH_SEARCH
+	$(BIN)/python -m benchmarks.bench_search --report $(BENCH_SEARCH)
