@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from owkd.config.node import EachOnce, Node, PathText, Seed
 from owkd.config.search import RetrainConfig, SearchConfig
@@ -136,9 +136,35 @@ class TrainConfig(Node):
         description="of every learning rate of a student, over its steps; none is the published way, cosine falls to 0 "
         "along half a wave (Loshchilov and Hutter 2017)",
     )
+    warmup_epochs: NonNegativeFloat = Field(
+        default=0.0, description="over which every learning rate of a student rises from a tenth; 0 is published"
+    )
     weight_decay: NonNegativeFloat = 1e-5
     gce_weight_decay: NonNegativeFloat = 1e-3
     triplet_margin: NonNegativeFloat = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="share of a student's cross-entropies that is spread over all identities; 0 is published",
+    )
+    gradient_clip: PositiveFloat | None = Field(
+        default=None, description="L2 norm beyond which a student's gradients are scaled down; never when unset"
+    )
+    weight_average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="decay a step, such as 0.99, of the average of a student's weights that is validated and kept; "
+        "the weights themselves when unset",
+    )
+    flip: bool = Field(default=False, description="half of a student's images mirrored; published is none")
+    crop_padding: NonNegativeInt = Field(
+        default=0,
+        description="pixels by which a student's images are moved at most, black where nothing is left; 0 is "
+        "published, and with more the teacher runs in every step",
+    )
+    random_erasing: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="share of a student's images of which a box is erased; 0 is published, and with more the teacher "
+        "runs in every step",
+    )
     seed: Seed = Field(default=0, description="of weights and batches")
     precision: Precision = Field(
         default="fp32", description="bf16: autocast on a GPU, and on a CPU with AMX or AVX512-BF16; others compute fp32"

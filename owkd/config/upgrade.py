@@ -10,7 +10,18 @@ from owkd.config.kinds import SECTIONS, Kinds, kinds_at, takers
 
 RENAMED = {"search.give_up_margin": "search.race", "search.first_fold_margin": "search.race"}
 """old keys -> their names now"""
-ADDED = {"train": {"learning_rate_decay": "none"}}
+ADDED: dict[str, dict[str, Any]] = {
+    "train": {
+        "learning_rate_decay": "none",
+        "warmup_epochs": 0.0,
+        "label_smoothing": 0.0,
+        "gradient_clip": None,
+        "weight_average": None,
+        "flip": False,
+        "crop_padding": 0,
+        "random_erasing": 0.0,
+    }
+}
 """fields that decide a training's numbers and came after 0.1.0, by section, with the value that it trained with"""
 
 

@@ -51,17 +51,22 @@ def coefficients(config: DistillConfig) -> dict[str, float]:
     }
 
 
-def supervised_terms(output: EnsembleOutput, labels: Tensor, margin: float) -> dict[str, Tensor]:
+def supervised_terms(
+    output: EnsembleOutput, labels: Tensor, margin: float, smoothing: float = 0.0
+) -> dict[str, Tensor]:
     """Cross-entropy and triplet terms of a student or a teacher in training, by the names of `SUPERVISED_TERMS`.
 
-    labels (B,) int64, margin of the triplets -> scalars. A saliency term is 0 where the pass was made without.
+    labels (B,) int64, margin of the triplets, smoothing of the labels -> scalars. A saliency term is 0 where the pass
+    was made without.
     """
     members = output.members
-    terms = {f"ce_{name}": cross_entropy(member.logits, labels) for name, member in members.items()}
+    terms = {f"ce_{name}": cross_entropy(member.logits, labels, smoothing) for name, member in members.items()}
     terms |= {f"triplet_{name}": triplet_loss(member.embedding, labels, margin) for name, member in members.items()}
     for name, backbone in output.backbones.items():
         logits = backbone.saliency_logits
-        terms[f"ce_{name}_saliency"] = _zero(backbone.logits) if logits is None else cross_entropy(logits, labels)
+        terms[f"ce_{name}_saliency"] = (
+            _zero(backbone.logits) if logits is None else cross_entropy(logits, labels, smoothing)
+        )
     return {name: terms[name] for name in SUPERVISED_TERMS}
 
 

@@ -10,12 +10,14 @@ from torch import Tensor
 from owkd.losses._precision import at_least_float32
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of identities, mean over the batch.
+
+    With smoothing, against `1 - smoothing` at the label plus `smoothing / K` at every identity (Szegedy et al. 2016).
 
     logits (B, K) of any float type, labels (B,) int64 in 0..K-1 -> scalar of at least float32.
     """
-    return F.cross_entropy(at_least_float32(logits), labels)
+    return F.cross_entropy(at_least_float32(logits), labels, label_smoothing=smoothing)
 
 
 def triplet_loss(embedding: Tensor, labels: Tensor, margin: float) -> Tensor:

@@ -20,6 +20,8 @@ from owkd.device import resident, send, to_images
 from owkd.errors import CheckpointError, DivergedError
 from owkd.models.outputs import TeacherTargets
 from owkd.models.state_dicts import differences, not_finite, several
+from owkd.training.recipe.augmentation import UNCHANGED, Augmentation, Changes, changed
+from owkd.training.recipe.rates import RateFactor, constant_rate
 from owkd.training.state import load_training_state, save_training_state
 
 if TYPE_CHECKING:
@@ -48,21 +50,6 @@ class Epoch:
 
 
 Report = Callable[[Epoch], None]
-RateFactor = Callable[[float], float]
-
-
-def constant_rate(progress: float) -> float:
-    """1: the published way."""
-    return 1.0
-
-
-def cosine_decay(progress: float) -> float:
-    """`(1 + cos(pi progress)) / 2`: from 1 to 0 over a training (Loshchilov and Hutter 2017), without restarts."""
-    return (1 + math.cos(math.pi * progress)) / 2
-
-
-RATE_FACTORS: Mapping[str, RateFactor] = {"none": constant_rate, "cosine": cosine_decay}
-"""by `train.learning_rate_decay`"""
 
 
 class Batch(NamedTuple):
@@ -99,13 +86,16 @@ class TrainingSet:
         """The same, its images on the device too where it is a GPU with room for them."""
         return replace(self, resident=resident(self.images, device))
 
-    def batch(self, indices: np.ndarray, device: torch.device) -> Batch:
-        """Images by their positions (B,), on the device."""
+    def batch(self, indices: np.ndarray, device: torch.device, changes: Changes | None = None) -> Batch:
+        """Images by their positions (B,), on the device, after `changes`; stored targets know of flips alone."""
         here = self.resident
+        images = to_images(self.images[indices] if here is None else here[send(indices, device)], device)
         return Batch(
-            to_images(self.images[indices] if here is None else here[send(indices, device)], device),
+            images if changes is None else changed(images, changes),
             send(self.labels[indices], device),
-            None if self.targets is None else self.targets.batch(indices, device),
+            None
+            if self.targets is None
+            else self.targets.batch(indices, device, None if changes is None else changes.flips),
         )
 
 
@@ -143,6 +133,7 @@ class FitPlan:
     Attributes:
         learning_rate: the first one, which is reported times its factor
         rate_factor: what every learning rate is multiplied by, after a share of all steps in [0, 1)
+        augmentation: of the images of every batch
         signature: digest of everything that the numbers depend on; a state with another one is not resumed from
         constants: metrics that no epoch changes, given the epochs that there are already
     """
@@ -157,6 +148,7 @@ class FitPlan:
     device: torch.device
     learning_rate: float
     rate_factor: RateFactor = constant_rate
+    augmentation: Augmentation = UNCHANGED
     report: Report = field(default=lambda epoch: None)
     constants: Callable[[Sequence[Epoch]], Mapping[str, float]] = field(default=lambda history: {})
 
@@ -196,7 +188,7 @@ def train_step(task: Task, batch: Batch) -> Terms:
 
 def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates: Sequence[float]) -> Epoch:
     start = time.perf_counter()
-    generator = np.random.default_rng([plan.seed, number])
+    generator, drawing = (np.random.default_rng([plan.seed, number, *apart]) for apart in ([], [1]))
     task.modules.train()
     sums: Terms = {}
     images_seen = 0
@@ -205,7 +197,8 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates:
         factor = plan.rate_factor((number - 1 + position / len(batches)) / plan.epochs)
         for group, rate in zip(task.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        terms = train_step(task, data.batch(indices, plan.device))
+        changes = plan.augmentation.draw(drawing, len(indices), data.images.shape[1])
+        terms = train_step(task, data.batch(indices, plan.device, changes))
         images_seen += len(indices)
         # Sums stay on the device: reading one here would make the GPU wait in every step.
         for name, value in terms.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from owkd.config import Config, MetricName
+from owkd.config import Config, MetricName, TrainConfig
 from owkd.device import autocast, pick_device
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
@@ -19,7 +19,7 @@ from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from owkd.training.cost import student_costs
-from owkd.training.loop import RATE_FACTORS, Epoch, FitPlan, Terms, fit
+from owkd.training.loop import Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
     FoldData,
     batch_maker,
@@ -30,13 +30,27 @@ from owkd.training.prepare import (
     signature,
     validation_metrics,
 )
+from owkd.training.recipe.augmentation import Augmentation
+from owkd.training.recipe.rates import rate_factor
+from owkd.training.recipe.stepping import average_weights, clip_gradients
 from owkd.training.reduction import BEST_MAP, EpochRule
 from owkd.training.target_building import targets_for
-from owkd.training.targets import plan_targets
+from owkd.training.targets import plans_of_targets
 
 __all__ = ["Epoch", "Run", "run"]
 
-NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size", "learning_rate_decay")
+NOT_SIGNED = ("epochs", "seed", "device", "threads", "validation_batch_size")
+BEYOND_PUBLISHED = (
+    "learning_rate_decay",
+    "warmup_epochs",
+    "label_smoothing",
+    "gradient_clip",
+    "weight_average",
+    "flip",
+    "crop_padding",
+    "random_erasing",
+)
+"""of `train`: signed where they are on, so that trainings which were begun before they were there go on"""
 
 
 def _ignore(event: object) -> None:
@@ -58,7 +72,11 @@ class Run:
 
 
 class Distillation:
-    """A student, the stage weights, and, where its targets are not stored, its frozen teacher."""
+    """A student, the stage weights, and, where its targets are not stored, its frozen teacher.
+
+    Attributes:
+        kept: what is validated and stored: the student, or the average of its weights
+    """
 
     def __init__(
         self,
@@ -88,13 +106,22 @@ class Distillation:
         self.modules.to(self.device)
         self._forward = torch.compile(self.student) if config.train.compile else self.student
         self.optimizer = self._optimizer()
+        self.kept: WseNet = self.student
+        if config.train.gradient_clip is not None:
+            clip_gradients(self.optimizer, config.train.gradient_clip)
+        if config.train.weight_average is not None:
+            self.modules["average"], self.kept = average_weights(
+                self.student, self.optimizer, config.train.weight_average
+            )
 
     def loss_terms(self, images: Tensor, labels: Tensor, targets: TeacherTargets | None = None) -> Terms:
         """Every named term of one batch, the mean stage weights, and the weighted `total`."""
         distill = self.config.distill
         with autocast(self.device, self.config.train.precision):
             student: EnsembleOutput = self._forward(images, saliency=True)
-            terms = supervised_terms(student, labels, self.config.train.triplet_margin)
+            terms = supervised_terms(
+                student, labels, self.config.train.triplet_margin, self.config.train.label_smoothing
+            )
             weights = torch.zeros((4, 1), device=self.device)
             if self.teacher is not None:
                 with torch.no_grad():
@@ -110,7 +137,7 @@ class Distillation:
         """val/* of the ensemble's embedding."""
         with autocast(self.device, self.config.train.precision):
             embeddings = embed_images(
-                self.student.embed,
+                self.kept.embed,
                 self.data.validation_images,
                 self.device,
                 self.config.train.validation_batch_size,
@@ -132,9 +159,7 @@ class Distillation:
         if best_epoch(self.keep, (*history, epoch)) is epoch:
             origin = f"{self.config.data.dataset}/{epoch.fold}"
             head = dict(self.modules.items()).get("stage_weights")
-            save_model(
-                self.student, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head
-            )
+            save_model(self.kept, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head)
 
     def require_kept(self) -> None:
         """Raises `CheckpointError` where the student's file is gone or damaged."""
@@ -200,7 +225,8 @@ def run(
         data=data.training_set,
         device=task.device,
         learning_rate=config.train.learning_rate,
-        rate_factor=RATE_FACTORS[config.train.learning_rate_decay],
+        rate_factor=rate_factor(config.train),
+        augmentation=Augmentation.of(config.train),
         report=_ignore if report is None else report,
         constants=task.costs,
     )
@@ -219,9 +245,16 @@ def attach_teacher(
     """The fold with the teacher's targets, or beside it the teacher that has to run live; or neither."""
     if not config.distill.enabled:
         return data, None
-    plan = plan_targets(config, fold, data.train)
+    plan, *mirrored = plans_of_targets(config, fold, data.train)
     use, device = config.teacher.targets.use, pick_device(config.train.device)
+    if not Augmentation.of(config.train).is_storable:
+        say("the teacher runs in every step: its outputs for images that are cropped or erased cannot be stored")
+        use = "live"
     stored = targets_for(plan, data.training_set.images, device, use, say)
+    for each in mirrored:
+        if stored is not None:
+            flipped = targets_for(each, data.training_set.images, device, use, say)
+            stored = None if flipped is None else stored.with_flipped(flipped)
     if stored is None:
         return data, load_model(plan.teacher)[0].requires_grad_(False)
     return replace(data, training_set=replace(data.training_set, targets=stored)), None
@@ -232,16 +265,17 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
     stored, which a disk without room decides.
 
     The number of epochs is not among it either, because training further is resuming, but where the learning rate
-    decays: then every step depends on when the last one is. Without decay nothing is added, so that trainings which
-    were begun before there was any go on.
+    decays: then every step depends on when the last one is.
     """
     tree = config.to_dict()
-    decay = config.train.learning_rate_decay
-    decaying = {} if decay == "none" else {"learning_rate_decay": decay, "epochs": config.train.epochs}
+    published = TrainConfig().model_dump(mode="json")
+    beyond = {name: tree["train"][name] for name in BEYOND_PUBLISHED if tree["train"][name] != published[name]}
+    if "learning_rate_decay" in beyond:
+        beyond["epochs"] = config.train.epochs
     taught = config.distill.enabled
     return signature(
         student={**tree["student"], "init_file": digest_of(config.student.init_file)},
-        train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED},
+        train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED + BEYOND_PUBLISHED},
         distill=tree["distill"],
         image_size=config.data.image_size,
         data=[data.train.fingerprint, data.validation.fingerprint],
@@ -249,5 +283,5 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
         targets=config.teacher.targets.precision if taught else None,
         fold=fold,
         seed=seed,
-        **decaying,
+        **beyond,
     )

@@ -110,6 +110,8 @@ class TargetBuild:
             for chunk in chunks:
                 for start in range(chunk.start, chunk.stop, BATCH):
                     pixels = np.asarray(images[start : min(start + BATCH, chunk.stop)])
+                    if self.plan.flipped:
+                        pixels = np.ascontiguousarray(pixels[:, :, ::-1])
                     targets = _outputs(teacher, pixels, device)
                     for tensor, file, sum_file in zip(self.tensors, files, sums, strict=True):
                         rows = _on_disk(targets, tensor, self.plan.teacher)

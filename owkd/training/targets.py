@@ -1,7 +1,8 @@
 """Teacher targets: what the losses need of the teacher for every training image, computed once and mapped from disk.
 
-The teacher is frozen and images are not augmented, so its outputs are a function of the image. Of a stage's flow either
-the flow matrix or the two maps are kept, whichever is smaller. One file a tensor, rows in the order of the split:
+The teacher is frozen, so its outputs are a function of the image; mirrored images have a folder of their own
+(`flipped-targets-...`). Of a stage's flow either the flow matrix or the two maps are kept, whichever is smaller. One
+file a tensor, rows in the order of the split:
 
     <cache>/targets-<fold>-<image size>-<precision>-<teacher>-<data>/
       manifest.json            what is in it, for people and other programs
@@ -15,11 +16,12 @@ identities. Maps are stored as (H, W, C), the networks' own memory order.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -38,6 +40,7 @@ from owkd.models.checkpoint import require_teacher
 from owkd.models.outputs import BACKBONES, MEMBERS, Flow, TeacherTargets
 from owkd.models.presets import Architecture, architecture
 from owkd.training.prepare import digest_of
+from owkd.training.recipe.augmentation import Augmentation
 
 FORMAT_VERSION = 1  # part of the folder's name: raise it when what is stored changes
 SUM = "<u4"  # of a checksum
@@ -83,6 +86,7 @@ class TargetsPlan:
         places: folders that may hold them, the preferred one first
         name: of their folder in one of these places
         description: what they were made of, for the manifest
+        flipped: they are those of the mirrored images
     """
 
     places: tuple[Path, ...]
@@ -92,6 +96,7 @@ class TargetsPlan:
     precision: TargetPrecision
     teacher: Path
     description: Mapping[str, str]
+    flipped: bool = False
 
     @property
     def bytes(self) -> int:
@@ -99,7 +104,8 @@ class TargetsPlan:
 
     def describe(self) -> str:
         """For people: `12.3 MB for 360 images, fp16`."""
-        return f"{format_bytes(self.bytes)} for {self.images:,} images, {self.precision}"
+        mirrored = "mirrored " if self.flipped else ""
+        return f"{format_bytes(self.bytes)} for {self.images:,} {mirrored}images, {self.precision}"
 
     def missing(self, folder: Path) -> tuple[TargetTensor, ...]:
         """Tensors that are not complete in a folder."""
@@ -125,6 +131,7 @@ class StoredTargets:
     def __init__(self, plan: TargetsPlan, folder: Path) -> None:
         self.folder = folder
         self.precision = plan.precision
+        self._flipped: StoredTargets | None = None
         self._arrays = {
             tensor.name: np.memmap(
                 folder / tensor.file,
@@ -141,18 +148,33 @@ class StoredTargets:
         }
         self._intact = {name: np.zeros(plan.images, bool) for name in self._sums}
 
-    def batch(self, indices: np.ndarray, device: torch.device) -> TeacherTargets:
-        """The targets of some images, by their positions in the split (B,), on a device.
+    def with_flipped(self, flipped: StoredTargets) -> StoredTargets:
+        """The same, which know of the mirrored images too."""
+        both = copy.copy(self)
+        both._flipped = flipped
+        return both
+
+    def batch(self, indices: np.ndarray, device: torch.device, flips: np.ndarray | None = None) -> TeacherTargets:
+        """The targets of some images, by their positions in the split (B,), on a device; of the mirrored ones where
+        `flips` (B,) is true.
 
         Raises `OwkdError` where they are damaged. The file is removed then, so that the next training builds it anew.
         """
-        rows = {name: _on_device(self._rows(name, indices), device) for name in self._arrays}
+        rows = {name: _on_device(self._chosen_rows(name, indices, flips), device) for name in self._arrays}
         return TeacherTargets(
             flows=tuple(flow for stage in STAGES if (flow := _flow(rows, stage)) is not None),
             layers=tuple(rows[name].movedim(3, 1) for name in ("layer-1", "layer-2", "layer-3") if name in rows),
             logits={member: rows[f"logits-{member}"] for member in MEMBERS},
             pooled=rows["pooled"],
         )
+
+    def _chosen_rows(self, name: str, indices: np.ndarray, flips: np.ndarray | None) -> np.ndarray:
+        rows = self._rows(name, indices)
+        if flips is not None and flips.any():
+            if self._flipped is None:
+                raise ValueError("mirrored images need the targets of mirrored images; give `with_flipped` theirs")
+            rows[flips] = self._flipped._rows(name, indices[flips])
+        return rows
 
     def _rows(self, name: str, indices: np.ndarray) -> np.ndarray:
         rows = np.ascontiguousarray(self._arrays[name][indices])
@@ -190,8 +212,20 @@ def tensors_of(
     return tuple(tensors)
 
 
+def plans_of_targets(config: Config, fold: str, train: Split) -> tuple[TargetsPlan, ...]:
+    """All that a training on this fold needs of its teacher: the targets of its images, and, where they are flipped,
+    those of the mirrored ones. Raises `CheckpointError` when the teacher does not fit."""
+    plan = plan_targets(config, fold, train)
+    if not config.train.flip:
+        return (plan,)
+    return plan, replace(
+        plan, name=f"flipped-{plan.name}", description={**plan.description, "images": "flipped"}, flipped=True
+    )
+
+
 def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
-    """What a training on this fold needs of its teacher. Raises `CheckpointError` when the teacher does not fit."""
+    """What a training needs of its teacher for the images as they are. Raises `CheckpointError` when the teacher does
+    not fit."""
     path = config.teacher.checkpoint_for(fold)
     targets = config.teacher.targets
     identities = tuple(int(identity) for identity in np.unique(train.identities))
@@ -219,14 +253,15 @@ def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
 
 def targets_bytes(config: Config, fold: str) -> int:
     """Room on disk for the targets of a fold, without a look at its teacher. Raises `DataError`."""
-    if not config.distill.enabled or config.teacher.targets.use == "live":
+    augmentation = Augmentation.of(config.train)
+    if not config.distill.enabled or config.teacher.targets.use == "live" or not augmentation.is_storable:
         return 0
     train = read_split(config.data.root, config.data.dataset, fold, "train")
     shape = architecture(config.student.preset, config.student.depths)
     tensors = tensors_of(
         shape, train.num_identities, config.data.image_size, config.distill, config.teacher.targets.precision
     )
-    return len(train.paths) * sum(tensor.bytes_per_image for tensor in tensors)
+    return (1 + augmentation.flip) * len(train.paths) * sum(tensor.bytes_per_image for tensor in tensors)
 
 
 def manifest(plan: TargetsPlan, listed: Mapping[str, object]) -> str:

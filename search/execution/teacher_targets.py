@@ -33,30 +33,35 @@ def build_targets(config: Config, console: Console) -> Config:
     Ray must be connected. Raises `DataError` where stored targets are wished for and find no room.
     """
     from owkd.data.index import read_split
+    from owkd.training.recipe.augmentation import Augmentation
     from owkd.training.target_building import opened
-    from owkd.training.targets import StoredTargets, plan_targets
+    from owkd.training.targets import StoredTargets, plans_of_targets
 
     everything = wanted(config)
     use = config.teacher.targets.use
-    if use == "live" or not everything.distill.enabled:
+    if use == "live" or not everything.distill.enabled or not Augmentation.of(everything.train).is_storable:
         return config
     for fold in config.fold_names():
         train = read_split(config.data.root, config.data.dataset, fold, "train")
-        plan = plan_targets(everything, fold, train)
-        if plan.find() is not None:
-            continue
-        with opened(plan, use, lambda line: console.print(line, soft_wrap=True)) as build:
-            if build is None:
-                return with_values(config, {"teacher.targets.use": "live"})
-            if not isinstance(build, StoredTargets):
-                _build(build, config, train, console)
+        for plan in plans_of_targets(everything, fold, train):
+            if plan.find() is not None:
+                continue
+            with opened(plan, use, lambda line: console.print(line, soft_wrap=True)) as build:
+                if build is None:
+                    return with_values(config, {"teacher.targets.use": "live"})
+                if not isinstance(build, StoredTargets):
+                    _build(build, config, train, console)
     return with_values(config, {"teacher.targets.use": "stored"})
 
 
 def wanted(config: Config) -> Config:
-    """The configuration with every distillation term switched on that some trial may switch on."""
+    """The configuration with everything switched on that some trial may switch on and that asks more of the teacher's
+    stored outputs; trials that crop or erase do without them, if there are others."""
     searched = {path for path in config.search.space if path.startswith("distill.")}
     values: dict[str, Any] = {f"distill.{term}": 1.0 for term in TERMS if f"distill.{term}" in searched}
+    if "train.flip" in config.search.space:
+        values["train.flip"] = True
+    values |= {path: 0 for path in ("train.crop_padding", "train.random_erasing") if path in config.search.space}
     if any(path.startswith("distill.teacher_weights") for path in searched):
         values["distill.teacher_weights"] = TeacherWeights().model_dump()
     return with_values(config, values)

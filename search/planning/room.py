@@ -71,14 +71,15 @@ def _images(config: Config, fold: str, splits: tuple[Split, Split]) -> Room:
 
 def _targets(config: Config, fold: str, train: Split) -> Iterator[Room]:
     """None where the teacher runs in every step anyway, or may as the driver has too little room too."""
+    from owkd.training.recipe.augmentation import Augmentation
     from owkd.training.target_building import has_room
-    from owkd.training.targets import plan_targets
+    from owkd.training.targets import plans_of_targets
 
     everything, use = wanted(config), config.teacher.targets.use
-    if use == "live" or not everything.distill.enabled:
+    if use == "live" or not everything.distill.enabled or not Augmentation.of(everything.train).is_storable:
         return
-    plan = plan_targets(everything, fold, train)
-    if use == "auto" and plan.find() is None and not has_room(plan):
-        return
-    place = plan.places[0].absolute()
-    yield Room(place, plan.bytes, (f"{place}/{plan.name}",), "the teacher's targets", "teacher.targets.folder")
+    for plan in plans_of_targets(everything, fold, train):
+        if use == "auto" and plan.find() is None and not has_room(plan):
+            return
+        place = plan.places[0].absolute()
+        yield Room(place, plan.bytes, (f"{place}/{plan.name}",), "the teacher's targets", "teacher.targets.folder")

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from launch.cli import run_command
-from owkd.config import parse_config, read_config, upgraded
+from owkd.config import Config, parse_config, read_config, upgraded
+from owkd.config.upgrade import ADDED
 from owkd.errors import ConfigError
 
 DATA = {"root": "/data", "dataset": "s"}
@@ -41,9 +42,15 @@ def test_a_run_of_an_earlier_version_is_read_without_what_its_kind_ignored() -> 
 
 def test_a_run_from_before_a_field_has_the_value_that_it_trained_with() -> None:
     recorded = tree() | {"train": {"epochs": 3}}
-    assert upgraded(recorded)["train"] == {"epochs": 3, "learning_rate_decay": "none"}
+    assert upgraded(recorded)["train"] == {**ADDED["train"], "epochs": 3}
     recorded["train"]["learning_rate_decay"] = "cosine"
-    assert upgraded(recorded)["train"] == {"epochs": 3, "learning_rate_decay": "cosine"}
+    assert upgraded(recorded)["train"] == {**ADDED["train"], "epochs": 3, "learning_rate_decay": "cosine"}
+
+
+def test_added_fields_have_the_values_of_a_configuration_that_says_nothing() -> None:
+    for section, fields in ADDED.items():
+        defaults = Config.model_fields[section].default.model_dump(mode="json")
+        assert fields.items() <= defaults.items()
 
 
 def test_what_no_kind_knows_is_refused_in_a_run_too() -> None:
