@@ -14,7 +14,7 @@ from owkd.config.node import EachOnce, Node, PathText, Seed
 from owkd.config.search import RetrainConfig, SearchConfig
 from owkd.errors import ConfigError
 
-Preset = Literal["small", "tiny", "micro", "nano"]
+Preset = Literal["small", "tiny", "micro", "pico", "femto", "nano"]
 Precision = Literal["fp32", "bf16"]
 TargetPrecision = Literal["fp32", "fp16", "bf16"]
 
@@ -65,10 +65,10 @@ class Start(Node):
 
     @model_validator(mode="after")
     def _startable(self) -> Self:
-        if self.init == "imagenet" and self.preset == "nano":
+        if self.init == "imagenet" and self.preset not in ("small", "tiny", "micro"):
             raise ValueError(
-                "init must be random for preset nano, because no ImageNet weights of its size exist, but got imagenet; "
-                "choose preset small, tiny or micro, or init random"
+                f"init must be random for preset {self.preset}, because no ImageNet weights of its size exist, but got "
+                "imagenet; choose preset small, tiny or micro, or init random"
             )
         if self.init == "random" and self.init_file is not None:
             raise ValueError(
@@ -91,7 +91,8 @@ class TargetsConfig(Node):
 
 
 class TeacherConfig(Start):
-    """The ensemble that teaches. Flow matrices are compared entry by entry: dims must equal the student's."""
+    """The ensemble that teaches. Flow matrices are compared entry by entry: its channels must be those that the student
+    meets."""
 
     checkpoint: PathText | None = Field(
         default=None, description=f"safetensors file; `{FOLD_PLACEHOLDER}` stands for the fold's name"
@@ -103,6 +104,15 @@ class TeacherConfig(Start):
     backbones: StageConfig = StageConfig()
     gce: GceStageConfig = GceStageConfig()
     targets: TargetsConfig = TargetsConfig()
+
+    @model_validator(mode="after")
+    def _wide_enough(self) -> Self:
+        if self.preset in ("pico", "femto"):
+            raise ValueError(
+                f"preset must not be {self.preset}, which is for students that are narrower than their teacher; choose "
+                "small, tiny, micro or nano"
+            )
+        return self
 
     def checkpoint_for(self, fold: str) -> Path:
         """The checkpoint of one fold. Raises `ConfigError` when none is configured."""

@@ -72,6 +72,8 @@ def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     description = {"format": FORMAT, **asdict(info)}
     if info.against_student is None:  # versions that do not know it can read the file
         del description["against_student"]
+    if info.shape.meets is None:
+        del description["shape"]["meets"]
     sums = {SUM_OF_DESCRIPTION: _sum_of(description), SUM_OF_WEIGHTS: checksum(tensors)}
     description["shape"] = {**description["shape"], **sums}
     with written_whole(path) as temporary:
@@ -126,10 +128,10 @@ def require_teacher(path: Path, *, shape: Architecture, image_size: int, identit
     problems = []
     if info.role != "teacher":
         problems.append(f"it must hold a teacher, but holds a {info.role}")
-    if (info.shape.dims, info.shape.patch) != (shape.dims, shape.patch):
+    if not shape.is_taught_by(info.shape):
         problems.append(
-            f"its channels must equal the student's, but are {info.shape.dims} (stem {info.shape.patch}) against "
-            f"{shape.dims} (stem {shape.patch}); choose a student preset of the same family"
+            f"its channels must be those that the student meets, but are {info.shape.dims} (stem {info.shape.patch}) "
+            f"against {shape.teacher.dims} (stem {shape.patch}); choose a student preset of the same family"
         )
     if info.image_size != image_size:
         problems.append(f"it takes images of {info.image_size} px; set data.image_size to {info.image_size}")

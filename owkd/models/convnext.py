@@ -46,7 +46,12 @@ class ConvNext(nn.Module):
         )
         self.downsampling = nn.ModuleList((stem, *between))
         self.stages = nn.ModuleList(Stage(c, depth, attention) for c, depth in zip(dims, shape.depths, strict=True))
-        self.projections = nn.ModuleList(nn.Conv2d(c, c, kernel_size=1) for c in dims) if projected else None
+        met = shape.teacher.dims
+        self.projections = (
+            nn.ModuleList(nn.Conv2d(own, theirs, kernel_size=1) for own, theirs in zip(dims, met, strict=True))
+            if projected
+            else None
+        )
         self.saliency = nn.ModuleList(WeakSaliency(c) for c in dims)
         self.norm = nn.BatchNorm1d(dims[3]) if shape.narrow else nn.LayerNorm(dims[3], eps=LAYER_NORM_EPS)
         self.head = nn.Linear(dims[3], num_classes)

@@ -72,24 +72,31 @@ class GceBlock(nn.Module):
 
 
 class GceNet(nn.Module):
-    """Three blocks, a spatial mean and a classifier."""
+    """Three blocks, a spatial mean and a classifier.
 
-    def __init__(self, channels: int, num_classes: int) -> None:
+    The net of a student that is narrower than its teacher (`meets`: channels of the teacher's) carries a 1x1 projection
+    for its input and each block, through which they meet the teacher's while it learns.
+    """
+
+    def __init__(self, channels: int, num_classes: int, meets: int | None = None) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(GceBlock(channels) for _ in range(3))
         self.head = nn.Linear(channels, num_classes)
+        self.projections = (
+            None if meets is None else nn.ModuleList(nn.Conv2d(channels, meets, kernel_size=1) for _ in range(4))
+        )
 
     def forward(self, x: Tensor) -> GceOutput:
         """(B, G, H, W) -> typed result."""
-        layers = []
-        y = x
+        maps = [x]
         for block in self.blocks:
-            y = block(y)
-            layers.append(y)
-        embedding = y.mean(dim=(2, 3))
+            maps.append(block(maps[-1]))
+        embedding = maps[-1].mean(dim=(2, 3))
+        if self.projections is not None and self.training:
+            maps = [projection(map_) for projection, map_ in zip(self.projections, maps, strict=True)]
         return GceOutput(
-            input=x,
-            layers=(layers[0], layers[1], layers[2]),
+            input=maps[0],
+            layers=(maps[1], maps[2], maps[3]),
             embedding=embedding,
             logits=self.head(embedding),
         )

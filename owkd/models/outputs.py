@@ -48,8 +48,8 @@ class GceOutput:
     """GCE-Net's pass over a batch.
 
     Attributes:
-        input: (B, G, H, W)
-        layers: three (B, G, H, W): output of each residual block
+        input: (B, G, H, W); of a student that is narrower than its teacher, projected to its G while it learns
+        layers: three (B, G, H, W): output of each residual block, likewise
         embedding: (B, G): spatial mean of the last block; the re-identification embedding of the whole ensemble
         logits: (B, K)
     """

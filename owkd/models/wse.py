@@ -18,7 +18,7 @@ Role = Literal["teacher", "student"]
 
 
 class WseNet(nn.Module):
-    """The ensemble. A student differs from a teacher by the projections of its stage features alone.
+    """The ensemble. A student differs from a teacher by projections alone, through which its features are compared.
 
     Raises `ConfigError` when the image size does not fit the strides of the networks.
     """
@@ -39,7 +39,8 @@ class WseNet(nn.Module):
         projected = role == "student"
         self.original = ConvNext(shape, num_classes, attention=False, projected=projected)
         self.attention = ConvNext(shape, num_classes, attention=True, projected=projected)
-        self.gce = GceNet(shape.gce_channels, num_classes)
+        narrower = projected and shape.meets is not None
+        self.gce = GceNet(shape.gce_channels, num_classes, shape.teacher.gce_channels if narrower else None)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property

@@ -102,7 +102,7 @@ class Distillation:
         if config.distill.stage_weights == "learned" and config.distill.enabled:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                self.modules["stage_weights"] = StageWeightHead(shape.dims[3])
+                self.modules["stage_weights"] = StageWeightHead(shape.teacher.dims[3])
         self.modules.to(self.device)
         self._forward = torch.compile(self.student) if config.train.compile else self.student
         self.optimizer = self._optimizer()

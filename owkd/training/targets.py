@@ -194,7 +194,9 @@ class StoredTargets:
 def tensors_of(
     shape: Architecture, num_classes: int, image_size: int, distill: DistillConfig, precision: TargetPrecision
 ) -> tuple[TargetTensor, ...]:
-    """What the terms of a configuration need, by name. Logits and means are small, and always kept in fp32."""
+    """What the terms of a configuration need of a teacher of that shape, by name. Logits and means are kept in fp32:
+    they are small.
+    """
     wanted = {name.split("_")[0] for name, coefficient in coefficients(distill).items() if coefficient}
     tensors = [TargetTensor(f"logits-{member}", (num_classes,), "fp32") for member in MEMBERS]
     tensors.append(TargetTensor("pooled", (2 * shape.dims[3],), "fp32"))
@@ -243,7 +245,7 @@ def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
     return TargetsPlan(
         places=tuple(cache_places(train, targets.folder or config.data.cache)),
         name=f"{stem}-{data_key}",
-        tensors=tensors_of(shape, len(identities), config.data.image_size, config.distill, targets.precision),
+        tensors=tensors_of(shape.teacher, len(identities), config.data.image_size, config.distill, targets.precision),
         images=len(train.paths),
         precision=targets.precision,
         teacher=path,
@@ -259,7 +261,7 @@ def targets_bytes(config: Config, fold: str) -> int:
     train = read_split(config.data.root, config.data.dataset, fold, "train")
     shape = architecture(config.student.preset, config.student.depths)
     tensors = tensors_of(
-        shape, train.num_identities, config.data.image_size, config.distill, config.teacher.targets.precision
+        shape.teacher, train.num_identities, config.data.image_size, config.distill, config.teacher.targets.precision
     )
     return (1 + augmentation.flip) * len(train.paths) * sum(tensor.bytes_per_image for tensor in tensors)
 

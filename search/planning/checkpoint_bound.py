@@ -103,7 +103,7 @@ def _sizes(config: Config, identities: int, epochs: int) -> tuple[int, int]:
 
     shape = architecture(config.student.preset, config.student.depths)
     with torch.device("meta"):
-        modules = [WseNet(shape, identities, config.data.image_size, "student"), StageWeightHead(shape.dims[3])]
+        modules = [WseNet(shape, identities, config.data.image_size, "student"), StageWeightHead(shape.teacher.dims[3])]
     weights = FILE_BYTES + sum(_bytes(module) for module in modules)
     moments = 2 * sum(
         parameter.numel() * parameter.itemsize + TENSOR_OVERHEAD

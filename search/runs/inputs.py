@@ -109,10 +109,11 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
     problems = []
     for proposal, student in students(config).items():
         shape = architecture(student.preset, student.depths)
-        if student != config.student and (shape.dims, shape.patch) != (teacher_shape.dims, teacher_shape.patch):
+        if student != config.student and not shape.is_taught_by(teacher_shape):
             problems.append(
-                f"{path} cannot teach every student: its channels must equal theirs, but are {teacher_shape.dims} "
-                f"(stem {teacher_shape.patch}), and {proposal} with {shape.dims} (stem {shape.patch}); drop that choice"
+                f"{path} cannot teach every student: its channels must be those that they meet, but are "
+                f"{teacher_shape.dims} (stem {teacher_shape.patch}), and {proposal} meets {shape.teacher.dims} (stem "
+                f"{shape.patch}); drop that choice"
             )
     if problems:
         raise ConfigError(problems)

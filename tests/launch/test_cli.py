@@ -64,7 +64,10 @@ BAD_INPUT: dict[str, tuple[Change, str]] = {
         set_field("search", "space", value={"distill.loggit": {"type": "float", "low": 0.1, "high": 1}}),
         "did you mean 'distill.logit'?",
     ),
-    "teacher of other sizes": (set_field("student", "preset", value="tiny"), "channels must equal the student's"),
+    "teacher of other sizes": (
+        set_field("student", "preset", value="tiny"),
+        "channels must be those that the student meets",
+    ),
     "missing teacher": (set_field("teacher", "checkpoint", value="/no/teacher.safetensors"), "/no/teacher.safetensors"),
 }
 

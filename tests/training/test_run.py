@@ -337,7 +337,7 @@ def distillation(config: Config, folder: Path) -> Distillation:
     [
         (
             lambda root: {"student": {"preset": "micro"}, "data": {"image_size": 32}},
-            "channels must equal the student's",
+            "channels must be those that the student meets",
         ),
         (lambda root: {"data": {"image_size": 64}}, r"set data\.image_size to 32"),
         (lambda root: {"teacher": {"checkpoint": str(root / "none.safetensors")}}, "no such checkpoint"),

@@ -89,7 +89,7 @@ def test_a_search_without_a_teacher_is_refused(data: Path, tmp_path: Path) -> No
 
 def test_a_teacher_of_other_sizes_is_refused(data: Path, tmp_path: Path) -> None:
     save_teacher(tmp_path / "teacher-Fold1.safetensors", classes_of(data))
-    with pytest.raises(ConfigError, match="its channels must equal the student's"):
+    with pytest.raises(ConfigError, match="its channels must be those that the student meets"):
         check_inputs(config_of(data, tmp_path, student={"preset": "micro"}))
 
 
