@@ -112,8 +112,8 @@ def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None)
         if student != config.student and not shape.is_taught_by(teacher_shape):
             problems.append(
                 f"{path} cannot teach every student: its channels must be those that they meet, but are "
-                f"{teacher_shape.dims} (stem {teacher_shape.patch}), and {proposal} meets {shape.teacher.dims} (stem "
-                f"{shape.patch}); drop that choice"
+                f"{teacher_shape.dims} (stem {teacher_shape.patch}), and {proposal}, which meets {shape.teacher.dims} "
+                f"(stem {shape.patch}); drop that choice"
             )
     if problems:
         raise ConfigError(problems)

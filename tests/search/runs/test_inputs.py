@@ -141,4 +141,4 @@ def test_every_student_that_may_be_proposed_must_fit_the_teacher(data: Path, tmp
         check_inputs(config)
     (problem,) = caught.value.problems
     assert "cannot teach every student" in problem
-    assert "search.space would propose student.preset 'micro' with (96, 192, 384, 768)" in problem
+    assert "search.space would propose student.preset 'micro', which meets (96, 192, 384, 768)" in problem
