@@ -37,7 +37,7 @@ class ParzenSettings(LearningSettings):
 
 
 class AutoSettings(ParzenSettings):
-    """gp for the first 300 trials; tpe after them, for several objectives and for entries with conditions"""
+    """what benchmarks say is best: gp"""
 
     name: Literal["auto"] = "auto"
 

@@ -5,8 +5,8 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 
 | sampler | learns from                | where an entry has a condition                       |
 |---------|----------------------------|------------------------------------------------------|
+| gp      | complete and pruned trials | models it, and whether it is searched                |
 | tpe     | complete and pruned trials | models each group of entries that occur together     |
-| gp      | complete and pruned trials | draws it at random, models what every trial has      |
 | cmaes   | complete trials            | draws it at random, as it does choices               |
 | nsga2   | complete trials            | draws it at random                                   |
 | random  | nothing                    | draws it                                             |
@@ -14,8 +14,8 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 In a space of so few points that they can be named, no known one is proposed while others are left (`unseen.py`).
 None of them sees training without distillation, unless the space can express it (`search.study.study`).
 
-`auto` is gp, whose proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and tpe where gp would
-draw at random, leave stopped trials out, or think for longer than a short trial trains.
+`auto` is gp: its proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and a proposal takes it
+no longer among thousands of trials than among hundreds.
 """
 
 from __future__ import annotations
@@ -36,9 +36,6 @@ from search.samplers.gp import describe_gp, gp_sampler
 from search.samplers.nsga2 import describe_nsga2, nsga2_sampler
 from search.samplers.tpe import describe_tpe, tpe_sampler
 from search.samplers.unseen import unseen_points
-
-GP_TRIALS = 300
-"""for how many trials `auto` is gp"""
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,9 @@ SAMPLERS: dict[str, SamplerKind] = {
 }
 
 
-def sampler_name(search: SearchConfig, number: int) -> str:
-    """The sampler of the trial of that number: the configured one, or what `auto` means for it."""
-    if search.sampler.name != "auto":
-        return search.sampler.name
-    conditional = any(entry.when for entry in search.space.values())
-    return "tpe" if conditional or len(search.objectives) > 1 or number >= GP_TRIALS else "gp"
+def sampler_name(search: SearchConfig) -> str:
+    """The configured sampler, or what `auto` means."""
+    return "gp" if search.sampler.name == "auto" else search.sampler.name
 
 
 def startup_trials(search: SearchConfig, name: str) -> int:
@@ -83,7 +77,7 @@ def startup_trials(search: SearchConfig, name: str) -> int:
 
 def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """The sampler of the trial of that number, which also knows complete trials of an `earlier` run."""
-    name = sampler_name(search, number)
+    name = sampler_name(search)
     seed = int(np.random.SeedSequence([search.sampler.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # groups of TPE, and the start of CMA-ES
@@ -93,7 +87,7 @@ def make_sampler(search: SearchConfig, number: int, earlier: Sequence[FrozenTria
 
 def describe_sampler(search: SearchConfig) -> str:
     """What proposes trials, for people."""
-    name = sampler_name(search, 0)
+    name = sampler_name(search)
     startup = startup_trials(search, name)
     first = f"{startup} random trials first, then " if startup else ""
     return f"{name}: {first}{SAMPLERS[name].describe(search.sampler)}; seed {search.sampler.seed}"

@@ -4,14 +4,12 @@ entry.py         what is known of an entry, whatever its kind
 entries.py       the kinds: one class each; a new one is a class here and its data in `owkd/config/search.py`
 parameters.py    a whole space: values of a trial <-> Optuna's parameters, columns of tables, the fixed points
 simplex.py       k weights <-> k - 1 numbers, no two points of which are the same
-coordinates.py   a space in such numbers, for samplers that measure distances
 conditions.py    which entries are searched together
 rules.py         what a search must hold; every mistake has a message
 reading.py       configurations, checked by these rules
 """
 
 from search.space.conditions import combinations, every_point, is_searched, parents_first
-from search.space.coordinates import Coordinates
 from search.space.entries import SIMPLEXES, entries, entry_of, entry_of_column
 from search.space.entry import ColumnType, Entry, Space, point_key
 from search.space.parameters import (
@@ -37,7 +35,6 @@ from search.space.rules import search_rules
 __all__ = [
     "SIMPLEXES",
     "ColumnType",
-    "Coordinates",
     "Entry",
     "Point",
     "Space",

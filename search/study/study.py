@@ -34,8 +34,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from owkd.config import PUBLISHED_METRIC, Config
 from owkd.files import sync_folder
 from search.runs.damage import reading
-from search.samplers.gp import PART_EPOCHS
 from search.samplers.history import HIDDEN, SampledStudy, earlier_trials, is_outside
+from search.samplers.model import PART_EPOCHS
 from search.samplers.selection import make_sampler
 from search.samplers.unseen import VALUES
 from search.space.conditions import every_point

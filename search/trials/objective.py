@@ -92,11 +92,15 @@ def score_curve(search: SearchConfig, values: Sequence[float], part_epochs: int 
 
     values: what the scheduler compared at each step, of parts that have `part_epochs` each; one part where unset.
     """
+    return score_steps(search, values, part_epochs)[-1]
+
+
+def score_steps(search: SearchConfig, values: Sequence[float], part_epochs: int | None = None) -> list[Score]:
+    """As `score_curve`, at each step."""
     judge = ObjectiveAccumulator(search.model_copy(update={"objectives": search.objectives[:1], "constraints": ()}))
     names = (search.deciding_metric, search.leading_metric)
     parts = _apart(epoch_rule(search), values, part_epochs or len(values))
-    found = [judge.add(number, dict.fromkeys(names, own)) for number, part in enumerate(parts) for own in part]
-    return found[-1]
+    return [judge.add(number, dict.fromkeys(names, own)) for number, part in enumerate(parts) for own in part]
 
 
 def _apart(rule: EpochRule, values: Sequence[float], part_epochs: int) -> list[list[float]]:

@@ -1,0 +1,133 @@
+"""What a model makes of the trials that are over: a process for each objective and each constraint, of equal points.
+
+Values are brought to mean 0 and spread 1. What is far below the middle is drawn near: a training that failed is bad,
+and how bad says nothing about where the best ones are (winsorised). Hyperparameters are those of the trials that were
+over when their number last grew by a tenth: so a proposal is quick, and hangs on the history alone all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
+
+from owkd.config import SearchConfig
+from search.samplers.model.outcomes import Outcome, outcomes
+from search.samplers.model.points import Points
+from search.samplers.model.process import Hyper, Posterior, Rows, fit
+
+Array = NDArray[np.float64]
+
+WINSOR = 2.5
+"""spreads of the upper half below the median; what is worse counts as that"""
+GROWTH = 1.1
+EACH_TIME = 40
+"""trials up to which hyperparameters are fitted for each proposal"""
+MOST_ROWS = 300
+"""of which the model is made; beyond, the best of them and some of all others"""
+MOST_FITTED = 150
+"""the same for the fit"""
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """Processes over features.
+
+    Attributes:
+        genes: (k, g) of the trials that they were made of
+        goals: by objective, more is better
+        limits: by constraint, at most its bound holds
+        bounds: of the limits
+    """
+
+    genes: Array
+    goals: tuple[Posterior, ...]
+    limits: tuple[Posterior, ...]
+    bounds: tuple[float, ...]
+
+    def believing(self, features: Array) -> Beliefs:
+        """The same if they were right about these points (m, d)."""
+        goals = tuple(goal.believing(features) for goal in self.goals)
+        return replace(self, goals=goals, limits=tuple(limit.believing(features) for limit in self.limits))
+
+
+def beliefs(search: SearchConfig, points: Points, over: Sequence[FrozenTrial]) -> Beliefs | None:
+    """Of trials that are over, in the order in which they ended; None as long as none of them has a value."""
+    now = outcomes(search, over)
+    if not now:
+        return None
+    earlier = fitted(len(over))
+    then = outcomes(search, over[:earlier]) or now
+    genes = np.array([points.of(trial.params) for trial in over])
+    features = points.features(genes)
+    goals = []
+    for place, goal in enumerate(search.objectives):
+        sign = 1.0 if goal.direction == "max" else -1.0
+        early, late = ([sign * each.values[place] for each in found] for found in (then, now))
+        hyper = _fit(rows_of(then, features, early, MOST_FITTED))
+        goals.append(Posterior(rows_of(now, features, late, MOST_ROWS), hyper))
+    limits, bounds = [], []
+    for name in search.constraints:
+        known = {place: trial.constraints[name] for place, trial in enumerate(over) if name in trial.constraints}
+        if known:
+            first = {place: missed for place, missed in known.items() if place < earlier} or known
+            rows, bound = limit_rows(known, features)
+            limits.append(Posterior(rows, _fit(limit_rows(first, features)[0])))
+            bounds.append(bound)
+    return Beliefs(genes[sorted({each.trial for each in now})], tuple(goals), tuple(limits), tuple(bounds))
+
+
+def fitted(trials: int) -> int:
+    """Of so many trials that are over, how many there were when the hyperparameters were fitted."""
+    number = min(trials, EACH_TIME)
+    while number >= EACH_TIME and (following := math.ceil(number * GROWTH)) <= trials:
+        number = following
+    return number
+
+
+def rows_of(found: Sequence[Outcome], features: Array, values: Sequence[float], most: int) -> Rows:
+    """Outcomes as rows, at most so many: half of them the best, the others spread over the rest."""
+    y = standardised(np.array(values))
+    order = np.argsort(-y, kind="stable")
+    if len(y) > most:
+        rest = order[most // 2 :]
+        order = np.concatenate([order[: most // 2], rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]])
+    kept = np.sort(order)
+    trial = np.array([each.trial for each in found])[kept]
+    lag, scale = (np.array([getattr(each, name) for each in found])[kept] for name in ("lag", "scale"))
+    return Rows(features[trial], lag, y[kept], scale, trial)
+
+
+def standardised(values: Array) -> Array:
+    """Mean 0 and spread 1, what is far below the median drawn near to it."""
+    middle = np.median(values)
+    spread = np.quantile(values, 0.9) - middle
+    drawn = np.maximum(values, middle - WINSOR * spread) if spread > 0 else values
+    return np.asarray((drawn - drawn.mean()) / (drawn.std() or 1.0))
+
+
+def limit_rows(missed: Mapping[int, float], features: Array) -> tuple[Rows, float]:
+    """By how much trials missed a constraint -> rows, and the bound in their units."""
+    trial = np.array([*missed])[-MOST_ROWS:]
+    values = np.array([*missed.values()])[-MOST_ROWS:]
+    middle, spread = np.median(values), values.std() or 1.0
+    n = len(values)
+    drawn = np.clip((values - middle) / spread, -3.0, 3.0)
+    return Rows(features[trial], np.zeros(n), drawn, np.ones(n), trial), float(np.clip(-middle / spread, -3.0, 3.0))
+
+
+def _fit(rows: Rows) -> Hyper:
+    parts = (rows.features, rows.lag, rows.values, rows.scale, rows.trial.astype(np.float64))
+    return _fit_of(rows.features.shape[1], *(part.tobytes() for part in parts))
+
+
+@lru_cache(maxsize=16)
+def _fit_of(features: int, *parts: bytes) -> Hyper:
+    """Kept in mind: many proposals are made of the same rows."""
+    points, lag, values, scale, trial = (np.frombuffer(part) for part in parts)
+    return fit(Rows(points.reshape(len(lag), features), lag, values, scale, trial.astype(np.int64)))
