@@ -223,11 +223,9 @@ def test_tpe_is_pinned_where_optuna_could_change_its_mind() -> None:
 
 def test_auto_is_gp_whatever_the_space_and_the_objectives() -> None:
     condition = {"type": "float", "low": 0, "high": 1, "when": {"train.precision": "bf16"}}
-    several = {
-        "objectives": [{"metric": "val/mAP"}, {"metric": "flops"}],
-        "space": {**SPACE, "distill.logit": condition},
-    }
-    for search in (config_of("auto").search, config_of("auto", **several).search):
+    conditional = config_of("auto", space={**SPACE, "distill.logit": condition}).search
+    several = config_of("auto", objectives=[{"metric": "val/mAP"}, {"metric": "flops"}]).search
+    for search in (config_of("auto").search, conditional, several):
         assert sampler_name(search) == "gp"
         assert isinstance(make_sampler(search, 5000), GaussianProcessSampler)
 
