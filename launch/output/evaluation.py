@@ -38,6 +38,8 @@ def print_evaluation(
     table.add_row("queries without a match", str(result.skipped))
     table.add_row("parameters", f"{parameters:,}")
     console.print(table)
+    if result.warning is not None:
+        console.print(f"warning: {result.warning}", soft_wrap=True)
     if queries is not None:
         write_queries(result, queries)
         console.print(f"{result.queries} queries: {queries}", soft_wrap=True)

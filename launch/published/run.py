@@ -248,6 +248,9 @@ def _test(request: Request, config: Config, fold: str, checkpoint: Path) -> None
         device=request.device,
         batch_size=request.test_batch_size,
     )
+    for protocol, result in results.items():
+        if result.warning is not None:
+            console.print(f"warning: {fold} ({protocol}): {result.warning}", soft_wrap=True)
     facts = {
         "dataset": request.dataset,
         "fold": fold,

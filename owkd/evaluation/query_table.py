@@ -18,7 +18,8 @@ def query_rows(result: Result) -> pa.Table:
     """Q rows, one for each query that has a match, in the order of `Result`; their mean average precision is the mAP.
 
     Columns: `query`, counted from 0; `identity`; `camera`, or null; `average_precision`, in [0, 1]; `first_match`, the
-    rank of the closest match, from 1. Models that are evaluated on the same split have the same queries in the same
+    rank of the closest match, from 1; `rank_1`, whether the closest image is a match. Where images are equally far,
+    these are means over their orders. Models that are evaluated on the same split have the same queries in the same
     order.
     """
     import pyarrow as pa
@@ -30,7 +31,8 @@ def query_rows(result: Result) -> pa.Table:
             "identity": pa.array(result.identities, pa.int64()),
             "camera": cameras,
             "average_precision": pa.array(result.average_precision, pa.float64()),
-            "first_match": pa.array(result.first_match, pa.int64()),
+            "first_match": pa.array(result.first_match, pa.float64()),
+            "rank_1": pa.array(result.rank_1, pa.float64()),
         }
     )
 

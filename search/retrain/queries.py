@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from search.results.parquet import read_table, write_table
 from search.results.schema import Row
@@ -30,7 +31,8 @@ QUERY_FIELDS: dict[str, pa.DataType] = {
     "identity": pa.int64(),
     "camera": pa.int64(),
     "average_precision": pa.float64(),
-    "first_match": pa.int64(),
+    "first_match": pa.float64(),
+    "rank_1": pa.float64(),
 }
 """a model by its columns in models.parquet, then `owkd.evaluation.query_rows`"""
 
@@ -75,10 +77,10 @@ class QueryFiles:
 
         Raises `ValueError` when the models of a fold were tested on different queries.
         """
-        table = pa.concat_tables([read_table(self.path(key)) for key in keys])
+        table = pa.concat_tables([_scored(read_table(self.path(key))) for key in keys])
         fold = table["fold"].to_pylist()
         seed, query, identity = (table[name].to_numpy() for name in ("seed", "query", "identity"))
-        values = {"mAP": table["average_precision"].to_numpy(), "rank-1": table["first_match"].to_numpy() == 1}
+        values = {"mAP": table["average_precision"].to_numpy(), "rank-1": table["rank_1"].to_numpy()}
         return {metric: Scores.from_rows(fold, seed, query, identity, value) for metric, value in values.items()}
 
     def teacher_lead(self, teachers: Mapping[str, str], students: Collection[str], spread: float) -> TeacherLead:
@@ -97,3 +99,10 @@ class QueryFiles:
         for path in self.folder.glob("*.parquet"):
             if path not in kept:
                 path.unlink()
+
+
+def _scored(table: pa.Table) -> pa.Table:
+    """The columns that claims are made of. A file from before there was `rank_1` says it by the first match's rank."""
+    if "rank_1" not in table.column_names:
+        table = table.append_column("rank_1", pc.equal(table["first_match"], 1).cast(pa.float64()))
+    return table.select(["fold", "seed", "query", "identity", "average_precision", "rank_1"])

@@ -1,5 +1,6 @@
 """The protocols: by hand, against plain loops, by their properties, and on what cannot be ranked."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -61,40 +62,36 @@ def test_queries_without_a_match_are_counted_and_count_nowhere_else():
     result = evaluate_embeddings(LINE, people)
     assert (result.queries, result.skipped) == (2, 2)
     assert result.identities.tolist() == [7, 7]
-    assert result.average_precision == pytest.approx([1, 1])  # the second one's match ties with 8, and is earlier
+    assert result.average_precision == pytest.approx([1, 3 / 4])  # the second one's match ties with 8: rank 1 or 2
     assert metrics(result)["skipped"] == 2
     assert evaluate_embeddings(LINE, people, "merged").skipped == 2
     assert evaluate_embeddings(LINE, people, "center").skipped == 2
 
 
-def test_of_equally_close_images_the_earlier_one_comes_first():
-    embeddings = np.array([[0.0], [1.0], [-1.0]])
-    assert evaluate_embeddings(embeddings, np.array([1, 1, 2])).average_precision[0] == 1
-    assert evaluate_embeddings(embeddings, np.array([1, 2, 1])).average_precision[0] == 0.5
+def test_equally_far_images_count_by_the_mean_over_their_orders():
+    # Query 0 has its only match and somebody else at distance 1: first or second, with equal chances.
+    result = evaluate_embeddings(np.array([[0.0], [1.0], [-1.0]]), np.array([1, 1, 2]))
+    assert result.average_precision == pytest.approx([3 / 4, 1])
+    assert result.rank_1.tolist() == [1 / 2, 1]
+    assert result.first_match.tolist() == [3 / 2, 1]
+    assert result.cmc[:2].tolist() == [3 / 4, 1]
+    assert result.mean_inverse_negative_penalty == pytest.approx((3 / 4 + 1) / 2)
+    assert result.tied == 1 / 2
+    accuracy = center_validation_accuracy(np.array([[0.0], [1.0], [-1.0]]), np.array([1, 1, 2]))
+    assert accuracy == 1 - 0.5 / 2  # half a wrong image of two, on average
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_repeated_images_tie_exactly(dtype):
-    """Equal rows must be equally far whatever the order in which a product adds up."""
-    distinct = torch.randn(9, 517, generator=torch.Generator().manual_seed(0), dtype=dtype)
-    embeddings = distinct.repeat(7, 1)  # each image 7 times; the copies differ in identity
-    people = torch.arange(63).remainder(9).mul(2).add(torch.arange(63).div(9, rounding_mode="floor").remainder(2))
-    result = evaluate_embeddings(embeddings, people.numpy())
-    for query in range(63):
-        copies = [i for i in range(63) if i != query and i % 9 == query % 9]
-        hits = [bool(people[i] == people[query]) for i in copies]
-        expected = np.mean([sum(hits[: rank + 1]) / (rank + 1) for rank, hit in enumerate(hits) if hit])
-        # identities of neighbours never equal the query's: all its matches are among its copies
-        assert result.average_precision[query] == pytest.approx(expected)
-
-
-small_worlds = st.integers(2, 24).flatmap(
-    lambda n: st.tuples(
-        st.lists(st.lists(st.integers(-3, 3), min_size=2, max_size=2), min_size=n, max_size=n),
-        st.lists(st.integers(-2, 4), min_size=n, max_size=n),
-        st.lists(st.integers(0, 2), min_size=n, max_size=n),
+def worlds(numbers, dimensions: int):
+    return st.integers(2, 24).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.lists(numbers, min_size=dimensions, max_size=dimensions), min_size=n, max_size=n),
+            st.lists(st.integers(-2, 4), min_size=n, max_size=n),
+            st.lists(st.integers(0, 2), min_size=n, max_size=n),
+        )
     )
-)
+
+
+small_worlds = worlds(st.integers(-3, 3), 2)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -108,13 +105,89 @@ def test_equals_plain_loops_on_worlds_full_of_ties(protocol, world, dtype):
         with pytest.raises(DataError, match="at least one query must have a match"):
             evaluate_embeddings(*arguments)
         return
-    result = evaluate_embeddings(*arguments)
+    assert_equals_loops(evaluate_embeddings(*arguments), expected)
+
+
+def assert_equals_loops(result: Result, expected: slow.SlowResult) -> None:
     assert result.average_precision == pytest.approx(expected.average_precision)
     assert result.identities.tolist() == expected.identities
     assert result.cmc == pytest.approx(expected.cmc)
+    assert result.rank_1 == pytest.approx(expected.rank_1)
+    assert result.first_match == pytest.approx(expected.first)
     assert result.mean_inverse_negative_penalty == pytest.approx(expected.mean_inverse_negative_penalty)
     assert result.precision == pytest.approx(expected.precision)
     assert result.skipped == expected.skipped
+    assert result.tied == pytest.approx(expected.tied)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_repeated_images_tie_in_whatever_way_they_meet(protocol, dtype, rows, monkeypatch):
+    """Real numbers, which no product adds up exactly: few distinct embeddings, each of several images of anybody."""
+    monkeypatch.setattr("owkd.evaluation.ranking.lists._chunk_rows", lambda *_: rows)
+    generator = torch.Generator().manual_seed(7)
+    for distinct, count, dimensions in ((2, 16, 33), (4, 20, 517), (12, 20, 64)):
+        which = torch.randint(0, distinct, (count,), generator=generator)
+        embeddings = torch.randn(distinct, dimensions, generator=generator).to(dtype)[which]
+        people, cameras = torch.randint(0, 5, (2, count), generator=generator).numpy()
+        expected = slow.evaluate(embeddings.double().tolist(), people.tolist(), protocol, cameras.tolist())
+        assert expected.tied > 0.05
+        assert_equals_loops(evaluate_embeddings(embeddings, people, protocol, cameras), expected)
+        accuracy = slow.center_validation_accuracy(embeddings.double().tolist(), people.tolist())
+        assert center_validation_accuracy(embeddings, people) == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_random_labels_stay_at_chance(protocol, dtype):
+    """Two embeddings, 40 images of each, and 40 people with two images each, drawn by lot: rank-1 is 1 / 79.
+
+    With more images a person's centre would be chosen among those that are many, and so be closer to its own.
+    """
+    generator = torch.Generator().manual_seed(3)
+    embeddings = torch.randn(2, 517, generator=generator, dtype=dtype).repeat_interleave(40, dim=0)
+    cameras = np.arange(80)  # all of them others: the camera's rule leaves nothing out
+    rank_1 = []
+    for _ in range(60):
+        people = torch.arange(40).repeat(2)[torch.randperm(80, generator=generator)].numpy()
+        rank_1.append(evaluate_embeddings(embeddings, people, protocol, cameras).cmc[0])
+    error = np.std(rank_1, ddof=1) / np.sqrt(len(rank_1))
+    assert 0 < error < 0.01
+    assert abs(np.mean(rank_1) - 1 / 79) < 3 * error
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_embeddings_without_content_score_chance_whatever_the_order_of_the_people(protocol):
+    people = np.repeat(np.arange(50), 10)
+    result = evaluate_embeddings(np.ones((500, 8)), people, protocol, np.arange(500))
+    assert result.cmc[0] == pytest.approx(9 / 499)
+    assert result.tied == 1
+    assert center_validation_accuracy(np.ones((500, 8)), people) == pytest.approx(1 - 490 * 9 / 10 / 499)
+
+
+def test_a_list_of_ties_is_worth_the_mean_over_all_its_orders():
+    """The slow reference itself, against every order written out."""
+    entries = [(0, True), (1, True), (1, False), (1, False), (1, True), (2, False), (2, True)]
+    orders = [
+        [True, *middle, *end]
+        for middle in itertools.permutations([True, False, False, True])
+        for end in itertools.permutations([False, True])
+    ]
+    places = [[rank for rank, hit in enumerate(hits, start=1) if hit] for hits in orders]
+    walked = slow.walk(entries)
+    assert walked.mean_ranks == pytest.approx(np.mean(places, axis=0))
+    assert walked.average_precision == pytest.approx(np.mean(np.arange(1, 5) / np.array(places)))
+    assert walked.inverse_penalty == pytest.approx(np.mean([4 / place[-1] for place in places]))
+    assert (walked.tied, walked.cmc[:2]) == (3, [1, 1])
+
+
+def test_a_result_says_when_many_distances_are_tied():
+    embeddings, people, _ = crowd(1)
+    assert evaluate_embeddings(embeddings, people).warning is None
+    warning = evaluate_embeddings(np.zeros((4, 3)), np.array([1, 2, 1, 2])).warning
+    assert warning is not None
+    assert warning.startswith("100 % of the matches are exactly as far from their query as images of other people")
 
 
 @settings(max_examples=100, deadline=None)
@@ -205,12 +278,6 @@ def test_the_worst_embedding_finds_its_match_last():
     result = evaluate_embeddings(embeddings, people)
     assert (result.average_precision <= 1 / 3).all()
     assert result.cmc[:2].tolist() == [0, 0]
-
-
-def test_a_collapsed_embedding_is_ranked_by_position():
-    result = evaluate_embeddings(np.zeros((4, 3)), np.array([1, 2, 1, 2]))
-    # 0: 1 [2] 3 | 1: 0 2 [3] | 2: [0] 1 3 | 3: 0 [1] 2
-    assert result.average_precision == pytest.approx([1 / 2, 1 / 3, 1, 1 / 2])
 
 
 def test_accepts_tensors_half_precision_and_read_only_arrays(recwarn):

@@ -20,7 +20,7 @@ CAMERAS = np.array([1, 1, 2, 2, 3])
 
 
 def test_rows_by_hand() -> None:
-    # 0: B1 A2 | 1: A0 A2 C3 B10 (of equals the earlier first) | 2: C3 B1 A0 | 3: C3 A2 B1
+    # 0: B1 A2 | 1: A0 A2 C3 B10 (two are equally far, ahead of the match) | 2: C3 B1 A0 | 3: C3 A2 B1
     rows = query_rows(evaluate_embeddings(LINE, PEOPLE, "standard", CAMERAS)).to_pydict()
     assert rows == {
         "query": [0, 1, 2, 3],
@@ -28,6 +28,7 @@ def test_rows_by_hand() -> None:
         "camera": [1, 1, 2, 2],
         "average_precision": [1 / 2, 1 / 4, 1 / 3, 1 / 3],
         "first_match": [2, 4, 3, 3],
+        "rank_1": [0, 0, 0, 0],
     }
 
 
@@ -42,8 +43,8 @@ def test_rows_are_what_the_headline_numbers_are_made_of(protocol, rng) -> None:
     assert len(rows["query"]) == result.queries > 0
     assert np.mean(rows["average_precision"]) == pytest.approx(result.mean_average_precision, abs=1e-15)
     assert sorted(rows["average_precision"]) == pytest.approx(sorted(plain.average_precision))
-    first = np.array(rows["first_match"])
-    assert [np.mean(first <= rank) for rank in range(1, 21)] == pytest.approx(result.cmc)
+    assert np.mean(rows["rank_1"]) == pytest.approx(result.cmc[0])
+    assert rows["first_match"] == pytest.approx(plain.first)
     assert (set(rows["camera"]) == {None}) == (protocol == "merged")
 
 

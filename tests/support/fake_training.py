@@ -231,7 +231,8 @@ def evaluation(mean: float, rank_1: float, fold: str, training: int, parameters:
         "identity": people,
         "camera": [query % 2 for query in queries],
         "average_precision": precision,
-        "first_match": [1 if query in hits else 2 for query in queries],
+        "first_match": [1.0 if query in hits else 2.0 for query in queries],
+        "rank_1": [1.0 if query in hits else 0.0 for query in queries],
     }
     metrics = {"mAP": sum(precision) / total, "rank-1": len(hits) / total, "mINP": mean - 0.05}
     return Evaluation({**metrics, "parameters": parameters}, pa.table(rows))

@@ -1,8 +1,11 @@
-"""The four protocols once more, as plain loops over lists, to compare with. Exact for embeddings of whole numbers."""
+"""The protocols once more, as plain loops over lists, to compare with. Distances are exact.
+
+Of equally far images one after the other is drawn at random, and what comes of it is weighed with its probability.
+"""
 
 from __future__ import annotations
 
-import bisect
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,16 +18,20 @@ class SlowResult:
     mean_inverse_negative_penalty: float
     precision: list[float]
     skipped: int
+    rank_1: list[float]
+    first: list[float]
+    tied: float
 
 
 def evaluate(embeddings, identities, protocol, cameras=None):
-    """None where no query has a match. The result of `protocol`, from nested lists of whole numbers."""
+    """None where no query has a match. The result of `protocol`, from nested lists of numbers."""
     n = len(identities)
+    embeddings = exact(embeddings)
 
     def entries(query):
-        """(distance, query, image, is it a match) of everything in the list of one query."""
+        """(distance, is it a match) of everything in the list of one query."""
         return [
-            (squared(embeddings[query], embeddings[i]), query, i, identities[i] == identities[query])
+            (squared(embeddings[query], embeddings[i]), identities[i] == identities[query])
             for i in range(n)
             if i != query and not (protocol == "camera" and cameras[i] == cameras[query])
         ]
@@ -36,28 +43,28 @@ def evaluate(embeddings, identities, protocol, cameras=None):
         lists = [(p, entries(center(embeddings, identities, p))) for p in people]
     else:
         lists = [(identities[q], entries(q)) for q in range(n)]
-    ranked = [(person, [match for *_, match in sorted(entries)]) for person, entries in lists]
-    return summarise(ranked)
+    return summarise(lists)
 
 
 def center_validation_accuracy(embeddings, identities):
     """None where no identity has two images."""
+    embeddings = exact(embeddings)
     scores = []
     for person in sorted(set(identities)):
         if identities.count(person) == 1:
             continue
         query = center(embeddings, identities, person)
-        others = sorted((squared(embeddings[query], embeddings[i]), i) for i in range(len(identities)) if i != query)
-        to_find, wrong = identities.count(person) - 1, 0
-        for _, i in others:
-            if to_find == 0:
-                break
-            if identities[i] == person:
-                to_find -= 1
-            else:
-                wrong += 1
-        scores.append((len(others) - wrong) / len(others))
+        others = [i for i in range(len(identities)) if i != query]
+        walked = walk([(squared(embeddings[query], embeddings[i]), identities[i] == person) for i in others])
+        scores.append(1 - (walked.mean_ranks[-1] - walked.matches) / len(others))
     return sum(scores) / len(scores) if scores else None
+
+
+def exact(embeddings):
+    """As whole numbers, which are the embeddings times a power of two."""
+    rows = [[Fraction(value) for value in row] for row in embeddings]
+    scale = max(value.denominator for row in rows for value in row)
+    return [[int(value * scale) for value in row] for row in rows]
 
 
 def squared(a, b):
@@ -66,37 +73,73 @@ def squared(a, b):
 
 def center(embeddings, identities, person):
     members = [i for i, identity in enumerate(identities) if identity == person]
-    sums = [sum(squared(embeddings[i], embeddings[j]) ** 0.5 for j in members) for i in members]
+    sums = [sum(sorted(float(squared(embeddings[i], embeddings[j])) ** 0.5 for j in members)) for i in members]
     return members[sums.index(min(sums))]
 
 
-def summarise(ranked):
-    valid = [(person, hits) for person, hits in ranked if any(hits)]
+@dataclass
+class Walk:
+    """What a walk down one list finds, on average: of the first 20 ranks, the share of orders with a match by then."""
+
+    matches: int
+    average_precision: float
+    inverse_penalty: float
+    cmc: list[float]
+    mean_ranks: list[float]
+    tied: int
+
+
+def walk(entries):
+    """Of (distance, is it a match). At every step the state is how many matches were found, with its probability."""
+    total = sum(match for _, match in entries)
+    precision, penalty, tied = 0.0, 0.0, 0
+    first, mean_ranks = [0.0] * (len(entries) + 20), [0.0] * total
+    rank, found_before = 0, 0
+    for _, block in itertools.groupby(sorted(entries), key=lambda entry: entry[0]):
+        hits = [match for _, match in block]
+        tied += sum(hits) if len(hits) > sum(hits) else 0
+        states = {0: 1.0}
+        for drawn in range(len(hits)):
+            rank += 1
+            following: dict[int, float] = {}
+            for found, probability in states.items():
+                hit = probability * (sum(hits) - found) / (len(hits) - drawn)
+                miss = probability - hit
+                if hit > 0:
+                    number = found_before + found + 1
+                    precision += hit * number / rank
+                    mean_ranks[number - 1] += hit * rank
+                    first[rank - 1] += hit if number == 1 else 0
+                    penalty += hit * total / rank if number == total else 0
+                    following[found + 1] = following.get(found + 1, 0) + hit
+                if drawn - found < len(hits) - sum(hits):
+                    following[found] = following.get(found, 0) + miss
+            states = following
+        found_before += sum(hits)
+    cmc = list(itertools.accumulate(first[:20]))
+    return Walk(total, precision / total if total else 0, penalty, cmc, mean_ranks, tied)
+
+
+def summarise(lists):
+    """Of (person, entries of their list)."""
+    walks = [(person, walk(entries)) for person, entries in lists]
+    valid = [(person, walked) for person, walked in walks if walked.matches]
     if not valid:
         return None
-    average_precision, penalties = [], []
-    cmc, precision = [Fraction(0)] * 20, [Fraction(0)] * 101
-    for _, hits in valid:
-        found, points = 0, []
-        for rank, hit in enumerate(hits, start=1):
-            found += hit
-            if hit:
-                points.append((Fraction(found, sum(hits)), Fraction(found, rank)))
-        recalls = [recall for recall, _ in points]
-        steps = [b - a for a, b in zip([Fraction(0), *recalls], recalls, strict=False)]
-        average_precision.append(sum(p * step for (_, p), step in zip(points, steps, strict=True)))
-        penalties.append(points[-1][1])
-        first = hits.index(True) + 1
-        for rank in range(first, 21):
-            cmc[rank - 1] += Fraction(1, len(valid))
+    precision = [0.0] * 101
+    for _, walked in valid:
+        points = [number / rank for number, rank in enumerate(walked.mean_ranks, start=1)]
         for i in range(101):
-            reached = points[bisect.bisect_left(recalls, Fraction(i, 100)) :]
-            precision[i] += max(p for _, p in reached) / len(valid)
+            reached = [p for k, p in enumerate(points, start=1) if 100 * k >= i * walked.matches]
+            precision[i] += max(reached) / len(valid)
     return SlowResult(
-        average_precision=[float(ap) for ap in average_precision],
+        average_precision=[walked.average_precision for _, walked in valid],
         identities=[person for person, _ in valid],
-        cmc=[float(c) for c in cmc],
-        mean_inverse_negative_penalty=float(sum(penalties) / len(valid)),
-        precision=[float(p) for p in precision],
-        skipped=len(ranked) - len(valid),
+        cmc=[sum(walked.cmc[k] for _, walked in valid) / len(valid) for k in range(20)],
+        mean_inverse_negative_penalty=sum(walked.inverse_penalty for _, walked in valid) / len(valid),
+        precision=precision,
+        skipped=len(walks) - len(valid),
+        rank_1=[walked.cmc[0] for _, walked in valid],
+        first=[walked.mean_ranks[0] for _, walked in valid],
+        tied=sum(walked.tied for _, walked in valid) / sum(walked.matches for _, walked in valid),
     )
