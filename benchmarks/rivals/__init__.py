@@ -5,6 +5,10 @@ virtual_time.py  searches by ask and tell, an epoch of each trial a tick
 asha.py          Ray's ASHA around any searcher
 ours.py          our study, samplers and schedulers
 optunas.py       Optuna's samplers
+flat.py          a space for those that know no conditions and no simplexes
+qlognei.py       BoTorch
+smac3.py         SMAC3
+syne.py          Syne Tune
 
 Each has the same two slots, the same budget of epochs, the published setting as its first trial and, with ASHA, the
 same rungs. Those from outside are in the extra `bench`; where it is not installed, they are left out.
@@ -12,8 +16,11 @@ same rungs. Those from outside are in the extra `bench`; where it is not install
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 from benchmarks.landscapes import Landscape
 from benchmarks.rivals import optunas, ours
@@ -25,6 +32,35 @@ Rival = Callable[[Landscape], Outcome]
 
 YARDSTICK = "Optuna TPE, ASHA"
 """budgets are compared to what it reaches"""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A rival from another package, which is imported when it searches.
+
+    Attributes:
+        package: without which it is left out
+        module: of this package
+        maker: name of the searcher there
+        asha: whether Ray's ASHA stops its trials; those that decide for themselves have none
+        settings: what the maker takes beside landscape and configuration
+        by_default: whether it takes part where nobody names it; one that is dear does not
+    """
+
+    package: str
+    module: str
+    maker: str
+    asha: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    by_default: bool = True
+
+    def __call__(self, land: Landscape) -> Outcome:
+        maker = getattr(import_module(f"benchmarks.rivals.{self.module}"), self.maker)
+        return search(land, partial(maker, **self.settings), asha=self.asha)
+
+    @property
+    def is_installed(self) -> bool:
+        return find_spec(self.package) is not None
 
 
 def own(sampler: str = "auto", scheduler: str = "asha") -> Rival:
@@ -47,8 +83,16 @@ RIVALS: dict[str, Rival] = {
     **_optuna("CMA-ES", "cmaes", "value"),
     **_optuna("random", "random", "pruned"),
 }
-ONE_OBJECTIVE = {name for name in RIVALS if "CMA-ES" in name}
-"""those that know no more"""
+OUTSIDE = {
+    "BoTorch qLogNEI, ASHA": Outside("botorch", "qlognei", "BoTorchSearcher", asha=True),
+    "BoTorch qLogNEI": Outside("botorch", "qlognei", "BoTorchSearcher"),
+    "SMAC3": Outside("smac", "smac3", "SmacSearcher"),
+    "Syne Tune CQR": Outside("syne_tune", "syne", "SyneTuneSearcher", settings={"method": "CQR"}, by_default=False),
+    "Syne Tune BOHB": Outside("syne_tune", "syne", "SyneTuneSearcher", settings={"method": "BOHB"}),
+}
+RIVALS |= OUTSIDE
+ONE_OBJECTIVE = {name for name in RIVALS if name.startswith(("Optuna CMA-ES", "SMAC3", "Syne Tune"))}
+"""those that know no more, or no constraints"""
 
 
 def rival(name: str) -> Rival:
@@ -67,8 +111,19 @@ def can_search(name: str, landscape: type[Landscape]) -> bool:
 
 
 def installed_rivals() -> list[str]:
-    """Everybody whose packages are here."""
-    return list(RIVALS)
+    """Everybody whose packages are here, but for those that take part only where they are named."""
+    return [name for name in RIVALS if name not in OUTSIDE or (OUTSIDE[name].is_installed and OUTSIDE[name].by_default)]
 
 
-__all__ = ["ONE_OBJECTIVE", "RIVALS", "YARDSTICK", "Outcome", "Rival", "can_search", "installed_rivals", "own", "rival"]
+__all__ = [
+    "ONE_OBJECTIVE",
+    "OUTSIDE",
+    "RIVALS",
+    "YARDSTICK",
+    "Outcome",
+    "Rival",
+    "can_search",
+    "installed_rivals",
+    "own",
+    "rival",
+]

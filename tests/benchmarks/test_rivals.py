@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmarks.landscapes import LANDSCAPES
-from benchmarks.rivals import can_search, installed_rivals, rival
+from benchmarks.rivals import OUTSIDE, RIVALS, can_search, rival
+from benchmarks.rivals.flat import FlatSpace
 from benchmarks.rivals.ledger import Ledger, Outcome, as_json, from_json
 from benchmarks.rivals.virtual_time import Ask, Ended, in_slots, search
 from search.space import published_point
 
 VALLEY = LANDSCAPES["valley"]
+
+
+def everybody() -> list[Any]:
+    """Rivals from outside are skipped where the extra `bench` is not installed; one that is dear is slow."""
+    params = []
+    for name in RIVALS:
+        outside = OUTSIDE.get(name)
+        marks = [pytest.mark.skipif(outside is not None and not outside.is_installed, reason="needs the extra `bench`")]
+        if outside is not None and not outside.by_default:
+            marks.append(pytest.mark.slow)
+        params.append(pytest.param(name, marks=marks))
+    return params
 
 
 def setting(**changes: float) -> dict[str, float]:
@@ -49,7 +64,7 @@ def test_the_budget_to_a_worth_is_that_from_which_on_nothing_worse_is_handed_on(
     assert from_json(as_json(outcome)) == outcome
 
 
-@pytest.mark.parametrize("name", installed_rivals())
+@pytest.mark.parametrize("name", everybody())
 def test_every_rival_keeps_to_the_budget_and_repeats_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.landscapes.contract.FULL_TRAININGS", 4)
     for landscape in ("conditional", "costs"):
@@ -62,7 +77,7 @@ def test_every_rival_keeps_to_the_budget_and_repeats_itself(name: str, monkeypat
             assert 0 < once.worth <= land.optimum()
 
 
-@pytest.mark.parametrize("name", installed_rivals())
+@pytest.mark.parametrize("name", everybody())
 def test_all_begin_with_the_published_point(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.landscapes.contract.FULL_TRAININGS", 0.2)
     land, trained, told = VALLEY.drawn(0), [], VALLEY.told
@@ -134,3 +149,23 @@ def test_a_search_ends_with_its_budget() -> None:
 def test_a_name_that_nobody_has_is_refused() -> None:
     with pytest.raises(KeyError, match="Optuna TPE, ASHA"):
         rival("nobody")
+
+
+def test_a_flat_space_has_every_coordinate_and_trains_only_with_what_holds() -> None:
+    config = LANDSCAPES["conditional"].configuration(0)
+    space = FlatSpace(config)
+    assert len(space.distributions) == 12
+    assert space.published.keys() == space.distributions.keys()
+    published = space.values(space.published)
+    assert published == pytest.approx(published_point(config).values)
+    other = space.values({"train.learning_rate_decay": "cosine", "distill.temperature": 3.0})
+    assert "distill.temperature" not in other
+    assert "train.gce_weight_decay" in other
+
+
+def test_a_flat_space_breaks_a_stick_for_a_simplex() -> None:
+    space = FlatSpace(LANDSCAPES["conflict"].configuration(0))
+    assert len(space.distributions) == 2 + 3 + 1
+    weights = space.values({"distill.teacher_weights.original": 0.0})["distill.teacher_weights"]
+    assert weights["original"] == pytest.approx(0, abs=1e-6)
+    assert sum(weights.values()) == pytest.approx(3)
