@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterator
+from contextlib import contextmanager
 from operator import ne
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,43 @@ class JournalFile(JournalFileBackend):
         self._path = path
         self._starts = [0]
         """offsets of the lines that are known, and of the one that follows them"""
+        self._waiting: list[dict[str, Any]] | None = None
+        """records of a group that are not in the file yet"""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is recorded meanwhile goes to the disk at the end, at once: one wait for it instead of one a record,
+        and a driver that is killed leaves nothing of it, or all."""
+        if self._waiting is not None:
+            yield
+            return
+        self._waiting = []
+        try:
+            yield
+        finally:
+            waiting, self._waiting = self._waiting, None
+            if waiting:
+                super().append_logs(waiting)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes records, each with its sum."""
-        super().append_logs([{**log, SUM: _sum(json.dumps(log, separators=(",", ":")).encode())} for log in logs])
+        summed = [{**log, SUM: _sum(json.dumps(log, separators=(",", ":")).encode())} for log in logs]
+        if self._waiting is None:
+            super().append_logs(summed)
+        else:
+            self._waiting += summed
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The records from that number on. Raises `DamagedRunError` with the line of the first that is damaged."""
+        yield from self._in_the_file(log_number_from)
+        ahead = max(0, log_number_from - (len(self._starts) - 1))
+        yield from (self._waiting or [])[ahead:]
+
+    def _in_the_file(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        first = min(log_number_from, len(self._starts) - 1)  # lines that waited were read, but had no place yet
         with self._path.open("rb") as file:
-            file.seek(self._starts[log_number_from])
-            for number, line in enumerate(file, log_number_from + 1):
+            file.seek(self._starts[first])
+            for number, line in enumerate(file, first + 1):
                 if not line.endswith(b"\n"):
                     return
                 self.line = number
@@ -67,10 +95,23 @@ class JournalFile(JournalFileBackend):
                     raise DamagedRunError(self._path, "is damaged", number)
                 if number == len(self._starts):
                     self._starts.append(self._starts[-1] + len(line))
-                yield record
+                if number > log_number_from:
+                    yield record
 
 
-def open_journal(journal: Path, recorded: Collection[int] = ()) -> JournalStorage:
+class Journal(JournalStorage):
+    """Optuna's storage on a journal.
+
+    Attributes:
+        file: the journal
+    """
+
+    def __init__(self, file: JournalFile) -> None:
+        super().__init__(file)
+        self.file = file
+
+
+def open_journal(journal: Path, recorded: Collection[int] = ()) -> Journal:
     """The study of a journal; `recorded` are the numbers of trials that left results.
 
     Raises `DamagedRunError` where a line is damaged or contradicts those before it, and where the study does not know
@@ -81,7 +122,7 @@ def open_journal(journal: Path, recorded: Collection[int] = ()) -> JournalStorag
         raise DamagedRunError(journal, f"is {state}, although there are results of {len(recorded)} trials")
     backend = JournalFile(journal)
     try:
-        storage = JournalStorage(backend)
+        storage = Journal(backend)
         known = {trial.number for trial in _trials(storage) if trial.state != TrialState.WAITING}
     except OwkdError:
         raise

@@ -168,6 +168,10 @@ class Study:
     def next(self) -> Proposal | None:
         """The next trial to run: interrupted ones first, under their own numbers; None when there are enough,
         or when the space is used up."""
+        with self._storage.file.together():
+            return self._next()
+
+    def _next(self) -> Proposal | None:
         if self._interrupted:
             number = self._interrupted.pop(0)
             self._study.sampler = self._sampler(number)
@@ -231,11 +235,12 @@ class Study:
     def started(self, number: int, gpu: float = 0.0) -> None:
         """Counts another attempt at a trial, on this share of a GPU."""
         view = self.view(number)
-        self._set(number, "attempt", view.attempt + 1)
-        if gpu != view.gpu_share:
-            self._set(number, "gpu_share", gpu)
-        if view.started_at is None:
-            self._set(number, "started_at", _now())
+        with self._storage.file.together():
+            self._set(number, "attempt", view.attempt + 1)
+            if gpu != view.gpu_share:
+                self._set(number, "gpu_share", gpu)
+            if view.started_at is None:
+                self._set(number, "started_at", _now())
 
     def report(
         self, number: int, step: int, objective: float, host: str | None = None, score: Score | None = None
@@ -254,21 +259,22 @@ class Study:
             part_epochs = trial.user_attrs.get(PART_EPOCHS)
             score = score_curve(self.config.search, [curve[at] for at in sorted(curve)], part_epochs)
         judged = {"step": score.step, "values": plain(score.values), "parts": list(score.parts)}
-        self._set(number, "judged", judged)
-        self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
+        with self._storage.file.together():
+            self._set(number, "judged", judged)
+            self._storage.set_trial_intermediate_value(self._trial_id(number), step, objective)
         return True
 
     def finish(self, number: int, ending: Ending) -> TrialView:
         """Records how a trial ended, once and for all."""
         view = self.view(number)
-        for key in ("error_type", "error_text", "stopped_by"):
-            value = getattr(ending, key)
-            if value is not None:
-                self._set(number, key, value)
-        self._set(number, "ended_at", _now())
-        self._set(number, "state", ending.state)
-        with warnings.catch_warnings():
+        with self._storage.file.together(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # CMA-ES does not care for what a diverged trial breaks
+            for key in ("error_type", "error_text", "stopped_by"):
+                value = getattr(ending, key)
+                if value is not None:
+                    self._set(number, key, value)
+            self._set(number, "ended_at", _now())
+            self._set(number, "state", ending.state)
             self._tell(view, ending)
         return self.view(number)
 

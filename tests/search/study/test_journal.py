@@ -103,3 +103,42 @@ def test_a_study_must_know_the_trials_that_left_results(journal: Path) -> None:
     with pytest.raises(DamagedRunError, match="ends before trial 1, although there are results of 2 such trials"):
         open_journal(journal, recorded={0, 1, 4})
     assert journal.read_bytes() == before
+
+
+def test_what_is_recorded_together_is_known_at_once_and_goes_to_the_disk_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "study.journal"
+    storage = open_journal(journal)
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda handle: synced.append(handle))
+    before = journal.read_bytes()
+    with storage.file.together():
+        trial = study.ask()
+        with storage.file.together():
+            trial.suggest_float("x", 0, 1)
+        trial.set_user_attr("state", "running")
+        assert study.trials[0].user_attrs == {"state": "running"}
+        assert journal.read_bytes() == before
+        assert not synced
+    assert len(synced) == 1
+    study.tell(trial, 0.5)
+    for known in (study, optuna.load_study(study_name="s", storage=open_journal(journal))):
+        assert [(each.number, each.params, each.value) for each in known.trials] == [(0, trial.params, 0.5)]
+    assert all(parsed(line) for line in journal.read_bytes().splitlines(keepends=True))
+
+
+def test_what_was_recorded_together_stays_when_something_fails_in_between(tmp_path: Path) -> None:
+    storage = open_journal(tmp_path / "study.journal")
+    study = optuna.create_study(storage=storage, study_name="s", direction="maximize")
+
+    def ask_and_fail() -> None:
+        with storage.file.together():
+            study.ask()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask_and_fail()
+    known = optuna.load_study(study_name="s", storage=open_journal(tmp_path / "study.journal"))
+    assert len(known.trials) == len(study.trials) == 1
