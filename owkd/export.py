@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from owkd.data.reading.window import Window
 from owkd.errors import CheckpointError, UserError
 from owkd.files import require_writable, written_whole
 from owkd.models.checkpoint import load_model
@@ -34,6 +35,7 @@ class OnnxExport:
     Attributes:
         largest_difference: over random images, absolute
         largest_entry: of PyTorch's embeddings of the same images, absolute
+        window: of grey values, which whoever uses the file applies to images of more than 8 bits
     """
 
     file: Path
@@ -41,6 +43,7 @@ class OnnxExport:
     image_size: int
     largest_difference: float
     largest_entry: float
+    window: Window
 
 
 class Embedder(nn.Module):
@@ -59,7 +62,8 @@ def export_onnx(checkpoint: Path, file: Path) -> OnnxExport:
     """Writes `file`: input `images` (B, 3, S, S) float32 RGB in [0, 1], output `embeddings` (B, D) float32.
 
     The file appears only when ONNX Runtime gives PyTorch's embeddings for several batch sizes. Its metadata hold the
-    model's description (`owkd`, JSON).
+    model's description (`owkd`, JSON), with the window of grey values that images of more than 8 bits are brought into
+    before they are the network's input (`owkd.data.reading.window.as_grey`).
 
     Raises `CheckpointError` for a file that is no model, and when the two differ; `UserError` when the packages that
     exporting needs are not installed, or `file` cannot be written.
@@ -75,7 +79,7 @@ def export_onnx(checkpoint: Path, file: Path) -> OnnxExport:
                 f"the exported network must compute what PyTorch does, but embeddings of {checkpoint} differ by "
                 f"{difference:.2g} (largest entry {entry:.2g}); nothing was written"
             )
-    return OnnxExport(file, size, info.image_size, difference, entry)
+    return OnnxExport(file, size, info.image_size, difference, entry, info.window)
 
 
 def _write(embedder: Embedder, image_size: int, description: str, file: Path) -> None:

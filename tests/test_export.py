@@ -1,5 +1,6 @@
 """ONNX export: the file computes what PyTorch does, on its own, for any batch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for _ in range(3):
                 model(torch.rand(4, 3, SIDE, SIDE))
     path = tmp_path_factory.mktemp("model") / "student.safetensors"
-    save_model(model, path, identities=(1, 2, 3, 4, 5), origin="test")
+    save_model(model, path, identities=(1, 2, 3, 4, 5), origin="test", window=(5991.5, 7745.0))
     return path
 
 
@@ -52,7 +53,8 @@ def test_any_batch_gives_pytorchs_embeddings(checkpoint: Path, exported: export.
 
 def test_the_file_says_what_it_is_and_holds_no_training_parts(exported: export.OnnxExport):
     proto = onnx.load(exported.file)
-    assert '"image_size": 64' in next(entry.value for entry in proto.metadata_props if entry.key == "owkd")
+    description = json.loads(next(entry.value for entry in proto.metadata_props if entry.key == "owkd"))
+    assert (description["image_size"], description["window"]) == (64, [5991.5, 7745.0])
     names = [weight.name for weight in proto.graph.initializer]
     assert any("gce" in name for name in names)
     assert not any("projections" in name or "saliency" in name for name in names)
@@ -71,6 +73,7 @@ def test_the_command_prints_the_difference(checkpoint: Path, tmp_path: Path, cap
     assert run_command(["export", str(checkpoint), "--format", "onnx", "--out", str(out)]) == 0
     printed = capfd.readouterr()
     assert "largest difference to PyTorch" in printed.out
+    assert "5991.5 to 7745 is black to white" in printed.out
     assert "torchvision" not in printed.out + printed.err, "the exporter's own chatter is not for users"
     onnx.checker.check_model(out)
 

@@ -41,8 +41,15 @@ def data_prepare(
 @app.command("check")
 def data_check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set (it holds Fold1), or a folder of some.")],
+    window: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|LOW,HIGH|per_image",
+            help="data.window of the training: grey values of images of more than 8 bits that are black and white.",
+        ),
+    ] = "auto",
 ) -> None:
     """Count people and images per split, and find what would spoil a result: then the exit code is 2."""
-    from launch.output.datasets import run_dataset_check
+    from launch.output.datasets import run_dataset_check, window_setting
 
-    run_dataset_check(folder)
+    run_dataset_check(folder, window_setting(window))

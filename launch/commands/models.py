@@ -8,9 +8,13 @@ import typer
 
 from launch.commands.arguments import Overrides
 from launch.configuration import load_checked
-from launch.output.console import console
+from launch.output.console import console, print_note
 from owkd.errors import UserError
 
+SkipUnreadable = Annotated[
+    bool,
+    typer.Option("--skip-unreadable", help="Name images that cannot be read, leave them out, and go on."),
+]
 TRIAL = re.compile(r"(.+)#(\d+)")
 
 
@@ -55,11 +59,12 @@ def evaluate(
             help="Parquet file to write, one row a query: identity, camera, average precision, rank of the first match."
         ),
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Evaluate a checkpoint on one split of a data set: mAP, CMC and mINP."""
     from launch.output.evaluation import print_evaluation
 
-    print_evaluation(checkpoint, dataset, fold, split, protocol, queries)
+    print_evaluation(checkpoint, dataset, fold, split, protocol, queries, skip_unreadable=skip_unreadable)
 
 
 def export(
@@ -83,9 +88,10 @@ def embed(
     checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
     folder: Annotated[Path, typer.Argument(help="Folder of images, searched with all folders in it.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write: path, identity, embedding.")],
+    skip_unreadable: SkipUnreadable = False,
 ) -> None:
     """Write the embedding of every image in a folder, one row an image."""
     from owkd.evaluation.embedding_table import embed_folder
 
-    images, size = embed_folder(checkpoint, folder, out)
+    images, size = embed_folder(checkpoint, folder, out, skip_unreadable=skip_unreadable, say=print_note)
     console.print(f"{images} embeddings of {size} numbers: {out}", soft_wrap=True)

@@ -66,6 +66,11 @@ console = PlainConsole()
 errors = PlainConsole(stderr=True)
 
 
+def print_note(line: str) -> None:
+    """What a user should know, apart from the result."""
+    errors.print(line, soft_wrap=True)
+
+
 def epoch_lines(title: str, epochs: int, show: Callable[[str], None] | None = None) -> Report:
     """A line an epoch, alike in a terminal and in a log file; no longer than 80 characters for a short title."""
     width = len(str(epochs))

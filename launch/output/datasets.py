@@ -1,5 +1,6 @@
 """Data sets on the console: what a preparation made, and the findings of a check."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from launch.output.console import console
-from owkd.data.check import Finding, check_dataset, dataset_folders
+from owkd.data.checking import Finding, check_dataset, dataset_folders
 from owkd.data.prepare import prepare_sysu
-from owkd.errors import DataError
+from owkd.data.reading.window import WindowSetting
+from owkd.errors import DataError, UserError
 
 MOST_PATHS = 5
 
@@ -29,14 +31,29 @@ def run_preparation(raw: Path, folder: Path, seed: int) -> None:
     console.print(f"Check it with: owkd data check {summary.folder}", soft_wrap=True)
 
 
-def run_dataset_check(folder: Path) -> None:
-    """Counts and findings of the data set in `folder`, or of each of them.
+def window_setting(text: str) -> WindowSetting:
+    """`data.window` as it is written on a command line. Raises `UserError`."""
+    if text == "auto":
+        return "auto"
+    if text == "per_image":
+        return "per_image"
+    try:
+        low, high = map(float, text.strip("[] ").split(","))
+    except ValueError:
+        low = high = math.nan
+    if not low < high < math.inf or low == -math.inf:
+        raise UserError(f"--window must be auto, per_image or LOW,HIGH with LOW below HIGH, but got {text}; set it so")
+    return low, high
+
+
+def run_dataset_check(folder: Path, window: WindowSetting = "auto") -> None:
+    """Counts and findings of the data set in `folder`, or of each of them, as training with this window would see it.
 
     Raises `DataError`, after everything is printed, when a finding would spoil a result.
     """
     fatal = 0
     for dataset in dataset_folders(folder):
-        report = check_dataset(dataset)
+        report = check_dataset(dataset, window)
         counts = {
             fold: {split: (count.identities, count.images) for split, count in splits.items()}
             for fold, splits in report.counts.items()

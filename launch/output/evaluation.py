@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from launch.output.console import console
+from launch.output.console import console, print_note
 from owkd.config import DataConfig
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
@@ -16,7 +16,14 @@ CMC_RANKS = (1, 5, 10, 20)
 
 
 def print_evaluation(
-    checkpoint: Path, dataset: Path, fold: str, split: SplitName, protocol: Protocol, queries: Path | None = None
+    checkpoint: Path,
+    dataset: Path,
+    fold: str,
+    split: SplitName,
+    protocol: Protocol,
+    queries: Path | None = None,
+    *,
+    skip_unreadable: bool = False,
 ) -> None:
     """Embeds a split and prints mAP, CMC and mINP; writes `query_rows` to the file `queries`, where one is named.
 
@@ -25,7 +32,15 @@ def print_evaluation(
     if queries is not None:
         require_writable(queries, "--queries")
     data = DataConfig(root=dataset.parent, dataset=dataset.name)
-    result, parameters = evaluate_checkpoint(checkpoint, data, fold=fold, split=split, protocol=protocol)
+    result, parameters = evaluate_checkpoint(
+        checkpoint,
+        data,
+        fold=fold,
+        split=split,
+        protocol=protocol,
+        skip_unreadable=skip_unreadable,
+        say=print_note,
+    )
     console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)
     table = Table()
     table.add_column("measure")

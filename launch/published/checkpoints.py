@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launch.output.console import console
+from owkd.data.reading.window import window_in_words
 from owkd.errors import UserError
 from owkd.formatting import format_bytes
 from owkd.models.published_files import export_published, import_teacher
@@ -47,6 +48,12 @@ def export_as_onnx(checkpoint: Path, out: Path) -> None:
     side = exported.image_size
     console.print(f"written: {out} ({format_bytes(out.stat().st_size)})", soft_wrap=True)
     console.print(f"input   images (batch, 3, {side}, {side}) float32, RGB in [0, 1]", soft_wrap=True)
+    if exported.window is not None:
+        console.print(
+            f"window  images of more than 8 bits: {window_in_words(exported.window)} is black to white, in 256 steps "
+            '(also in the file\'s metadata: key "owkd", entry "window")',
+            soft_wrap=True,
+        )
     console.print(
         f"output  embeddings (batch, {exported.embedding_size}) float32; compare them by L2 distance", soft_wrap=True
     )

@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from owkd.config.node import EachOnce, Node, PathText, Seed
 from owkd.config.search import RetrainConfig, SearchConfig
@@ -21,6 +29,16 @@ TargetPrecision = Literal["fp32", "fp16", "bf16"]
 FOLD_PLACEHOLDER = "{fold}"
 
 
+def _rising(window: str | tuple[float, float]) -> str | tuple[float, float]:
+    if not isinstance(window, str) and window[0] >= window[1]:
+        raise ValueError("low must be below high; write [low, high]")
+    return window
+
+
+GreyWindow = AfterValidator(_rising)
+"""marks a window of grey values whose end must lie above its start"""
+
+
 class DataConfig(Node):
     """Where the images are: `<root>/<dataset>/<fold>/{train,validation,test}/allcam/<identity>/<image>`."""
 
@@ -31,6 +49,11 @@ class DataConfig(Node):
     )
     image_size: PositiveInt = Field(default=224, description="side of the square network input, pixels")
     cache: Path | None = Field(default=None, description="folder for decoded images; beside the data when unset")
+    window: Annotated[Literal["auto", "per_image"] | tuple[float, float], GreyWindow] = Field(
+        default="auto",
+        description="grey values of images of more than 8 bits that are black and white, [low, high]; auto: by the "
+        "training split; per_image: each image's own. 8-bit images have no need of it",
+    )
 
 
 class StageConfig(Node):

@@ -9,8 +9,8 @@ import os
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -18,39 +18,61 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from owkd.checksums import as_bytes, crc32_of
 from owkd.data.index import Split
+from owkd.data.reading.picture import decode, unreadable_because
+from owkd.data.reading.places import cache_places, stem_of
+from owkd.data.reading.remarks import decoding, kept_remarks
+from owkd.data.reading.survey import in_threads, pixel_fingerprint
+from owkd.data.reading.window import Window
 from owkd.errors import DataError
 from owkd.files import make_folder, move_into_place
 
-CACHE_FOLDER = ".owkd-cache"
 FORMAT_VERSION = 1  # part of the key: raise it when decoding changes
 CHUNK = 128  # images decoded before they are written
 MOST_DAMAGED = 20  # damaged images that one error names
 ABANDONED_AFTER = 24 * 3600  # seconds after which a temporary file belongs to a process that died
 
 
-def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDArray[np.uint8]:
+class UnreadableImagesError(DataError):
+    """Images that cannot be decoded.
+
+    Attributes:
+        reasons: why, by path relative to the split's folder; `MOST_DAMAGED` or a few more, unless all were asked for
+    """
+
+    def __init__(self, reasons: Mapping[str, str], folder: Path, *, all_known: bool) -> None:
+        self.reasons = dict(reasons)
+        named = "\n".join(f"  - {folder / path}: {why}" for path, why in list(reasons.items())[:MOST_DAMAGED])
+        many = len(reasons) >= MOST_DAMAGED and not all_known
+        count = f"{MOST_DAMAGED} or more" if many else str(len(reasons))
+        super().__init__(f"images must be readable, but {count} cannot be decoded; remove or replace:\n{named}")
+
+
+def load_images(
+    split: Split, image_size: int, cache: Path | None = None, window: Window = None, *, name_all: bool = False
+) -> NDArray[np.uint8]:
     """Memory-mapped, read-only uint8 (n, S, S, 3) in the order of `split.paths`, decoded unless that was done before.
 
-    The file is stored in `cache`, or in `.owkd-cache` in the data set's folder, or, when the data cannot be written to,
-    in the user's cache folder. A changed file of the data set gives it another name; the outdated one is removed.
-    It ends with a checksum; a damaged one is decoded again.
+    Grey values of more than 8 bits are brought into `window`. The file is stored in `cache`, or in `.owkd-cache` in the
+    data set's folder, or, when the data cannot be written to, in the user's cache folder. A changed file of the data
+    set, or another window, gives it another name; the outdated one is removed. It ends with a checksum; a damaged one
+    is decoded again.
 
-    Raises `DataError` when images are damaged (naming them) or there is no place to write to.
+    Raises `UnreadableImagesError` when some are damaged, naming the first of them or, with `name_all`, every one, and
+    `DataError` when there is no place to write to.
     """
-    home = split.home or split.folder
     places = cache_places(split, cache)
-    key = hashlib.sha256(f"{split.fingerprint} {image_size} {FORMAT_VERSION}".encode()).hexdigest()[:20]
-    stem = "-".join((*split.folder.relative_to(home).parts, str(image_size)))
+    pixels = pixel_fingerprint(split, window, cache)
+    key = hashlib.sha256(f"{pixels} {image_size} {FORMAT_VERSION}".encode()).hexdigest()[:20]
+    stem = f"{stem_of(split)}-{image_size}"
     shape = (len(split.paths), image_size, image_size, 3)
     for place in places:
         cached = _open(place / f"{stem}-{key}.npy", shape)
         if cached is not None:
             return cached
-    files = [split.folder / path for path in split.paths]
+    work = _Decoding(split, image_size, window, name_all)
     refusals = []
     for place in places:
         try:
@@ -59,58 +81,12 @@ def load_images(split: Split, image_size: int, cache: Path | None = None) -> NDA
         except OSError as error:
             refusals.append(str(error))
             continue
-        images = _write(descriptor, Path(name), place / f"{stem}-{key}.npy", files, image_size)
+        images = _write(descriptor, Path(name), place / f"{stem}-{key}.npy", work)
         _tidy(place, stem, key)
         return images
     raise DataError(
         f"decoded images must be written somewhere, but {'; '.join(refusals)}; set data.cache to a folder of yours"
     )
-
-
-def cache_places(split: Split, cache: Path | None = None) -> list[Path]:
-    """Folders for what is derived from a data set, the preferred one first; none is made by asking."""
-    home = split.home or split.folder
-    return [_shared(Path(cache), home)] if cache is not None else [home / CACHE_FOLDER, _shared(_user_cache(), home)]
-
-
-def decode(path: Path, image_size: int) -> NDArray[np.uint8]:
-    """One image file as uint8 (S, S, 3): to 8 bit, to RGB, then a bilinear resize. Alpha is dropped.
-
-    16-bit images are divided by 256, not clipped. Raises whatever the decoder raises for a damaged file.
-    """
-    with Image.open(path) as image:
-        return np.asarray(_to_rgb(image).resize((image_size, image_size), Image.Resampling.BILINEAR))
-
-
-def unreadable_because(path: Path, error: Exception) -> str:
-    """Why an image could not be decoded, in a few words and without its path."""
-    if isinstance(error, UnidentifiedImageError):
-        return "an empty file" if path.stat().st_size == 0 else "not an image"
-    return str(error) or type(error).__name__
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("grey values must fit 16 bits")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
-    elif image.mode == "F":
-        raise ValueError("grey values must be whole numbers, but are floating point")
-    # A palette with transparency would make Pillow warn at each conversion; alpha is dropped anyway.
-    image.info.pop("transparency", None)
-    return image.convert("RGB")
-
-
-def _shared(folder: Path, home: Path) -> Path:
-    """Where a data set's arrays are stored in a folder that several data sets share."""
-    place = home.resolve()
-    return folder / f"{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
-
-
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "owkd"
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -138,19 +114,42 @@ def _is_intact(path: Path, content: int, size: int, changed: int) -> bool:
         return as_bytes(crc32_of(file, content)) == file.read()
 
 
-def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path], size: int) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class _Decoding:
+    """What is to be decoded, and how."""
+
+    split: Split
+    size: int
+    window: Window
+    name_all: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.split.paths), self.size, self.size, 3)
+
+    def attempt(self, path: str) -> NDArray[np.uint8] | str:
+        """The pixels (S, S, 3) of one image, or why there are none."""
+        file = self.split.folder / path
+        try:
+            with decoding(file):
+                return decode(file, self.size, self.window)
+        except Exception as error:  # a decoder that is fed damaged bytes may raise anything
+            return unreadable_because(file, error)
+
+
+def _write(descriptor: int, temporary: Path, target: Path, work: _Decoding) -> NDArray[np.uint8]:
     """Decodes into the temporary file, gives it its name, and maps it.
 
     It is mapped before it is renamed: another process, whose data set has changed, may remove it right after.
     """
-    shape = (len(files), size, size, 3)
+    shape = work.shape
     try:
         with os.fdopen(descriptor, "wb") as sink:
             # Written in order rather than through a mapping: a full disk is then an error and not a bus error.
             header = BytesIO()
             np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
             sink.write(header.getvalue())
-            sink.write(as_bytes(_decode_into(sink, files, size, zlib.crc32(header.getvalue()))))
+            sink.write(as_bytes(_decode_into(sink, work, zlib.crc32(header.getvalue()))))
         temporary.chmod(0o644)
         images = _open(temporary, shape)
         if images is None:
@@ -166,40 +165,27 @@ def _write(descriptor: int, temporary: Path, target: Path, files: Sequence[Path]
     return images
 
 
-def _decode_into(sink: BinaryIO, files: Sequence[Path], size: int, checksum: int) -> int:
-    """Writes the images after what has this checksum -> that of both. Raises `DataError` for damaged ones."""
-    damaged: list[str] = []
-
-    def attempt(path: Path) -> NDArray[np.uint8] | str:
-        try:
-            return decode(path, size)
-        except Exception as error:  # a decoder that is fed damaged bytes may raise anything
-            return f"{path}: {unreadable_because(path, error)}"
-
-    with ThreadPoolExecutor(_workers()) as pool:
-        for chunk in _chunks(files):
-            for result in pool.map(attempt, chunk):
+def _decode_into(sink: BinaryIO, work: _Decoding, checksum: int) -> int:
+    """Writes the images after what has this checksum -> that of both. Raises `UnreadableImagesError`."""
+    damaged: dict[str, str] = {}
+    with kept_remarks():
+        for chunk in _chunks(work.split.paths):
+            for path, result in zip(chunk, in_threads(work.attempt, chunk), strict=True):
                 if isinstance(result, str):
-                    damaged.append(result)
+                    damaged[path] = result
                 else:
                     sink.write(content := result.tobytes())
                     checksum = zlib.crc32(content, checksum)
-            if len(damaged) >= MOST_DAMAGED:
+            if len(damaged) >= MOST_DAMAGED and not work.name_all:
                 break
     if damaged:
-        named = "\n".join(f"  - {line}" for line in damaged[:MOST_DAMAGED])
-        count = str(len(damaged)) if len(damaged) < MOST_DAMAGED else f"{MOST_DAMAGED} or more"
-        raise DataError(f"images must be readable, but {count} cannot be decoded; remove or replace:\n{named}")
+        raise UnreadableImagesError(damaged, work.split.folder, all_known=work.name_all)
     return checksum
 
 
-def _chunks(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(files), CHUNK):
-        yield files[start : start + CHUNK]
-
-
-def _workers() -> int:
-    return min(16, len(os.sched_getaffinity(0)) + 1)
+def _chunks(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), CHUNK):
+        yield paths[start : start + CHUNK]
 
 
 def _tidy(place: Path, stem: str, key: str) -> None:

@@ -3,8 +3,8 @@
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -18,7 +18,7 @@ SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 ALL_CAMERAS = "allcam"
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".webp"})
 
 _CAMERA_FOLDER = re.compile(r"cam(\d+)", re.ASCII | re.IGNORECASE)
 _CAMERA_IN_NAME = re.compile(r"(?:^|[_\-. ])(?:cam|c)(\d+)(?=s\d|[_\-. ]|$)", re.ASCII | re.IGNORECASE)
@@ -48,9 +48,22 @@ class Split:
         return np.unique(self.identities, return_inverse=True)[1].astype(np.int64)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """`paths` in their folder."""
+        return tuple(self.folder / path for path in self.paths)
+
+    @property
     def num_identities(self) -> int:
         """K."""
         return len(np.unique(self.identities))
+
+    def without(self, paths: Collection[str]) -> "Split":
+        """The same split, some images left out."""
+        kept = [position for position, path in enumerate(self.paths) if path not in paths]
+        cameras = None if self.cameras is None else self.cameras[kept]
+        return replace(
+            self, paths=tuple(self.paths[i] for i in kept), identities=self.identities[kept], cameras=cameras
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,15 +120,20 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
+def folders_in(parent: Path) -> list[Path]:
+    """The folders directly in a folder, sorted by name; hidden ones are passed over."""
+    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
 def camera_folders(split: Path) -> list[Path]:
     """The folders of a split that hold identities: `allcam`, or else `cam1`, `cam2`, ... Raises `DataError`."""
     merged = split / ALL_CAMERAS
     if merged.is_dir():
         return [merged]
-    single = sorted(entry for entry in _folders(split) if _CAMERA_FOLDER.fullmatch(entry.name))
+    single = sorted(entry for entry in folders_in(split) if _CAMERA_FOLDER.fullmatch(entry.name))
     if not single:
         raise DataError(
-            f"a split must have a folder {ALL_CAMERAS!r}, but {split} holds {_shown(_folders(split))}; "
+            f"a split must have a folder {ALL_CAMERAS!r}, but {split} holds {_shown(folders_in(split))}; "
             f"put the identity folders into {merged}"
         )
     return single
@@ -142,7 +160,7 @@ def _cameras(paths: Iterable[str]) -> NDArray[np.int64] | None:
 
 def _identity_folders(place: Path) -> Iterator[tuple[int, Path]]:
     seen: dict[int, Path] = {}
-    for directory in _folders(place):
+    for directory in folders_in(place):
         identity = identity_number(directory.name)
         if identity is None:
             raise DataError(
@@ -156,10 +174,6 @@ def _identity_folders(place: Path) -> Iterator[tuple[int, Path]]:
             )
         seen[identity] = directory
         yield identity, directory
-
-
-def _folders(parent: Path) -> list[Path]:
-    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _shown(entries: Iterable[Path], most: int = 12) -> str:
@@ -177,7 +191,7 @@ def _child(parent: Path, name: str, kind: str) -> Path:
     child = parent / name
     if child.is_dir():
         return child
-    there = _folders(parent)
+    there = folders_in(parent)
     near = difflib.get_close_matches(name, [entry.name for entry in there], n=1)
     hint = f"did you mean {near[0]!r}?" if near else "name one of these or put it there"
     raise DataError(f"the {kind} {name!r} must be in {parent}, but that holds {_shown(there)}; {hint}")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from owkd.data.images import load_images
 from owkd.data.index import IMAGE_SUFFIXES, Split, identity_number
+from owkd.data.readable import Say, read_images, say_nothing
 from owkd.device import pick_device
 from owkd.errors import DataError
 from owkd.evaluation.embed import embed_images
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
+def embed_folder(
+    checkpoint: Path, folder: Path, out: Path, *, skip_unreadable: bool = False, say: Say = say_nothing
+) -> tuple[int, int]:
     """Embeds every image under `folder` and writes `out` -> how many images, and the size of an embedding.
 
     One row an image, in the order of the paths. Needs pyarrow, as `query_table.py` does.
 
     Columns: `path` relative to `folder` with forward slashes; `identity`, the number that the image's folder is named
     by, or null; `embedding`. The file appears whole. Decoded images are stored beside it meanwhile, (n, S, S, 3) bytes.
+    The model's own window of grey values is applied. Images that cannot be read are an error, or have no row with
+    `skip_unreadable`. `say` gets a line on what should be known of the images.
     Raises `DataError` for a folder without images or with damaged ones, `CheckpointError`, and `UserError` where `out`
     cannot be written.
     """
@@ -41,9 +45,10 @@ def embed_folder(checkpoint: Path, folder: Path, out: Path) -> tuple[int, int]:
     device = pick_device("auto")
     split = Split(folder, paths, np.zeros(len(paths), dtype=np.int64))
     with unfinished_folder(out) as cache:
-        pixels = load_images(split, info.image_size, cache)
-        embeddings = embed_images(model.to(device).embed, pixels, device)
-        del pixels
+        read = read_images(split, info.image_size, cache, info.window, skip_unreadable=skip_unreadable, say=say)
+        embeddings = embed_images(model.to(device).embed, read.pixels, device)
+        paths = read.split.paths
+        del read  # it holds the decoded images open
     import pyarrow.parquet as pq
 
     with written_whole(out) as temporary:

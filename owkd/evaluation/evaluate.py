@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from owkd.config import TEST_METRICS, DataConfig
-from owkd.data.images import load_images
 from owkd.data.index import SplitName, read_split
+from owkd.data.readable import Say, read_images, say_nothing
 from owkd.device import DeviceName, pick_device
 from owkd.evaluation.embed import BATCH_SIZE, embed_images
 from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings, metrics
@@ -27,10 +27,19 @@ def evaluate_checkpoint(
     split: SplitName,
     protocol: Protocol = "standard",
     device: DeviceName = "auto",
+    skip_unreadable: bool = False,
+    say: Say = say_nothing,
 ) -> tuple[Result, int]:
     """`evaluate_protocols` with a single protocol."""
     results, parameters = evaluate_protocols(
-        checkpoint, data, fold=fold, split=split, protocols=(protocol,), device=device
+        checkpoint,
+        data,
+        fold=fold,
+        split=split,
+        protocols=(protocol,),
+        device=device,
+        skip_unreadable=skip_unreadable,
+        say=say,
     )
     return results[protocol], parameters
 
@@ -44,16 +53,21 @@ def evaluate_protocols(
     protocols: Sequence[Protocol],
     device: DeviceName = "auto",
     batch_size: int = BATCH_SIZE,
+    skip_unreadable: bool = False,
+    say: Say = say_nothing,
 ) -> tuple[dict[Protocol, Result], int]:
     """Embeds a split once with a checkpoint's ensemble -> each protocol's result, and the ensemble's parameter count.
 
-    `batch_size` images are embedded at a time. Raises `DataError` and `CheckpointError`.
+    `batch_size` images are embedded at a time, in the model's own window of grey values. Images that cannot be read are
+    an error, or left out with `skip_unreadable`. `say` gets a line on what should be known of the images.
+    Raises `DataError` and `CheckpointError`.
     """
     model, info = load_model(checkpoint)
     target = pick_device(device)
     images = read_split(data.root, data.dataset, fold, split)
-    pixels = load_images(images, info.image_size, data.cache)
-    embeddings = embed_images(model.to(target).embed, pixels, target, batch_size)
+    read = read_images(images, info.image_size, data.cache, info.window, skip_unreadable=skip_unreadable, say=say)
+    images = read.split
+    embeddings = embed_images(model.to(target).embed, read.pixels, target, batch_size)
     results = {
         protocol: evaluate_embeddings(
             embeddings, images.identities, protocol=protocol, cameras=images.cameras, device=target

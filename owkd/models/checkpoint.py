@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from owkd.data.reading.window import Window, window_in_words
 from owkd.errors import CheckpointError
 from owkd.files import written_whole
 from owkd.models.presets import Architecture
@@ -25,6 +26,8 @@ SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS = "description_sha256", "weights_sha256"
 """of the rest of the description and of the tensors; they stand in the shape, where versions that know of none pass
 over them. Files of 0.1.0 have neither"""
 REMEDY = "fetch it again, or train it anew"
+LATER = ("against_student", "window")
+"""what came after 0.1.0 and stands in a file only where it is known: a file without it is the same as ever"""
 STAGE_WEIGHTS = "stage_weights."
 """before the names of the stage-weight head, which learns beside a student and is no part of it"""
 
@@ -38,6 +41,8 @@ class ModelInfo:
         origin: data set and fold that it was trained on
         against_student: of a teacher, plain values: how far it is ahead of a student without distillation; None where
             that was not measured
+        window: grey values of images of more than 8 bits that are black and white to it; None where it was trained on
+            8-bit images, and takes all of 16 bits
     """
 
     role: Role
@@ -47,6 +52,7 @@ class ModelInfo:
     identities: tuple[int, ...] = ()
     origin: str = ""
     against_student: dict[str, Any] | None = None
+    window: Window = None
 
 
 def save_model(
@@ -55,13 +61,14 @@ def save_model(
     *,
     identities: tuple[int, ...] = (),
     origin: str = "",
+    window: Window = None,
     stage_weights: nn.Module | None = None,
 ) -> None:
     """Writes weights and description of an ensemble to a safetensors file, whole.
 
     `stage_weights` is the head that learned beside a student; it travels in the same file.
     """
-    info = ModelInfo(model.role, model.shape, model.image_size, model.num_classes, identities, origin)
+    info = ModelInfo(model.role, model.shape, model.image_size, model.num_classes, identities, origin, window=window)
     head = {} if stage_weights is None else stage_weights.state_dict(prefix=STAGE_WEIGHTS)
     save_state({**model.state_dict(), **head}, path, info)
 
@@ -70,8 +77,9 @@ def save_state(state: dict[str, Tensor], path: Path, info: ModelInfo) -> None:
     """Writes a state dict with its description and checksums of both to a safetensors file, whole."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     description = {"format": FORMAT, **asdict(info)}
-    if info.against_student is None:  # versions that do not know it can read the file
-        del description["against_student"]
+    for name in LATER:
+        if description[name] is None:
+            del description[name]
     if info.shape.meets is None:
         del description["shape"]["meets"]
     sums = {SUM_OF_DESCRIPTION: _sum_of(description), SUM_OF_WEIGHTS: checksum(tensors)}
@@ -116,13 +124,17 @@ def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelIn
     return model.eval(), info
 
 
-def load_teacher(path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...]) -> WseNet:
+def load_teacher(
+    path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...], window: Window = None
+) -> WseNet:
     """A frozen teacher for a student of `shape` on these identities. Raises `CheckpointError` when it does not fit."""
-    require_teacher(path, shape=shape, image_size=image_size, identities=identities)
+    require_teacher(path, shape=shape, image_size=image_size, identities=identities, window=window)
     return load_model(path, role="teacher")[0].requires_grad_(False)
 
 
-def require_teacher(path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...]) -> ModelInfo:
+def require_teacher(
+    path: Path, *, shape: Architecture, image_size: int, identities: tuple[int, ...], window: Window = None
+) -> ModelInfo:
     """The description of a teacher's file that fits, as `load_teacher` without weights. Raises `CheckpointError`."""
     info = read_info(path)
     problems = []
@@ -142,9 +154,20 @@ def require_teacher(path: Path, *, shape: Architecture, image_size: int, identit
         )
     elif info.identities and info.identities != identities:
         problems.append("it was trained on other identities than the fold's; train or import this fold's teacher")
+    if info.origin and info.window != window:
+        problems.append(
+            f"its window of grey values is {window_in_words(info.window)}, but data.window gives "
+            f"{window_in_words(window)}; {_window_remedy(info.window)}"
+        )
     if problems:
         raise CheckpointError(f"{path} cannot teach here: " + "; ".join(problems))
     return info
+
+
+def _window_remedy(window: Window) -> str:
+    if window is None:
+        return "train it anew"
+    return f"set data.window to {window if window == 'per_image' else list(window)}"
 
 
 def _require_networks(path: Path, info: ModelInfo, state: dict[str, Tensor]) -> None:

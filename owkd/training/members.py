@@ -46,7 +46,7 @@ def validate_members(
     where = pick_device(device)  # type: ignore[arg-type]
     model.to(where)
     split = read_split(data.root, data.dataset, fold, "validation")
-    images = load_images(split, info.image_size, data.cache)
+    images = load_images(split, info.image_size, data.cache, info.window)
 
     def embed(batch: Tensor) -> Tensor:
         output: EnsembleOutput = model(batch)

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from owkd.config import EPOCH_METRICS, VALIDATION, Config, Start
 from owkd.data.images import load_images
 from owkd.data.index import Split, read_split
+from owkd.data.reading.survey import pixel_fingerprint, window_for
+from owkd.data.reading.window import Window
 from owkd.data.sampler import identity_batches
 from owkd.errors import DivergedError
 from owkd.evaluation.protocol import Result, center_validation_accuracy, evaluate_embeddings, metrics
@@ -30,12 +32,16 @@ class FoldData:
 
     Attributes:
         validation_images: (m, S, S, 3) uint8
+        window: of grey values, of training and validation images alike
+        fingerprints: of the pixels of training and validation split
     """
 
     train: Split
     validation: Split
     training_set: TrainingSet
     validation_images: np.ndarray
+    window: Window
+    fingerprints: tuple[str, str]
 
     @property
     def identities(self) -> tuple[int, ...]:
@@ -47,8 +53,18 @@ def open_fold(config: Config, fold: str) -> FoldData:
     """Reads training and validation split of a fold; the test split stays closed. Raises `DataError`."""
     data = config.data
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in ("train", "validation"))
-    training_set = TrainingSet(load_images(train, data.image_size, data.cache), train.labels)
-    return FoldData(train, validation, training_set, load_images(validation, data.image_size, data.cache))
+    window = window_for(train, data)
+    images, validation_images = (
+        load_images(split, data.image_size, data.cache, window) for split in (train, validation)
+    )
+    return FoldData(
+        train,
+        validation,
+        TrainingSet(images, train.labels),
+        validation_images,
+        window,
+        (pixel_fingerprint(train, window, data.cache), pixel_fingerprint(validation, window, data.cache)),
+    )
 
 
 def build_network(shape: Architecture, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:

@@ -159,7 +159,14 @@ class Distillation:
         if best_epoch(self.keep, (*history, epoch)) is epoch:
             origin = f"{self.config.data.dataset}/{epoch.fold}"
             head = dict(self.modules.items()).get("stage_weights")
-            save_model(self.kept, self.checkpoint, identities=self.data.identities, origin=origin, stage_weights=head)
+            save_model(
+                self.kept,
+                self.checkpoint,
+                identities=self.data.identities,
+                origin=origin,
+                window=self.data.window,
+                stage_weights=head,
+            )
 
     def require_kept(self) -> None:
         """Raises `CheckpointError` where the student's file is gone or damaged."""
@@ -278,7 +285,7 @@ def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:
         train={key: value for key, value in tree["train"].items() if key not in NOT_SIGNED + BEYOND_PUBLISHED},
         distill=tree["distill"],
         image_size=config.data.image_size,
-        data=[data.train.fingerprint, data.validation.fingerprint],
+        data=list(data.fingerprints),
         teacher=digest_of(config.teacher.checkpoint_for(fold)) if taught else None,
         targets=config.teacher.targets.precision if taught else None,
         fold=fold,

@@ -30,8 +30,9 @@ import torch
 from torch import Tensor
 
 from owkd.config import Config, DistillConfig, TargetPrecision
-from owkd.data.images import cache_places
 from owkd.data.index import Split, read_split
+from owkd.data.reading.places import cache_places
+from owkd.data.reading.survey import pixel_fingerprint, window_for
 from owkd.device import send
 from owkd.errors import OwkdError
 from owkd.formatting import format_bytes
@@ -232,15 +233,17 @@ def plan_targets(config: Config, fold: str, train: Split) -> TargetsPlan:
     targets = config.teacher.targets
     identities = tuple(int(identity) for identity in np.unique(train.identities))
     shape = architecture(config.student.preset, config.student.depths)
-    require_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+    window = window_for(train, config.data)
+    require_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities, window=window)
+    pixels = pixel_fingerprint(train, window, config.data.cache)
     description = {
         "teacher": str(digest_of(path)),
-        "data": train.fingerprint,
+        "data": pixels,
         "image_size": str(config.data.image_size),
         "precision": targets.precision,
         "version": str(FORMAT_VERSION),
     }
-    data_key = hashlib.sha256(f"{train.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:12]
+    data_key = hashlib.sha256(f"{pixels} {FORMAT_VERSION}".encode()).hexdigest()[:12]
     stem = f"targets-{fold}-{config.data.image_size}-{targets.precision}-{description['teacher'][:12]}"
     return TargetsPlan(
         places=tuple(cache_places(train, targets.folder or config.data.cache)),

@@ -181,7 +181,7 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
         fit(task, plan)
         task.take_best()
         done += recipe.epochs
-    save_model(model, out, identities=data.identities, origin=f"{config.data.dataset}/{fold}")
+    save_model(model, out, identities=data.identities, origin=f"{config.data.dataset}/{fold}", window=data.window)
     for name in (*(phase.name for phase in phases(config)), *(f"best-{member}" for member in MEMBERS)):
         (folder / f"{name}.pt").unlink(missing_ok=True)
     with suppress(OSError):  # somebody keeps something there
@@ -206,7 +206,7 @@ def _signature(config: Config, data: FoldData, phase: Phase, fold: str, before: 
         margin=config.train.triplet_margin,
         images_per_identity=config.train.images_per_identity,
         image_size=config.data.image_size,
-        data=[data.train.fingerprint, data.validation.fingerprint],
+        data=list(data.fingerprints),
         phase=phase.name,
         before=before,
         fold=fold,

@@ -84,7 +84,8 @@ def time_epoch(config: Config, fold: str) -> EpochTime:
 def _teacher(config: Config, fold: str, data: FoldData) -> WseNet:
     shape = architecture(config.student.preset, config.student.depths)
     path = config.teacher.checkpoint_for(fold)
-    return load_teacher(path, shape=shape, image_size=config.data.image_size, identities=data.identities)
+    size = config.data.image_size
+    return load_teacher(path, shape=shape, image_size=size, identities=data.identities, window=data.window)
 
 
 def _time_steps(

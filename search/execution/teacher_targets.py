@@ -154,10 +154,13 @@ def _build_here(build: TargetBuild, config: Config, train: Split, chunks: Sequen
     import torch
 
     from owkd.data.images import load_images
+    from owkd.data.reading.survey import window_for
 
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, int(config.search.resources.cpu)))
     try:
-        build.build(chunks, load_images(train, config.data.image_size, config.data.cache), torch.device(device))
+        data = config.data
+        images = load_images(train, data.image_size, data.cache, window_for(train, data))
+        build.build(chunks, images, torch.device(device))
     finally:
         torch.set_num_threads(before)

@@ -61,7 +61,7 @@ def _splits(config: Config, fold: str) -> tuple[Split, Split]:
 
 
 def _images(config: Config, fold: str, splits: tuple[Split, Split]) -> Room:
-    from owkd.data.images import cache_places
+    from owkd.data.reading.places import cache_places
 
     place, size = cache_places(splits[0], config.data.cache)[0].absolute(), config.data.image_size
     count = sum(len(split.paths) for split in splits)

@@ -43,16 +43,16 @@ def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[
         with _collected(problems):
             _try_student(config)
     for fold in config.fold_names():
-        identities: tuple[int, ...] | None = None
+        lesson: dict[str, Any] | None = None
         if "data" not in unknown:
             with _collected(problems):
-                prints["data"][fold], identities = _open_fold(config, fold)
+                prints["data"][fold], lesson = _open_fold(config, fold)
         if "teacher" not in unknown:
             with _collected(problems):
                 if "student" in unknown:
                     read_info(config.teacher.checkpoint_for(fold))
                 else:
-                    prints["teacher"][fold] = _open_teacher(config, fold, identities)
+                    prints["teacher"][fold] = _open_teacher(config, fold, lesson)
     return prints, list(dict.fromkeys(problems))
 
 
@@ -78,33 +78,39 @@ def _try_student(config: Config) -> None:
         initial_network(student, 2, config.data.image_size, "student", seed=0)
 
 
-def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], tuple[int, ...]]:
-    """-> fingerprints by split, and the identities that are trained on. Raises `DataError`."""
+def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """-> fingerprints by split, and what a teacher must fit: identities and window. Raises `DataError`."""
     import numpy as np
 
     from owkd.data.images import load_images
     from owkd.data.index import SplitName, read_split
+    from owkd.data.reading.survey import pixel_fingerprint, window_for
 
     data = config.data
     learned: tuple[SplitName, ...] = ("train", "validation")
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
+    window = window_for(train, data)
     for split in (train, validation):
-        load_images(split, data.image_size, data.cache)
-    prints = {"train": train.fingerprint, "validation": validation.fingerprint}
-    return prints, tuple(int(identity) for identity in np.unique(train.identities))
+        load_images(split, data.image_size, data.cache, window)
+    prints = {
+        "train": pixel_fingerprint(train, window, data.cache),
+        "validation": pixel_fingerprint(validation, window, data.cache),
+    }
+    identities = tuple(int(identity) for identity in np.unique(train.identities))
+    return prints, {"identities": identities, "window": window}
 
 
-def _open_teacher(config: Config, fold: str, identities: tuple[int, ...] | None) -> str:
-    """-> the file's digest. Where the identities are unknown, it need only be readable. Raises `CheckpointError`."""
+def _open_teacher(config: Config, fold: str, lesson: dict[str, Any] | None) -> str:
+    """-> the file's digest. Where the lesson is unknown, it need only be readable. Raises `CheckpointError`."""
     from owkd.models.checkpoint import load_teacher, read_info
     from owkd.models.presets import architecture
 
     path = config.teacher.checkpoint_for(fold)
-    if identities is None:
+    if lesson is None:
         read_info(path)
     else:
         shape = architecture(config.student.preset, config.student.depths)
-        load_teacher(path, shape=shape, image_size=config.data.image_size, identities=identities)
+        load_teacher(path, shape=shape, image_size=config.data.image_size, **lesson)
     teacher_shape = read_info(path).shape
     problems = []
     for proposal, student in students(config).items():

@@ -100,7 +100,7 @@ def draw_model(checkpoint: Path, data: DataConfig, fold: str, title: str, device
     where = pick_device(device)  # type: ignore[arg-type]
     model, info = load_model(checkpoint)
     split = read_split(data.root, data.dataset, fold, "validation")
-    images = load_images(split, info.image_size, data.cache)
+    images = load_images(split, info.image_size, data.cache, info.window)
     embeddings = embed_images(model.to(where).embed, images, where)
     result = evaluate_embeddings(embeddings, split.identities, device=where)
     name = title.split(",", maxsplit=1)[0]

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from benchmarks.evidence import omniglot, page, stages
-from owkd.data.check import check_dataset
-from owkd.data.images import decode
+from owkd.data.checking import check_dataset
 from owkd.data.index import SPLITS, read_split
+from owkd.data.reading.picture import decode
 from owkd.errors import UserError
 from search.report.gather import RunData
 from search.results.schema import Row

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from owkd.data.check import Finding, Report, SplitCount, check_dataset, dataset_folders
+from owkd.data.checking import Finding, Report, SplitCount, check_dataset, dataset_folders
 from owkd.errors import DataError
 
 
@@ -16,10 +16,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folds of one data set in which nothing is wrong."""
     folder = tmp_path_factory.mktemp("check") / "D_thermal"
     rng = np.random.default_rng(0)
-    people = {identity: rng.integers(0, 256, (2, 8, 6), dtype=np.uint8) for identity in range(1, 7)}
+    people = {identity: rng.integers(0, 256, (2, 8, 6), dtype=np.uint8) for identity in range(1, 9)}
     layout = {
-        "Fold1": {"train": (1, 2), "validation": (3,), "test": (4, 5, 6)},
-        "Fold2": {"train": (4, 5), "validation": (6,), "test": (1, 2, 3)},
+        "Fold1": {"train": (1, 2), "validation": (3, 7), "test": (4, 5, 6)},
+        "Fold2": {"train": (4, 5), "validation": (6, 8), "test": (1, 2, 3)},
     }
     for fold, splits in layout.items():
         for split, identities in splits.items():
@@ -46,7 +46,7 @@ def test_a_sound_data_set_has_no_findings_and_is_counted(folder: Path) -> None:
     assert report.findings == []
     assert report.counts["Fold1"] == {
         "train": SplitCount(2, 4),
-        "validation": SplitCount(1, 2),
+        "validation": SplitCount(2, 4),
         "test": SplitCount(3, 6),
     }
     assert report.counts["Fold2"]["test"] == SplitCount(3, 6)
@@ -203,11 +203,11 @@ def test_a_split_without_the_camera_level(folder: Path) -> None:
 
 def test_a_file_that_is_passed_over(folder: Path) -> None:
     place = folder / "Fold1/train/allcam/0001"
-    for name in ("x.webp", "Thumbs.db", ".DS_Store"):
+    for name in ("x.gif", "Thumbs.db", ".DS_Store"):
         (place / name).write_bytes(b"x")
     finding = only(check_dataset(folder))
     assert (finding.severity, finding.kind) == ("warning", "ignored_file")
-    assert finding.paths == ("Fold1/train/allcam/0001/x.webp",)
+    assert finding.paths == ("Fold1/train/allcam/0001/x.gif",)
 
 
 def test_several_faults_are_all_reported(folder: Path) -> None:
@@ -231,3 +231,71 @@ def test_a_folder_without_a_data_set_is_refused(tmp_path: Path) -> None:
             call(tmp_path)
     with pytest.raises(DataError, match="must be a folder"):
         dataset_folders(tmp_path / "nowhere")
+
+
+def lone(folder: Path, split: str) -> None:
+    _, *others = sorted((folder / "Fold1" / split / "allcam").iterdir())
+    for other in others:
+        shutil.rmtree(other)
+
+
+def without_pairs(folder: Path) -> None:
+    for image in (folder / "Fold1/validation/allcam").glob("*/*_1.png"):
+        image.unlink()
+
+
+def two_cameras(folder: Path) -> None:
+    place = folder / "Fold1/test"
+    (place / "allcam").rename(place / "cam3")
+    (place / "cam6").mkdir()
+    shutil.move(place / "cam3/0005", place / "cam6/0005")
+    shutil.copytree(place / "cam3/0004", place / "cam6/4")
+    for number, image in enumerate((place / "cam6/4").iterdir()):
+        Image.fromarray(np.random.default_rng(number + 50).integers(0, 256, (8, 6), dtype=np.uint8)).save(image)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "paths"),
+    [
+        (lambda folder: lone(folder, "train"), "one_identity", ()),
+        (lambda folder: lone(folder, "validation"), "one_identity", ()),
+        (without_pairs, "no_pairs", ()),
+        (two_cameras, "identity_twice", ("Fold1/test/cam3/0004", "Fold1/test/cam6/4")),
+        (
+            lambda folder: (folder / "Fold1/train/allcam/0009").symlink_to("gone"),
+            "no_identity",
+            ("Fold1/train/allcam/0009",),
+        ),
+        (
+            lambda folder: (folder / "Fold1/train/allcam/0001/cam3_0.png").rename(folder / "Fold1/train/allcam/a.png"),
+            "no_identity",
+            ("Fold1/train/allcam/a.png",),
+        ),
+        (
+            lambda folder: (folder / "Fold1/train/allcam/0001/cam3_0.png").rename(folder / "Fold1/train/a.png"),
+            "no_identity",
+            ("Fold1/train/a.png",),
+        ),
+    ],
+)
+def test_what_training_would_refuse_or_drop_is_fatal(
+    folder: Path, spoil: Callable[[Path], None], kind: str, paths: tuple[str, ...]
+) -> None:
+    spoil(folder)
+    (finding,) = check_dataset(folder).fatal
+    assert (finding.kind, finding.paths) == (kind, paths)
+
+
+def test_folders_beside_all_cameras_are_passed_over_aloud(folder: Path) -> None:
+    (folder / "Fold1/train/cam3/0001").mkdir(parents=True)
+    finding = only(check_dataset(folder))
+    assert (finding.severity, finding.kind, finding.paths) == ("warning", "ignored_folder", ("Fold1/train/cam3",))
+
+
+def test_images_of_8_bits_among_deeper_ones_are_named(folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    images = sorted((folder / "Fold1").rglob("*.png"))
+    for image in images[1:]:
+        Image.fromarray(rng.integers(6000, 8000, (8, 6)).astype(np.uint16)).save(image)
+    mixed = [finding for finding in check_dataset(folder).findings if finding.kind == "mixed_depths"]
+    assert [finding.paths for finding in mixed] == [(images[0].relative_to(folder).as_posix(),)]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from owkd.data import prepare
-from owkd.data.check import check_dataset
+from owkd.data.checking import check_dataset
 from owkd.data.index import SPLITS, read_split
 from owkd.data.prepare import DATASET, prepare_sysu, read_identity_list
 from owkd.errors import DataError

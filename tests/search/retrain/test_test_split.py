@@ -145,7 +145,10 @@ def test_who_may_read_any_split_is_known() -> None:
     assert users == {
         "launch/published/run.py",  # `owkd run`: train, validate, test, as published
         "launch/output/evaluation.py",  # `owkd evaluate`
-        "owkd/data/check.py",  # `owkd data check`: looks for people who are in two splits
+        "owkd/data/checking/dataset.py",  # `owkd data check`: looks for people who are in two splits
+        "owkd/data/checking/layout.py",
+        "owkd/data/checking/people.py",
+        "owkd/data/checking/pictures.py",
         "owkd/data/folds.py",  # makes splits
         "search/retrain/test_evaluation.py",
         "search/retrain/stage.py",  # hands it to the test evaluation
