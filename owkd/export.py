@@ -20,8 +20,11 @@ from owkd.errors import CheckpointError, UserError
 from owkd.files import require_writable, written_whole
 from owkd.models.checkpoint import load_model
 from owkd.models.wse import WseNet
+from owkd.onnx_graph import replace_reduce_max
 
 INPUT, OUTPUT = "images", "embeddings"
+BATCH = "batch"
+"""the name of the first axis of both"""
 OPSET = 18
 TOLERANCE = 1e-3
 """of the largest difference to the largest embedding entry: float32 sums in another order differ by far less"""
@@ -98,13 +101,15 @@ def _write(embedder: Embedder, image_size: int, description: str, file: Path) ->
             output_names=[OUTPUT],
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes={INPUT: {0: torch.export.Dim.DYNAMIC}},
+            dynamic_shapes={INPUT: {0: torch.export.Dim(BATCH)}},
             verbose=False,
         )
     assert program is not None
     proto = program.model_proto
+    replace_reduce_max(proto.graph)
+    proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     onnx.helper.set_model_props(proto, {"owkd": description})
-    onnx.checker.check_model(proto)
+    onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, file)
 
 

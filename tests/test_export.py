@@ -8,6 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from launch.cli import run_command
 from owkd import export
@@ -58,6 +60,30 @@ def test_the_file_says_what_it_is_and_holds_no_training_parts(exported: export.O
     names = [weight.name for weight in proto.graph.initializer]
     assert any("gce" in name for name in names)
     assert not any("projections" in name or "saliency" in name for name in names)
+
+
+def test_the_file_passes_checks_shape_inference_and_quantisation(exported: export.OnnxExport, tmp_path: Path):
+    onnx.checker.check_model(exported.file, full_check=True)
+    graph = onnx.load(exported.file).graph
+    first = {axis.name: axis.type.tensor_type.shape.dim[0].dim_param for axis in (*graph.input, *graph.output)}
+    assert first == {"images": "batch", "embeddings": "batch"}
+    known = {each.name: each.type.tensor_type.shape for each in (*graph.value_info, *graph.output)}
+    sizes = [
+        axis.dim_param or axis.dim_value for node in graph.node for name in node.output for axis in known[name].dim
+    ]
+    assert {size for size in sizes if not isinstance(size, int)} == {"batch"}
+    assert 0 not in sizes
+
+    quant_pre_process(exported.file, tmp_path / "inferred.onnx")
+    weights = tmp_path / "quantised.onnx"
+    quantize_dynamic(tmp_path / "inferred.onnx", weights, op_types_to_quantize=["MatMul", "Gemm"])
+    assert weights.stat().st_size < exported.file.stat().st_size
+    images = torch.rand((3, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(5)).numpy()
+    found, expected = (
+        onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"images": images})[0]
+        for file in (weights, exported.file)
+    )
+    assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def test_a_network_that_computes_something_else_is_not_written(checkpoint: Path, tmp_path: Path, monkeypatch):

@@ -20,8 +20,16 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 ALL_CAMERAS = "allcam"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".webp"})
 
-_CAMERA_FOLDER = re.compile(r"cam(\d+)", re.ASCII | re.IGNORECASE)
-_CAMERA_IN_NAME = re.compile(r"(?:^|[_\-. ])(?:cam|c)(\d+)(?=s\d|[_\-. ]|$)", re.ASCII | re.IGNORECASE)
+_CAMERA_FOLDER = re.compile(r"(?:camera|cam)[_\- ]?(\d{1,9})", re.ASCII | re.IGNORECASE)
+_CAMERA_IN_NAME = tuple(
+    re.compile(pattern, re.ASCII | re.IGNORECASE)
+    for pattern in (
+        r"(?:^|[_\-. ])(?:(?:camera|cam)[_\- ]?|c)(\d{1,9})(?=s\d|[_\-. ]|$)",  # cam3_1, camera_3_1, 0001_c3s1_00
+        r"^\d{4}c(\d{1,3})t\d{4}f\d{3,}$",  # MARS: 0001C3T0001F001
+        r"^\d{4}_\d{3}_(\d{2})_\d{4}(?:morning|noon|afternoon)_",  # MSMT17: 0000_001_03_0303morning_0036_2
+        r"^[1-5]_\d{3}_([12])_\d{2}$",  # CUHK03: camera pair, person, camera of the pair, image
+    )
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +153,10 @@ def identity_number(name: str) -> int | None:
 
 
 def camera_number(path: str) -> int | None:
-    """Camera of an image by its name (`cam3_0001.png`, `0007_c3s1_000151.jpg`) or its camera folder, or None."""
+    """Camera of an image by its name, in the ways of the field's data sets, or else by its camera folder, or None."""
     parts = PurePosixPath(path)
-    match = _CAMERA_IN_NAME.search(parts.stem) or next(
-        filter(None, map(_CAMERA_FOLDER.fullmatch, parts.parts[:-1])), None
-    )
+    named = (pattern.search(parts.stem) for pattern in _CAMERA_IN_NAME)
+    match = next(filter(None, (*named, *map(_CAMERA_FOLDER.fullmatch, parts.parts[:-1]))), None)
     return int(match.group(1)) if match else None
 
 

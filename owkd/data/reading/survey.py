@@ -41,13 +41,14 @@ class Survey:
         extras: by kind of `owkd.data.reading.picture.EXTRAS`
     """
 
+    unreadable: int
     deep: int
     turned: int
     extras: dict[str, int]
 
 
 def survey(split: Split, cache: Path | None = None) -> Survey:
-    """Reads the header of every file; damaged ones are passed over, as decoding names them. Raises `DataError`."""
+    """Reads the header of every file. Damaged ones are counted, and then nothing is stored. Raises `DataError`."""
 
     def look() -> dict[str, Any]:
         with kept_remarks():
@@ -55,13 +56,14 @@ def survey(split: Split, cache: Path | None = None) -> Survey:
         extras = Counter(header.extra for header in headers if header and header.extra)
         return asdict(
             Survey(
+                unreadable=headers.count(None),
                 deep=sum(header.deep for header in headers if header),
                 turned=sum(header.turned for header in headers if header),
                 extras={kind: extras[kind] for kind in EXTRAS if extras[kind]},
             )
         )
 
-    return Survey(**_remembered(split, cache, "survey", look))
+    return Survey(**_remembered(split, cache, "survey", look, lambda found: not found["unreadable"]))
 
 
 def window_for(train: Split, data: DataConfig) -> Window:
@@ -123,7 +125,9 @@ def _sample(path: Path, num_images: int) -> Values | None:
     return None if values is None else sampled(values, num_images)
 
 
-def _remembered(split: Split, cache: Path | None, kind: str, find: Callable[[], Any]) -> Any:
+def _remembered(
+    split: Split, cache: Path | None, kind: str, find: Callable[[], Any], may_stay: Callable[[Any], bool] = bool
+) -> Any:
     """A plain value that depends on the files alone: as it was stored, or found now, and stored where that can be."""
     key = hashlib.sha256(f"{split.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:20]
     stem = f"{stem_of(split)}-{kind}"
@@ -132,7 +136,7 @@ def _remembered(split: Split, cache: Path | None, kind: str, find: Callable[[], 
         with suppress(OSError, ValueError):
             return _read(place / f"{stem}-{key}.json")
     value = find()
-    for place in places:
+    for place in places if may_stay(value) else ():
         with suppress(OSError):
             text = json.dumps(value)
             with written_whole(place / f"{stem}-{key}.json") as temporary:
