@@ -38,8 +38,17 @@ def teacher_import(
     gce: Annotated[Path, typer.Option(help="Published .pth file of GCE-Net.")],
     out: Annotated[Path, typer.Option(help="File to write (safetensors); must be new.")],
     image_size: Annotated[int, typer.Option(help="Side of the images that it was trained on, pixels.")] = 224,
+    identities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="Who is behind each class: the train folder that it was trained on (DATASET/Fold1/train), whose "
+            "identities the published code numbers in the order of their folders' names; or a text file of identity "
+            "numbers in the order of the classes.",
+        ),
+    ] = None,
 ) -> None:
     """Import a teacher from the three files of the published code. Nothing in them is run."""
     from launch.published import import_teacher_files
 
-    import_teacher_files({"original": original, "attention": attention, "gce": gce}, out, image_size)
+    import_teacher_files({"original": original, "attention": attention, "gce": gce}, out, image_size, identities)

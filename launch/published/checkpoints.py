@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launch.output.console import console
+from owkd.data.identity_list import class_order
 from owkd.data.reading.window import window_in_words
 from owkd.errors import UserError
 from owkd.formatting import format_bytes
 from owkd.models.published_files import export_published, import_teacher
 
 
-def import_teacher_files(files: Mapping[str, Path], out: Path, image_size: int) -> None:
-    """Imports a teacher and prints what it holds and what was ignored. Raises as `import_teacher`."""
-    imported = import_teacher(files, out, image_size)
+def import_teacher_files(files: Mapping[str, Path], out: Path, image_size: int, identities: Path | None = None) -> None:
+    """Imports a teacher and prints what it holds and what was ignored.
+
+    `identities`: a train folder, or a list of numbers. Raises as `import_teacher`, and `DataError` for what is neither.
+    """
+    imported = import_teacher(files, out, image_size, None if identities is None else class_order(identities))
     for network, names in imported.ignored.items():
         if names:
             console.print(f"{network}: ignored {', '.join(names)}", soft_wrap=True)
@@ -22,6 +26,12 @@ def import_teacher_files(files: Mapping[str, Path], out: Path, image_size: int) 
         f"teacher of {info.num_classes} identities, preset {imported.preset or 'none'} (depths {depths})",
         soft_wrap=True,
     )
+    if identities is None:
+        console.print(
+            "who is behind each class is not known: training takes ascending numbers and refuses the file where it "
+            "recognises nobody by them; --identities says it",
+            soft_wrap=True,
+        )
     console.print(f"written: {out}", soft_wrap=True)
 
 

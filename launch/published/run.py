@@ -9,7 +9,7 @@ import yaml
 from launch.output.console import console, epoch_lines
 from launch.output.summary import continued_by_the_same_command
 from launch.published.fold_files import History, summary_table, write_summary, write_test
-from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config
+from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config, upgraded
 from owkd.data.index import SPLITS, read_split
 from owkd.device import DeviceName, pick_device, use_threads
 from owkd.errors import ConfigError, UserError
@@ -205,7 +205,7 @@ def _settings_before(path: Path) -> dict[str, Any]:
             f"{path} must hold the settings of an earlier call, but is damaged ({' '.join(str(error).split())}); name "
             "another --out"
         ) from error
-    return tree
+    return upgraded(tree)
 
 
 def _trained(request: Request, config: Config, fold: str) -> Path:

@@ -20,7 +20,8 @@ ADDED: dict[str, dict[str, Any]] = {
         "flip": False,
         "crop_padding": 0,
         "random_erasing": 0.0,
-    }
+    },
+    "data": {"window": "auto"},
 }
 """fields that decide a training's numbers and came after 0.1.0, by section, with the value that it trained with"""
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from owkd.data.folds import MIN_IDENTITIES, Folds, divide
-from owkd.data.index import ALL_CAMERAS, identity_number, list_images
+from owkd.data.identity_list import read_identity_list
+from owkd.data.index import ALL_CAMERAS, list_images
 from owkd.errors import DataError
 from owkd.files import make_folder, move_into_place, require_writable, sync_folder
 from owkd.unfinished import unfinished_folder
@@ -85,26 +86,6 @@ def _filled(target: Path, folds: Folds, sources: Mapping[int, Sequence[tuple[str
             summary.identities.setdefault(fold, {})[split] = len(members)
             summary.images.setdefault(fold, {})[split] = sum(len(sources[identity]) for identity in members)
     return summary
-
-
-def read_identity_list(path: Path) -> list[int]:
-    """Identity numbers of a text file, separated by commas or white space, as any editor may have saved it.
-
-    Byte order marks, Windows line ends, trailing commas and UTF-16 are accepted. Raises `DataError` otherwise.
-    """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except OSError as error:
-        raise DataError(f"a list of identities must be readable, but {path}: {error.strerror}; unpack it") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"a list of identities must be text, but {path} is not; unpack it again") from error
-    words = text.replace(",", " ").split()
-    numbers = [identity_number(word) for word in words]
-    wrong = [word for word, number in zip(words, numbers, strict=True) if number is None]
-    if wrong:
-        raise DataError(f"a list of identities must hold numbers only, but {path} has {wrong[0]!r}; unpack it again")
-    return [number for number in numbers if number is not None]
 
 
 def _listed_identities(raw: Path) -> list[int]:

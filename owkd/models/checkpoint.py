@@ -26,6 +26,8 @@ SUM_OF_DESCRIPTION, SUM_OF_WEIGHTS = "description_sha256", "weights_sha256"
 """of the rest of the description and of the tensors; they stand in the shape, where versions that know of none pass
 over them. Files of 0.1.0 have neither"""
 REMEDY = "fetch it again, or train it anew"
+IMPORTED = "published files"
+"""the origin of an imported teacher"""
 LATER = ("against_student", "window")
 """what came after 0.1.0 and stands in a file only where it is known: a file without it is the same as ever"""
 STAGE_WEIGHTS = "stage_weights."
@@ -38,7 +40,7 @@ class ModelInfo:
 
     Attributes:
         identities: identity number behind each class; empty where an imported file does not name them
-        origin: data set and fold that it was trained on
+        origin: data set and fold that it was trained on, or `IMPORTED`
         against_student: of a teacher, plain values: how far it is ahead of a student without distillation; None where
             that was not measured
         window: grey values of images of more than 8 bits that are black and white to it; None where it was trained on
@@ -154,7 +156,7 @@ def require_teacher(
         )
     elif info.identities and info.identities != identities:
         problems.append("it was trained on other identities than the fold's; train or import this fold's teacher")
-    if info.origin and info.window != window:
+    if info.origin not in ("", IMPORTED) and info.window != window:
         problems.append(
             f"its window of grey values is {window_in_words(info.window)}, but data.window gives "
             f"{window_in_words(window)}; {_window_remedy(info.window)}"

@@ -5,7 +5,7 @@ Their format is one state dict a network, saved by `torch.save`: `original`, `at
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from owkd.errors import CheckpointError
 from owkd.files import require_writable, written_whole
 from owkd.losses.stage_weights import StageWeightHead
-from owkd.models.checkpoint import ModelInfo, read_state, save_state
+from owkd.models.checkpoint import IMPORTED, ModelInfo, read_state, save_state
 from owkd.models.convnext import INIT_STD
 from owkd.models.outputs import BACKBONES, MEMBERS
 from owkd.models.presets import PRESETS, PUBLISHED_DIMS, Architecture
@@ -29,6 +29,8 @@ PARALLEL = "module."
 """before every name where torch's DataParallel saved"""
 UNUSED = ("samplings.", "distillLayer")
 """what published files may hold that a teacher has no use for: these learn nothing, or only in a student"""
+CLASSIFIER = ("head.weight", "head.bias")
+"""of each network, one row a class"""
 HEADS = {network: published_name(network, "head.weight") for network in MEMBERS}
 
 State = dict[str, Tensor]
@@ -81,11 +83,15 @@ def load_published(path: Path) -> State:
     return state
 
 
-def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imported:
+def import_teacher(
+    files: Mapping[str, Path], out: Path, image_size: int, identities: Sequence[int] | None = None
+) -> Imported:
     """Reads a teacher from one published file for each of `MEMBERS`, and writes it to `out` (new) as a model file.
 
-    Class count and depths are taken from the files; weights are stored as float32. Raises `CheckpointError` listing
-    everything that is missing, unexpected or of another shape, and `ConfigError` for an image size that does not fit.
+    Class count and depths are taken from the files; weights are stored as float32. `identities` are the people behind
+    the classes, in the order of the files; they are stored, and the classes are brought into ascending order of them,
+    which is ours. Raises `CheckpointError` listing everything that is missing, unexpected or of another shape, and
+    `ConfigError` for an image size that does not fit.
     """
     _require_new(out)
     read = {network: load_published(files[network]) for network in MEMBERS}
@@ -95,6 +101,8 @@ def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imp
         for network, state in read.items()
     }
     shape, num_classes = _shape(states, files)
+    if identities is not None:
+        _require_identities(identities, num_classes)
     with torch.device("meta"):
         model = WseNet(shape, num_classes, image_size, "teacher")
     ours = {network: member.state_dict() for network, member in model.members.items()}
@@ -102,8 +110,11 @@ def import_teacher(files: Mapping[str, Path], out: Path, image_size: int) -> Imp
     weights: State = {}
     for network, like in ours.items():
         translated = from_published(network, states[network], like)
+        if identities is not None:
+            order = torch.tensor(identities).argsort()
+            translated |= {name: translated[name][order] for name in CLASSIFIER}
         weights |= {f"{network}.{name}": tensor for name, tensor in translated.items()}
-    info = ModelInfo("teacher", shape, image_size, num_classes)
+    info = ModelInfo("teacher", shape, image_size, num_classes, tuple(sorted(identities or ())), IMPORTED)
     save_state(weights, out, info)
     return Imported(info, next((name for name, preset in PRESETS.items() if preset == shape), None), ignored)
 
@@ -139,6 +150,16 @@ def export_published(checkpoint: Path, out: Path) -> Exported:
         with written_whole(targets[network]) as temporary:
             torch.save(to_published(network, part), temporary)
     return Exported(tuple(targets.values()), initialised)
+
+
+def _require_identities(identities: Sequence[int], num_classes: int) -> None:
+    if len(set(identities)) != len(identities):
+        raise CheckpointError("--identities must name each person once, but names some twice; give one of each class")
+    if len(identities) != num_classes:
+        raise CheckpointError(
+            f"--identities must name the {num_classes} people that the files know, but names {len(identities)}; give "
+            "those of the fold's train folder that they were trained on"
+        )
 
 
 def _require_published_form(states: Mapping[str, State], ours: Mapping[str, State], files: Mapping[str, Path]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +15,11 @@ from owkd.config import Config, MetricName, TrainConfig
 from owkd.device import autocast, pick_device
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
-from owkd.models.checkpoint import load_model, read_state, save_model
+from owkd.models.checkpoint import load_model, read_info, read_state, save_model
 from owkd.models.outputs import EnsembleOutput, TeacherTargets
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
+from owkd.training.class_order import class_logits, require_class_order
 from owkd.training.cost import student_costs
 from owkd.training.loop import Epoch, FitPlan, Terms, fit
 from owkd.training.prepare import (
@@ -262,9 +264,17 @@ def attach_teacher(
         if stored is not None:
             flipped = targets_for(each, data.training_set.images, device, use, say)
             stored = None if flipped is None else stored.with_flipped(flipped)
-    if stored is None:
-        return data, load_model(plan.teacher)[0].requires_grad_(False)
-    return replace(data, training_set=replace(data.training_set, targets=stored)), None
+    info = read_info(plan.teacher)
+    if stored is not None:
+        require_class_order(plan.teacher, info, data.train, stored.logits, say)
+        return replace(data, training_set=replace(data.training_set, targets=stored)), None
+    teacher = load_model(plan.teacher)[0].requires_grad_(False).to(device)
+
+    def answers(sample: np.ndarray) -> dict[str, Tensor]:
+        return class_logits(teacher, data.training_set.images[sample], device)
+
+    require_class_order(plan.teacher, info, data.train, answers, say)
+    return data, teacher
 
 
 def _signature(config: Config, data: FoldData, fold: str, seed: int) -> str:

@@ -177,6 +177,10 @@ class StoredTargets:
             rows[flips] = self._flipped._rows(name, indices[flips])
         return rows
 
+    def logits(self, indices: np.ndarray) -> dict[str, Tensor]:
+        """(B, K) by member, of some images by their positions (B,), without what else is stored of them."""
+        return {member: torch.from_numpy(self._rows(f"logits-{member}", indices)) for member in MEMBERS}
+
     def _rows(self, name: str, indices: np.ndarray) -> np.ndarray:
         rows = np.ascontiguousarray(self._arrays[name][indices])
         if name in self._sums and not self._intact[name][indices].all():

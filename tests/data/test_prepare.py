@@ -10,8 +10,9 @@ from PIL import Image
 
 from owkd.data import prepare
 from owkd.data.checking import check_dataset
+from owkd.data.identity_list import read_identity_list
 from owkd.data.index import SPLITS, read_split
-from owkd.data.prepare import DATASET, prepare_sysu, read_identity_list
+from owkd.data.prepare import DATASET, prepare_sysu
 from owkd.errors import DataError
 
 PEOPLE = range(1, 25)
