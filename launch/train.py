@@ -16,7 +16,7 @@ from owkd.training.loop import Epoch, Report
 from owkd.training.members import validate_members
 from owkd.training.reduction import in_words
 from owkd.training.run import Run, run
-from owkd.training.teacher import phases, train_teacher
+from owkd.training.teacher import phases, require_batches, train_teacher
 from search.space.parameters import single
 from search.teaching import leads_in_words, leads_on_fold, spread_of, verdict_in_words
 from search.trials.objective import epoch_rule
@@ -34,6 +34,7 @@ def train_teachers(config: Config, out: str, *, against_student: bool = False) -
             f"--out must hold {FOLD_PLACEHOLDER} for several folds ({', '.join(folds)}), but got {out!r}; write "
             f"something like teachers/{FOLD_PLACEHOLDER}.safetensors"
         )
+    require_batches(config)
     files = {fold: Path(out.replace(FOLD_PLACEHOLDER, fold)) for fold in folds}
     for path in files.values():
         if path.exists() and not (against_student and read_info(path).against_student is None):
@@ -42,7 +43,7 @@ def train_teachers(config: Config, out: str, *, against_student: bool = False) -
     epochs = sum(phase.recipe.epochs for phase in phases(config))
     for fold, path in files.items():
         if not path.exists():
-            train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path)
+            train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path, say=_print_line)
         console.print(f"teacher of {fold}: {path}")
         if against_student:
             set_against_student(config, fold, path)

@@ -22,7 +22,12 @@ LearningRate = Annotated[float, typer.Option("--lr", help="Learning rate of the 
 WeightDecay = Annotated[float, typer.Option("--wd", help="Weight decay of the backbones.")]
 BatchSize = Annotated[
     int | None,
-    typer.Option("--trainBatchSize", min=2, show_default="8; 12 for a teacher's GCE-Net", help="Images a step."),
+    typer.Option(
+        "--trainBatchSize",
+        min=1,
+        show_default="8; 12 for a teacher's GCE-Net",
+        help="Images a step, two of each person: 4 or more, and even.",
+    ),
 ]
 Epochs = Annotated[
     int, typer.Option("--numEpoch", min=1, help="Epochs of the student, and of each stage of a teacher.")

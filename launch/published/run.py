@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import yaml
 
-from launch.output.console import console, epoch_lines
+from launch.output.console import console, epoch_lines, print_note
 from launch.output.summary import continued_by_the_same_command
 from launch.published.fold_files import History, summary_table, write_summary, write_test
 from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config, upgraded
@@ -99,6 +99,11 @@ def configured(request: Request) -> Config:
         raise UserError(
             f"--trainBatchSize must be a multiple of {IMAGES_PER_IDENTITY}, the images of a person in a batch, "
             f"but got {request.batch_size}; give {request.batch_size + 1}"
+        )
+    if request.batch_size is not None and request.batch_size < 2 * IMAGES_PER_IDENTITY:
+        raise UserError(
+            f"--trainBatchSize must be at least {2 * IMAGES_PER_IDENTITY}, {IMAGES_PER_IDENTITY} images of two people, "
+            f"but got {request.batch_size}; give {2 * IMAGES_PER_IDENTITY}"
         )
     gce = {"learning_rate": request.gce_learning_rate, "weight_decay": request.gce_weight_decay}
     gce = {name: value for name, value in gce.items() if value is not None}
@@ -218,7 +223,7 @@ def _trained(request: Request, config: Config, fold: str) -> Path:
         _teacher(config, fold, folder / "teacher")
     history = History(folder / "validation", [("student", config.train.epochs)])
     report = history.and_then(epoch_lines(f"student {fold}", config.train.epochs))
-    result = run(config, report, fold=fold, directory=folder / "train")
+    result = run(config, report, fold=fold, directory=folder / "train", say=print_note)
     history.conclude(f"student on {fold}")
     return result.checkpoint
 
@@ -232,7 +237,7 @@ def _teacher(config: Config, fold: str, results: Path) -> Path:
         history.read()
     else:
         report = history.and_then(epoch_lines(f"teacher {fold}", sum(epochs for _, epochs in stretches)))
-        train_teacher(config, report, fold=fold, out=path)
+        train_teacher(config, report, fold=fold, out=path, say=print_note)
     history.conclude(f"teacher on {fold}")
     return path
 

@@ -215,6 +215,11 @@ class TrainConfig(Node):
                 f"batch_size must be a multiple of images_per_identity, but got {self.batch_size} and "
                 f"{self.images_per_identity}; set one of them to a multiple of the other"
             )
+        if self.batch_size < 2 * self.images_per_identity:
+            raise ValueError(
+                "a batch must hold two people, without whom there is no triplet loss, but batch_size and "
+                f"images_per_identity are both {self.batch_size}; set batch_size to {2 * self.batch_size} or more"
+            )
         return self
 
 

@@ -1,11 +1,15 @@
 """P x K batches: P identities with K images each, so that a triplet loss finds positives and negatives."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from owkd.errors import ConfigError
 
 Indices = NDArray[np.int64]
+FAIR_SHARE = 0.75
+"""of the images that an epoch should show"""
 
 
 def identity_batches(
@@ -40,6 +44,24 @@ def identity_batches(
     if len(groups) < width:
         return _cut(generator.permutation(np.concatenate(groups)), width)
     return _distinct(groups, width, generator)
+
+
+def shown_in_an_epoch(labels: NDArray[np.integer], batch_size: int, images_per_identity: int) -> int:
+    """How many of the images (n,) an epoch shows; which ones, chance says anew in each."""
+    batches = identity_batches(labels, batch_size, images_per_identity, np.random.default_rng(0))
+    return len(np.unique(np.concatenate(batches))) if batches else 0
+
+
+def rarely_shown(labels: NDArray[np.integer], batch_size: int, images_per_identity: int, name: str) -> Iterator[str]:
+    """A line where an epoch shows less than `FAIR_SHARE` of the images; `name`: the field of the batch size."""
+    shown = shown_in_an_epoch(labels, batch_size, images_per_identity)
+    if shown < FAIR_SHARE * len(labels):
+        people, counts = np.unique(labels, return_counts=True)
+        yield (
+            f"An epoch shows {shown} of {len(labels)} training images: a batch is {batch_size // images_per_identity} "
+            f"people with {images_per_identity} images each, the {len(people)} people have {counts.min()} to "
+            f"{counts.max()}, and batches end when too few people are left. Set {name} lower, or train for more epochs."
+        )
 
 
 def _groups(own: Indices, size: int, generator: np.random.Generator) -> Indices:

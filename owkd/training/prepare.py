@@ -18,7 +18,7 @@ from owkd.data.index import Split, read_split
 from owkd.data.reading.survey import pixel_fingerprint, window_for
 from owkd.data.reading.window import Window
 from owkd.data.sampler import identity_batches
-from owkd.errors import DivergedError
+from owkd.errors import DataError, DivergedError
 from owkd.evaluation.protocol import Result, center_validation_accuracy, evaluate_embeddings, metrics
 from owkd.models.imagenet import official_file, start_from_imagenet
 from owkd.models.presets import Architecture, architecture
@@ -53,6 +53,7 @@ def open_fold(config: Config, fold: str) -> FoldData:
     """Reads training and validation split of a fold; the test split stays closed. Raises `DataError`."""
     data = config.data
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in ("train", "validation"))
+    require_learnable(train, validation)
     window = window_for(train, data)
     images, validation_images = (
         load_images(split, data.image_size, data.cache, window) for split in (train, validation)
@@ -65,6 +66,19 @@ def open_fold(config: Config, fold: str) -> FoldData:
         window,
         (pixel_fingerprint(train, window, data.cache), pixel_fingerprint(validation, window, data.cache)),
     )
+
+
+def require_learnable(train: Split, validation: Split) -> None:
+    """Raises `DataError` where there is nobody to tell apart, or nobody of validation can be recognised."""
+    if train.num_identities < 2:
+        raise DataError(
+            f"a training must have two people to tell apart, but {train.folder} holds {train.num_identities}; add one"
+        )
+    if np.unique(validation.identities, return_counts=True)[1].max() < 2:
+        raise DataError(
+            f"somebody of the validation split must have a second image to be recognised by, but nobody in "
+            f"{validation.folder} has; add images"
+        )
 
 
 def build_network(shape: Architecture, num_classes: int, image_size: int, role: Role, seed: int) -> WseNet:

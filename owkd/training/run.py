@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from owkd.config import Config, MetricName, TrainConfig
+from owkd.data.sampler import rarely_shown
 from owkd.device import autocast, pick_device
 from owkd.evaluation.embed import embed_images
 from owkd.losses import StageWeightHead, distillation_terms, fixed_stage_weights, supervised_terms, weigh
@@ -222,13 +223,19 @@ def run(
     is not finite.
     """
     seed = config.train.seed if seed is None else seed
-    data, teacher = attach_teacher(config, open_fold(config, fold), fold, say)
+    opened = open_fold(config, fold)
+    train = config.train
+    for line in rarely_shown(
+        opened.training_set.labels, train.batch_size, train.images_per_identity, "train.batch_size"
+    ):
+        say(line)
+    data, teacher = attach_teacher(config, opened, fold, say)
     task = Distillation(config, data, teacher, directory / "best.safetensors", seed, keep=keep, costs=costs)
     plan = FitPlan(
         fold=fold,
         seed=seed,
-        epochs=config.train.epochs,
-        batches=batch_maker(data.training_set.labels, config.train.batch_size, config.train.images_per_identity),
+        epochs=train.epochs,
+        batches=batch_maker(data.training_set.labels, train.batch_size, train.images_per_identity),
         state_file=directory / "last.pt",
         signature=_signature(config, data, fold, seed),
         data=data.training_set,

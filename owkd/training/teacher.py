@@ -3,7 +3,7 @@
 Shapes: B batch, S image size, K identities.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from owkd.config import PUBLISHED_METRIC, Config, StageConfig, TrainConfig
+from owkd.data.sampler import rarely_shown
 from owkd.device import pick_device, use_threads
-from owkd.errors import CheckpointError
+from owkd.errors import CheckpointError, ConfigError
 from owkd.evaluation.embed import embed_images
 from owkd.losses import cross_entropy, supervised_terms, triplet_loss
 from owkd.models.checkpoint import save_model
@@ -42,6 +43,11 @@ class Phase:
     name: str
     members: tuple[str, ...]
     recipe: StageConfig
+
+    @property
+    def field(self) -> str:
+        """The section of the recipe: `joint` trains by the backbones'."""
+        return "gce" if self.name == "gce" else "backbones"
 
 
 def phases(config: Config) -> tuple[Phase, ...]:
@@ -146,14 +152,31 @@ class TeacherPhase:
         return validation_metrics(embeddings, self.data.validation)
 
 
-def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Path:
+def require_batches(config: Config) -> None:
+    """Raises `ConfigError` unless every batch of a teacher's training holds two people."""
+    least = 2 * config.train.images_per_identity
+    problems = [
+        f"teacher.{phase.field}.batch_size must be at least {least}, two people with train.images_per_identity images "
+        f"each, without whom there is no triplet loss, but got {phase.recipe.batch_size}; set it so"
+        for phase in phases(config)
+        if phase.recipe.batch_size < least
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def train_teacher(
+    config: Config, report: Report, *, fold: str, out: Path, say: Callable[[str], None] = lambda line: None
+) -> Path:
     """Trains the teacher of one fold and writes it to `out` (safetensors).
 
     The training state is stored in `<out without suffix>.training/` until the teacher is written, so that a stopped
-    training resumes where it was. Epochs of all phases are counted on in one sequence.
+    training resumes where it was. Epochs of all phases are counted on in one sequence. `say` gets a line where an epoch
+    shows few of the images.
 
     Raises `DataError`, `ConfigError`, `CheckpointError`, `DivergedError`.
     """
+    require_batches(config)
     use_threads(config.train.threads)
     data = open_fold(config, fold)
     seed = config.train.seed
@@ -165,12 +188,15 @@ def train_teacher(config: Config, report: Report, *, fold: str, out: Path) -> Pa
         task = TeacherPhase(model, phase, data, config.train, folder)
         recipe = phase.recipe
         signed = _signature(config, data, phase, fold, signed)
-        batch_size = recipe.batch_size - recipe.batch_size % config.train.images_per_identity
+        each, labels = config.train.images_per_identity, data.training_set.labels
+        batch_size = recipe.batch_size - recipe.batch_size % each
+        for line in rarely_shown(labels, batch_size, each, f"teacher.{phase.field}.batch_size"):
+            say(line)
         plan = FitPlan(
             fold=fold,
             seed=seed,
             epochs=recipe.epochs,
-            batches=batch_maker(data.training_set.labels, batch_size, config.train.images_per_identity),
+            batches=batch_maker(labels, batch_size, each),
             state_file=folder / f"{phase.name}.pt",
             signature=signed,
             data=data.training_set,

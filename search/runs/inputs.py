@@ -85,10 +85,12 @@ def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], dict[str, Any
     from owkd.data.images import load_images
     from owkd.data.index import SplitName, read_split
     from owkd.data.reading.survey import pixel_fingerprint, window_for
+    from owkd.training.prepare import require_learnable
 
     data = config.data
     learned: tuple[SplitName, ...] = ("train", "validation")
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
+    require_learnable(train, validation)
     window = window_for(train, data)
     for split in (train, validation):
         load_images(split, data.image_size, data.cache, window)

@@ -93,6 +93,7 @@ def test_braces_without_quotes_are_explained(tmp_path: Path) -> None:
     ("sections", "words"),
     [
         ({"train": {"batch_size": 8, "images_per_identity": 3}}, "multiple of images_per_identity, but got 8 and 3"),
+        ({"train": {"batch_size": 4, "images_per_identity": 4}}, "a batch must hold two people"),
         (
             {"teacher": {"checkpoint": "t.safetensors"}, "retrain": {"folds": ["Fold1", "Fold2"]}},
             "teacher.checkpoint must hold {fold}",

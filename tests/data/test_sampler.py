@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from owkd.data.sampler import identity_batches
+from owkd.data.sampler import identity_batches, rarely_shown, shown_in_an_epoch
 from owkd.errors import ConfigError
 
 label_lists = st.lists(st.integers(0, 6), min_size=1, max_size=60)
@@ -114,3 +114,16 @@ def test_every_image_comes_up_over_some_epochs_when_one_identity_is_much_larger(
 def test_a_batch_that_holds_no_whole_groups_is_refused(batch_size: int, k: int) -> None:
     with pytest.raises(ConfigError, match=f"{batch_size} and {k}"):
         identity_batches(np.zeros(8, dtype=np.int64), batch_size, k, np.random.default_rng(0))
+
+
+def test_what_an_epoch_hardly_shows_is_said() -> None:
+    """One person with 101 images and three with one: batches of two people end when the three are used up."""
+    labels = np.array([0] * 101 + [1, 2, 3])
+    batches = identity_batches(labels, 4, 2, np.random.default_rng(0))
+    shown = len(np.unique(np.concatenate(batches)))
+    assert shown_in_an_epoch(labels, 4, 2) == shown < 12
+    (line,) = rarely_shown(labels, 4, 2, "train.batch_size")
+    assert line.startswith(f"An epoch shows {shown} of 104 training images")
+    assert "1 to 101" in line
+    assert "Set train.batch_size lower" in line
+    assert list(rarely_shown(np.repeat(np.arange(8), 6), 8, 2, "train.batch_size")) == []

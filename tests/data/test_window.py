@@ -15,6 +15,7 @@ from owkd.config import Config, DataConfig, parse_config
 from owkd.data.checking import check_dataset
 from owkd.data.images import load_images
 from owkd.data.index import SPLITS, Split, SplitName, read_split
+from owkd.data.reading import survey as survey_module
 from owkd.data.reading.picture import decode, decode_whole
 from owkd.data.reading.places import CACHE_FOLDER
 from owkd.data.reading.survey import pixel_fingerprint, window_for
@@ -170,11 +171,16 @@ def test_the_window_that_was_found_is_remembered_and_a_damaged_note_found_anew(
 ) -> None:
     data = write(tmp_path, 5000, 6000)
     window = window_for(read(data), data)
+    assert not (tmp_path / "D" / CACHE_FOLDER).exists(), "images may yet turn out to be damaged"
+    open_fold(configured(data), "Fold1")
+    survey_module._found.clear()
+    assert window_for(read(data), data) == window
     (note,) = (tmp_path / "D" / CACHE_FOLDER).glob("Fold1-train-window-*.json")
     content = note.read_text()
     note.write_text(content.replace("5", "6", 1))
     assert window_for(read(data), data) == window
     assert note.read_text() == content
+    survey_module._found.clear()
     monkeypatch.setattr("owkd.data.reading.survey.auto_window", None)
     assert window_for(read(data), data) == window
 

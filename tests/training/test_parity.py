@@ -58,7 +58,10 @@ def step(request: pytest.FixtureRequest, golden: dict[str, np.ndarray]) -> Step:
     """One step of `Distillation` with the published configuration, student in training mode."""
     dtype: torch.dtype = request.param
     config = parse_config(
-        {"data": {"root": "unused", "dataset": "unused"}, "train": {"device": "cpu", "batch_size": 2}}
+        {
+            "data": {"root": "unused", "dataset": "unused"},
+            "train": {"device": "cpu", "batch_size": 2, "images_per_identity": 1},
+        }
     )
     data = cast(FoldData, SimpleNamespace(identities=tuple(range(NUM_CLASSES))))
     task = Distillation(config, data, ensemble("teacher", "teacher", dtype), Path("unused"), seed=0)

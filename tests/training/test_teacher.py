@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from owkd.errors import CheckpointError
+from owkd.errors import CheckpointError, ConfigError
 from owkd.models.checkpoint import load_model
 from owkd.training.loop import Epoch
 from owkd.training.teacher import phases, train_teacher
@@ -74,3 +74,13 @@ def test_a_teacher_starts_from_the_configured_weights(root: Path, tmp_path: Path
             small_config(root, teacher=start), lambda epoch: None, fold="Fold1", out=tmp_path / "t.safetensors"
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("phase", "size"), [("backbones", 1), ("backbones", 3), ("gce", 2)])
+def test_batches_of_one_person_are_refused_under_the_name_of_their_own_field(
+    root: Path, tmp_path: Path, phase: str, size: int
+) -> None:
+    config = small_config(root, teacher={phase: {"epochs": 1, "batch_size": size}})
+    with pytest.raises(ConfigError, match=rf"teacher\.{phase}\.batch_size must be at least 4.* but got {size}"):
+        train_teacher(config, lambda epoch: None, fold="Fold1", out=tmp_path / "teacher.safetensors")
+    assert list(tmp_path.iterdir()) == []

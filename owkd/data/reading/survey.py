@@ -27,6 +27,9 @@ from owkd.files import written_whole
 
 FORMAT_VERSION = 1  # part of the files' names: raise it when a header is read otherwise, or a window found otherwise
 
+_found: dict[tuple[str, str], Any] = {}
+"""by this process, by kind and data"""
+
 FileT = TypeVar("FileT")
 ResultT = TypeVar("ResultT")
 
@@ -41,14 +44,13 @@ class Survey:
         extras: by kind of `owkd.data.reading.picture.EXTRAS`
     """
 
-    unreadable: int
     deep: int
     turned: int
     extras: dict[str, int]
 
 
 def survey(split: Split, cache: Path | None = None) -> Survey:
-    """Reads the header of every file. Damaged ones are counted, and then nothing is stored. Raises `DataError`."""
+    """Reads the header of every file. Damaged ones are passed over, as decoding names them. Raises `DataError`."""
 
     def look() -> dict[str, Any]:
         with kept_remarks():
@@ -56,14 +58,13 @@ def survey(split: Split, cache: Path | None = None) -> Survey:
         extras = Counter(header.extra for header in headers if header and header.extra)
         return asdict(
             Survey(
-                unreadable=headers.count(None),
                 deep=sum(header.deep for header in headers if header),
                 turned=sum(header.turned for header in headers if header),
                 extras={kind: extras[kind] for kind in EXTRAS if extras[kind]},
             )
         )
 
-    return Survey(**_remembered(split, cache, "survey", look, lambda found: not found["unreadable"]))
+    return Survey(**_remembered(split, cache, "survey", look))
 
 
 def window_for(train: Split, data: DataConfig) -> Window:
@@ -125,27 +126,34 @@ def _sample(path: Path, num_images: int) -> Values | None:
     return None if values is None else sampled(values, num_images)
 
 
-def _remembered(
-    split: Split, cache: Path | None, kind: str, find: Callable[[], Any], may_stay: Callable[[Any], bool] = bool
-) -> Any:
-    """A plain value that depends on the files alone: as it was stored, or found now, and stored where that can be."""
+def _remembered(split: Split, cache: Path | None, kind: str, find: Callable[[], Any]) -> Any:
+    """A plain value that depends on the files alone: as it was stored, or found once in this process.
+
+    It is stored beside the decoded images of the split, when these are there: images that turn out to be damaged leave
+    nothing behind.
+    """
     key = hashlib.sha256(f"{split.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:20]
     stem = f"{stem_of(split)}-{kind}"
     places = cache_places(split, cache)
     for place in places:
         with suppress(OSError, ValueError):
             return _read(place / f"{stem}-{key}.json")
-    value = find()
-    for place in places if may_stay(value) else ():
-        with suppress(OSError):
-            text = json.dumps(value)
-            with written_whole(place / f"{stem}-{key}.json") as temporary:
-                temporary.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}\n", encoding="utf-8")
-            for outdated in place.glob(f"{glob.escape(stem)}-*.json"):
-                if outdated.name != f"{stem}-{key}.json":
-                    outdated.unlink(missing_ok=True)
+    value = _found[kind, key] if (kind, key) in _found else _found.setdefault((kind, key), find())
+    for place in places:
+        if any(place.glob(f"{glob.escape(stem_of(split))}-*.npy")):
+            with suppress(OSError):
+                _store(place, stem, key, value)
             break
     return value
+
+
+def _store(place: Path, stem: str, key: str, value: Any) -> None:
+    text = json.dumps(value)
+    with written_whole(place / f"{stem}-{key}.json") as temporary:
+        temporary.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}\n", encoding="utf-8")
+    for outdated in place.glob(f"{glob.escape(stem)}-*.json"):
+        if outdated.name != f"{stem}-{key}.json":
+            outdated.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Any:

@@ -266,6 +266,7 @@ def test_values_go_to_the_model_that_is_named() -> None:
         (["--teacher", "x"], "teacher.checkpoint must hold {fold}"),
         (["--teacher", "{fold}.nothing"], "no such checkpoint: Fold1.nothing"),
         (["--trainBatchSize", "7"], "--trainBatchSize must be a multiple of 2"),
+        (["--trainBatchSize", "2"], "--trainBatchSize must be at least 4"),
         (["--image-size", "40"], "--image-size must be a multiple of 16 for these networks, but got 40; give 32"),
         (["--init", "imagenet"], "init must be random for preset nano"),
         (["--inputDB", "SYSU"], "--inputDB"),
