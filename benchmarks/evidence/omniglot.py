@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
-from owkd.data.folds import FOLDS, Folds
 from owkd.data.index import SPLITS
+from owkd.data.preparing.folds import FOLDS, Folds
 
 ARCHIVE = Path(__file__).parent / "omniglot" / "omniglot.tar.gz"
 VALIDATION_SHARE = 4

@@ -27,15 +27,41 @@ def data_synth(
 
 @app.command("prepare")
 def data_prepare(
-    source: Annotated[Literal["sysu"], typer.Argument(metavar="sysu", help="What RAW holds: SYSU-MM01.")],
-    raw: Annotated[Path, typer.Argument(metavar="RAW", help="The data set as distributed: cam1 to cam6, and exp.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets SYSU-MM01_thermal/Fold1, Fold2.")],
-    seed: Annotated[int, typer.Option(min=0, help="Which people are in which fold depends on it.")] = 0,
+    source: Annotated[
+        Literal["sysu", "regdb", "market", "folder"],
+        typer.Argument(
+            metavar="sysu|regdb|market|folder",
+            help="What RAW holds. sysu: SYSU-MM01, cam1 to cam6 and exp. regdb: Thermal, Visible, idx. market: files "
+            "named like 0002_c1s1_000451_03.jpg, in bounding_box_train, query and bounding_box_test or in any folders. "
+            "folder: one folder a person, or a table (CSV, Parquet) of path, identity, camera, split.",
+        ),
+    ],
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="The data set as distributed.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that gets the data set's folder.")],
+    modality: Annotated[
+        Literal["thermal", "visible", "both"] | None,
+        typer.Option(show_default="thermal", help="sysu, regdb: which images. Visible ones have cameras of their own."),
+    ] = None,
+    division: Annotated[
+        Literal["official", "two-fold"] | None,
+        typer.Option(
+            show_default="official",
+            help="sysu. official: the authors' own lists, one fold. two-fold: everybody in two folds, a division that "
+            "is ours.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(show_default="as RAW", help="market, folder: name of the data set's folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="What is ours of a division depends on it.")] = 0,
 ) -> None:
-    """Bring SYSU-MM01's infrared images into two folds. The authors' own split is not published: this one is ours."""
+    """Bring a data set as distributed into the folder layout, by links; then check it. A second call changes nothing.
+
+    It says what of the division into train, validation and test is published and what is ours.
+    """
     from launch.output.datasets import run_preparation
 
-    run_preparation(raw, folder, seed)
+    run_preparation(source, raw, folder, seed, {"modality": modality, "division": division, "name": name})
 
 
 @app.command("check")

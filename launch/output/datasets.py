@@ -3,32 +3,73 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, cast
 
 from rich.table import Table
 from rich.text import Text
 
 from launch.output.console import console
-from owkd.data.checking import Finding, check_dataset, dataset_folders
-from owkd.data.prepare import prepare_sysu
+from owkd.data.checking import Finding, Report, check_dataset, dataset_folders
+from owkd.data.preparing import (
+    Arrangement,
+    Division,
+    Modality,
+    arrange_folder,
+    arrange_market,
+    arrange_regdb,
+    arrange_sysu,
+    place,
+)
 from owkd.data.reading.window import WindowSetting
 from owkd.errors import DataError, UserError
 
 MOST_PATHS = 5
 
 
-def run_preparation(raw: Path, folder: Path, seed: int) -> None:
-    """SYSU-MM01 as distributed -> two folds under `folder`, and a table of them. Raises `DataError`."""
-    summary = prepare_sysu(raw, folder, seed=seed)
+Source = Literal["sysu", "regdb", "market", "folder"]
+DEFAULTS = {"modality": "thermal", "division": "official", "name": ""}
+TAKEN_BY: Mapping[str, tuple[Source, ...]] = {
+    "modality": ("sysu", "regdb"),
+    "division": ("sysu",),
+    "name": ("market", "folder"),
+}
+"""which data sets an option is for"""
+
+
+def run_preparation(source: Source, raw: Path, folder: Path, seed: int, options: Mapping[str, str | None]) -> None:
+    """A data set as distributed -> folds under `folder`, a table of them, whose division it is, and what a check finds.
+
+    Raises `DataError`, and `UserError` for an option that the data set does not take.
+    """
+    for option, value in options.items():
+        if value is not None and source not in TAKEN_BY[option]:
+            raise UserError(
+                f"--{option} must go with {' or '.join(TAKEN_BY[option])}, but got it with {source}; leave it out"
+            )
+    summary = place(_arranged(source, raw, seed, options), folder)
     counts = {
         fold: {split: (summary.identities[fold][split], images) for split, images in splits.items()}
         for fold, splits in summary.images.items()
     }
     console.print(_count_table(summary.folder, counts))
     console.print(f"{summary.linked} images linked, {summary.copied} copied, {summary.kept} there already")
-    if summary.without_infrared:
-        console.print(f"{len(summary.without_infrared)} listed people have no infrared image and are in no fold")
-    console.print(summary.note, soft_wrap=True)
-    console.print(f"Check it with: owkd data check {summary.folder}", soft_wrap=True)
+    for line in (*summary.remarks, summary.note):
+        console.print(line, soft_wrap=True)
+    console.print(f"Checking {summary.folder}", soft_wrap=True)
+    report = check_dataset(summary.folder)
+    _print_findings(report)
+    _require_sound(summary.folder, len(report.fatal))
+
+
+def _arranged(source: Source, raw: Path, seed: int, options: Mapping[str, str | None]) -> Arrangement:
+    chosen = {name: DEFAULTS[name] if value is None else value for name, value in options.items()}
+    modality, division = cast(Modality, chosen["modality"]), cast(Division, chosen["division"])
+    if source == "sysu":
+        return arrange_sysu(raw, modality=modality, division=division, seed=seed)
+    if source == "regdb":
+        return arrange_regdb(raw, modality=modality, seed=seed)
+    arrange = arrange_market if source == "market" else arrange_folder
+    return arrange(raw, dataset=chosen["name"], seed=seed)
 
 
 def window_setting(text: str) -> WindowSetting:
@@ -59,11 +100,20 @@ def run_dataset_check(folder: Path, window: WindowSetting = "auto") -> None:
             for fold, splits in report.counts.items()
         }
         console.print(_count_table(dataset, counts))
-        for finding in sorted(report.findings, key=lambda finding: finding.severity != "fatal"):
-            _print_finding(finding)
-        if not report.findings:
-            console.print("nothing found that would spoil a result")
+        _print_findings(report)
         fatal += len(report.fatal)
+    _require_sound(folder, fatal)
+
+
+def _print_findings(report: Report) -> None:
+    for finding in sorted(report.findings, key=lambda finding: finding.severity != "fatal"):
+        _print_finding(finding)
+    if not report.findings:
+        console.print("nothing found that would spoil a result")
+
+
+def _require_sound(folder: Path, fatal: int) -> None:
+    """Raises `DataError` where there is a fatal finding."""
     if fatal:
         count = "1 finding" if fatal == 1 else f"{fatal} findings"
         raise DataError(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from owkd.data.folds import MIN_IDENTITIES, divide
+from owkd.data.preparing.folds import MIN_IDENTITIES, divide
 from owkd.data.thermal.difficulty import CAMERA_GAIN
 from owkd.data.thermal.people import draw_traits
 from owkd.data.thermal.scene import draw_images
@@ -24,8 +24,8 @@ def write_dataset(
     """Writes `<folder>/<dataset>/Fold{1,2}/{train,validation,test}/allcam/<identity>/cam<C>_<number>.png`.
 
     Each of the `identities` people has `images` 8-bit grey images of `size` x `size` pixels, seen by three cameras in
-    turn. Both folds hold the same images, divided as in `owkd.data.folds`. The same arguments give the same bytes, and
-    a person's images do not depend on how many people there are. The data set appears whole or not at all.
+    turn. Both folds hold the same images, divided as in `owkd.data.preparing.folds`. The same arguments give the same
+    bytes, and a person's images do not depend on how many people there are. The data set appears whole or not at all.
 
     Returns the data set's folder. Raises `DataError` when an argument is too small or the folder holds files already.
     """

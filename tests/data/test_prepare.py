@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from owkd.data import prepare
 from owkd.data.checking import check_dataset
 from owkd.data.identity_list import read_identity_list
 from owkd.data.index import SPLITS, read_split
-from owkd.data.prepare import DATASET, prepare_sysu
+from owkd.data.preparing import Summary, arrange_sysu, place, placing
 from owkd.errors import DataError
 
+DATASET = "SYSU-MM01_thermal"
 PEOPLE = range(1, 25)
 ONLY_IN_COLOUR = (23, 24)
 FOLDS = ("Fold1", "Fold2")
@@ -41,6 +41,11 @@ def raw(tmp_path: Path) -> Path:
     return folder
 
 
+def prepare_sysu(raw: Path, folder: Path, seed: int = 0) -> Summary:
+    """In two folds of ours."""
+    return place(arrange_sysu(raw, division="two-fold", seed=seed), folder)
+
+
 def listing(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
@@ -57,7 +62,7 @@ def test_it_makes_two_sound_folds_of_everybody_seen_in_infrared(raw: Path, tmp_p
         assert sum(map(len, people)) == 22
         assert summary.identities[fold] == {split: len(own) for split, own in zip(SPLITS, people, strict=True)}
         assert summary.images[fold] == {split: count.images for split, count in report.counts[fold].items()}
-    assert summary.without_infrared == ONLY_IN_COLOUR
+    assert summary.remarks == ("2 listed people have no infrared image and are in no fold",)
     assert summary.folder == tmp_path / "out" / DATASET
     one, other = (set(read_split(tmp_path / "out", DATASET, fold, "test").identities.tolist()) for fold in FOLDS)
     assert one.isdisjoint(other)
@@ -127,8 +132,8 @@ def test_it_goes_on_after_an_interruption(raw: Path, tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         fill(*arguments)
 
-    fill = prepare._fill
-    monkeypatch.setattr(prepare, "_fill", dies)
+    fill = placing._fill
+    monkeypatch.setattr(placing, "_fill", dies)
     with pytest.raises(KeyboardInterrupt):
         prepare_sysu(raw, tmp_path / "out")
     monkeypatch.undo()

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from owkd.data import synthetic
-from owkd.data.folds import divide
 from owkd.data.images import load_images
 from owkd.data.index import SPLITS, read_split
+from owkd.data.preparing.folds import divide
 from owkd.data.synthetic import DATASET, write_dataset
 from owkd.errors import DataError
 

@@ -56,11 +56,26 @@ def row(output: str, *cells: str) -> bool:
     return any(cells == tuple(line) for line in lines)
 
 
-def test_prepare_writes_both_folds_and_says_whose_split_it_is(
+def test_prepare_takes_the_official_lists_and_says_what_may_be_compared(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     assert run_command(["data", "prepare", "sysu", str(raw), str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert row(printed, "Fold1", "train", "8", "32")
+    assert row(printed, "Fold1", "validation", "3", "12")
+    assert row(printed, "Fold1", "test", "5", "20")
+    assert "Published: who is in train, validation and test, by the authors' own lists" in printed
+    assert "1 listed people have no infrared image" in printed
+    assert "nothing found that would spoil a result" in printed
+
+
+def test_prepare_in_two_folds_says_whose_division_it_is(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["data", "prepare", "sysu", str(raw), str(out), "--division", "two-fold"]
+    assert run_command(command) == 0
     printed = capsys.readouterr().out
     for fold in ("Fold1", "Fold2"):
         files = list((out / "SYSU-MM01_thermal" / fold / "test" / "allcam").rglob("*.jpg"))
@@ -69,10 +84,9 @@ def test_prepare_writes_both_folds_and_says_whose_split_it_is(
         assert row(printed, fold, "train", "4", "16")
         assert row(printed, fold, "validation", "4", "16")
     assert "The authors' division of SYSU-MM01 into folds is not published. This one is ours" in printed
-    assert "1 listed people have no infrared image" in printed
     assert "128 images linked, 0 copied, 0 there already" in printed
 
-    assert run_command(["data", "prepare", "sysu", str(raw), str(out)]) == 0
+    assert run_command(command) == 0
     assert "0 images linked, 0 copied, 128 there already" in capsys.readouterr().out
     assert run_command(["data", "check", str(out)]) == 0
 
@@ -80,7 +94,7 @@ def test_prepare_writes_both_folds_and_says_whose_split_it_is(
 def test_prepare_help_says_whose_split_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["data", "prepare", "--help"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "split is not published: this one is ours" in printed
+    assert "is published and what is ours" in printed
 
 
 @pytest.mark.parametrize("arguments", [("sysu", "{raw}/exp", "{out}"), ("other", "{raw}", "{out}"), ("sysu", "{raw}")])
