@@ -24,7 +24,7 @@ from owkd.data.index import Split
 from owkd.data.reading.picture import decode, unreadable_because
 from owkd.data.reading.places import cache_places, stem_of
 from owkd.data.reading.remarks import decoding, kept_remarks
-from owkd.data.reading.survey import in_threads, pixel_fingerprint
+from owkd.data.reading.survey import in_threads, pixel_fingerprint, remember
 from owkd.data.reading.window import Window
 from owkd.errors import DataError
 from owkd.files import make_folder, move_into_place
@@ -71,6 +71,7 @@ def load_images(
     for place in places:
         cached = _open(place / f"{stem}-{key}.npy", shape)
         if cached is not None:
+            remember(split, place)
             return cached
     work = _Decoding(split, image_size, window, name_all)
     refusals = []
@@ -83,6 +84,7 @@ def load_images(
             continue
         images = _write(descriptor, Path(name), place / f"{stem}-{key}.npy", work)
         _tidy(place, stem, key)
+        remember(split, place)
         return images
     raise DataError(
         f"decoded images must be written somewhere, but {'; '.join(refusals)}; set data.cache to a folder of yours"

@@ -179,6 +179,7 @@ def test_the_window_that_was_found_is_remembered_and_a_damaged_note_found_anew(
     content = note.read_text()
     note.write_text(content.replace("5", "6", 1))
     assert window_for(read(data), data) == window
+    open_fold(configured(data), "Fold1")
     assert note.read_text() == content
     survey_module._found.clear()
     monkeypatch.setattr("owkd.data.reading.survey.auto_window", None)

@@ -27,8 +27,8 @@ from owkd.files import written_whole
 
 FORMAT_VERSION = 1  # part of the files' names: raise it when a header is read otherwise, or a window found otherwise
 
-_found: dict[tuple[str, str], Any] = {}
-"""by this process, by kind and data"""
+_found: dict[str, Any] = {}
+"""by this process, by the names of the files that are to hold it"""
 
 FileT = TypeVar("FileT")
 ResultT = TypeVar("ResultT")
@@ -64,7 +64,7 @@ def survey(split: Split, cache: Path | None = None) -> Survey:
             )
         )
 
-    return Survey(**_remembered(split, cache, "survey", look))
+    return Survey(**_found_before(split, cache, "survey", look))
 
 
 def window_for(train: Split, data: DataConfig) -> Window:
@@ -77,7 +77,7 @@ def window_for(train: Split, data: DataConfig) -> Window:
     if data.window != "auto":
         return normal(data.window)
 
-    low, high = _remembered(train, data.cache, "window", lambda: auto_window(train.files))
+    low, high = _found_before(train, data.cache, "window", lambda: auto_window(train.files))
     return low, high
 
 
@@ -126,34 +126,43 @@ def _sample(path: Path, num_images: int) -> Values | None:
     return None if values is None else sampled(values, num_images)
 
 
-def _remembered(split: Split, cache: Path | None, kind: str, find: Callable[[], Any]) -> Any:
-    """A plain value that depends on the files alone: as it was stored, or found once in this process.
+def remember(split: Split, place: Path) -> None:
+    """Stores in a folder what this process found of a split, once its images are there: damaged ones leave nothing."""
+    for kind in ("survey", "window"):
+        path = _note(split, kind, place)
+        if path.name in _found and not _is_whole(path):
+            with suppress(OSError):
+                text = json.dumps(_found[path.name])
+                with written_whole(path) as temporary:
+                    temporary.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}\n", encoding="utf-8")
+                for outdated in place.glob(f"{glob.escape(f'{stem_of(split)}-{kind}')}-*.json"):
+                    if outdated != path:
+                        outdated.unlink(missing_ok=True)
 
-    It is stored beside the decoded images of the split, when these are there: images that turn out to be damaged leave
-    nothing behind.
-    """
-    key = hashlib.sha256(f"{split.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:20]
-    stem = f"{stem_of(split)}-{kind}"
+
+def _found_before(split: Split, cache: Path | None, kind: str, find: Callable[[], Any]) -> Any:
+    """A plain value that depends on the files alone: as it was stored, or found once in this process."""
     places = cache_places(split, cache)
     for place in places:
         with suppress(OSError, ValueError):
-            return _read(place / f"{stem}-{key}.json")
-    value = _found[kind, key] if (kind, key) in _found else _found.setdefault((kind, key), find())
-    for place in places:
-        if any(place.glob(f"{glob.escape(stem_of(split))}-*.npy")):
-            with suppress(OSError):
-                _store(place, stem, key, value)
-            break
-    return value
+            return _read(_note(split, kind, place))
+    name = _note(split, kind, places[0]).name
+    if name not in _found:
+        _found[name] = find()
+    return _found[name]
 
 
-def _store(place: Path, stem: str, key: str, value: Any) -> None:
-    text = json.dumps(value)
-    with written_whole(place / f"{stem}-{key}.json") as temporary:
-        temporary.write_text(f"{text}\n{zlib.crc32(text.encode()):08x}\n", encoding="utf-8")
-    for outdated in place.glob(f"{glob.escape(stem)}-*.json"):
-        if outdated.name != f"{stem}-{key}.json":
-            outdated.unlink(missing_ok=True)
+def _note(split: Split, kind: str, place: Path) -> Path:
+    key = hashlib.sha256(f"{split.fingerprint} {FORMAT_VERSION}".encode()).hexdigest()[:20]
+    return place / f"{stem_of(split)}-{kind}-{key}.json"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _read(path: Path) -> Any:
