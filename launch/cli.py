@@ -29,6 +29,7 @@ OUTPUT_CLOSED = 141
 app = typer.Typer(
     name="owkd",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Distil person re-identification ensembles into light students, and search for the weights that do it best.",
     epilog="Start with: owkd demo",
@@ -97,6 +98,8 @@ def main() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
+    if _names_no_command(arguments):
+        arguments = [*arguments, "--help"]
     with heeded() as asked_for:
         try:
             require_answer([*_paths(arguments)])
@@ -139,6 +142,11 @@ def _print_failure(error: Exception) -> int:
 def _print_error(who: str, text: str) -> None:
     with suppress(OSError, OutputClosedError):
         errors.print(Text.assemble((who, "bold red"), f" {text}"), soft_wrap=True)
+
+
+def _names_no_command(arguments: list[str]) -> bool:
+    """Whether there is nothing but, at most, the name of a group of commands."""
+    return not arguments or arguments in [[group.name] for group in app.registered_groups]
 
 
 def _paths(arguments: list[str]) -> Iterator[Path]:

@@ -24,6 +24,17 @@ def load_checked(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
+def load_for_search(path: Path | str, overrides: Sequence[str], runs: Path | str) -> Config:
+    """`load_checked`, which beside mistakes also names those of what a search stands on, as `owkd plan` does."""
+    from search.planning.mistakes import find_mistakes
+    from search.space import read_search_config
+
+    reading = read_search_config(path, overrides)
+    if reading.config is None:
+        raise reading.refusal(find_mistakes(reading, runs))
+    return load_checked(path, overrides)
+
+
 def require_files(config: Config) -> None:
     """Raises `UserError` where the file system of something that a configuration names has stalled."""
     require_answer([Path(path) for path in local_paths(config).values() if path is not None])

@@ -10,8 +10,10 @@ from typing import Any
 def format_value(value: Any) -> str:
     """A value of a field: a number to three digits, weights as `1.10/0.72/1.18`, anything else as it is."""
     if isinstance(value, Mapping):
-        return "/".join(f"{weight:.2f}" for weight in value.values())
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return "/".join(f"{weight:z.2f}" for weight in value.values())
+    if isinstance(value, float) and 999.5 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return f"{value:z.3g}" if isinstance(value, float) else str(value)
 
 
 def format_values(values: Mapping[str, Any]) -> str:
@@ -23,7 +25,9 @@ def format_metric(value: float) -> str:
     """A share of 1 with four decimals, a count in full, anything else with four digits."""
     if value >= 1000 and value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.4f}" if value < 1 else f"{value:.4g}"
+    if abs(value) < 1:
+        return f"{value:z.4f}"
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def format_duration(seconds: float) -> str:

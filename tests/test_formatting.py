@@ -27,6 +27,9 @@ from owkd.formatting import (
         ("learned", "learned"),
         ([1, 1, 2, 1], "[1, 1, 2, 1]"),
         ({"original": 1.1, "attention": 0.724, "gce": 1}, "1.10/0.72/1.00"),
+        ({"original": 3.0, "attention": -1e-9, "gce": 0.0}, "3.00/0.00/0.00"),
+        (4051.2, "4,051"),
+        (-0.0, "0"),
     ],
 )
 def test_a_value_of_a_field(value: object, text: str) -> None:
@@ -47,6 +50,9 @@ def test_fields_by_their_last_names() -> None:
         (12.3456, "12.35"),
         (45_500_000.0, "45,500,000"),
         (1234.5, "1234"),
+        (40_512.3, "40,512"),
+        (-0.00001, "0.0000"),
+        (-0.25, "-0.2500"),
         (0, "0.0000"),
     ],
 )

@@ -71,14 +71,17 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
     out: Annotated[Path, typer.Option(help="onnx: the file to write. published: folder that gets original.pth, ...")],
     format: Annotated[
-        Literal["onnx", "published"],
-        typer.Option(help="onnx: images in, embeddings out, any batch. published: files of the published code."),
-    ] = "published",
+        Literal["onnx", "published"] | None,
+        typer.Option(
+            show_default="onnx for a file called .onnx, else published",
+            help="onnx: images in, embeddings out, any batch. published: files of the published code.",
+        ),
+    ] = None,
 ) -> None:
     """Write a checkpoint for use elsewhere: as ONNX, checked against PyTorch, or as the published code loads it."""
     from launch.published import export_as_onnx, export_published_files
 
-    if format == "onnx":
+    if format == "onnx" or (format is None and out.suffix.lower() == ".onnx"):
         export_as_onnx(checkpoint, out)
     else:
         export_published_files(checkpoint, out)

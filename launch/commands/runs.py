@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
-from launch.configuration import load_checked, print_notes
+from launch.configuration import load_for_search, print_notes
 
 
 def search(
@@ -21,7 +21,7 @@ def search(
     from launch.driver import run_search
 
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
-    run_search(load_checked(config, overrides), runs, address)
+    run_search(load_for_search(config, overrides, runs), runs, address)
 
 
 def plan(

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from launch.output.console import console
 from owkd.config import Config, Reading
-from owkd.errors import ConfigError
 from owkd.formatting import format_bytes, format_count, format_duration, format_values
 from owkd.machine import visible_gpus
 from search.pilot import pilot_in_words
@@ -42,7 +41,7 @@ def without_mistakes(reading: Reading, runs: str) -> Config:
     """The configuration of a search that could start. Raises `ConfigError` naming every mistake at once."""
     problems = find_mistakes(reading, runs)
     if problems:
-        raise ConfigError(problems, reading.source)
+        raise reading.refusal(problems)
     return reading.whole()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from owkd.config.partial import Partial, concerns, partial_parse
 from owkd.config.paths import set_dotted
 from owkd.config.tree import Config
 from owkd.config.upgrade import with_new_names
-from owkd.config.yaml_text import YamlError, load_yaml
+from owkd.config.yaml_text import YamlError, lines_of_keys, load_yaml
 from owkd.errors import ConfigError
 
 Check = Callable[[Config], Sequence[str]]
 """what is wrong with a configuration, a line each"""
+FIELD = re.compile(r"[A-Za-z_][\w./-]*(?=[: ]|$)")
+LINE = re.compile(r"line (\d+): ")
+"""what a problem may begin with"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Reading:
         config: None when there is a mistake
         partial: what is right of it; None where there is no tree at all
         notes: what is no mistake, but should be known to whoever wrote it
+        lines: where its keys stand in the file, by dotted path; 0 for what an override replaced
     """
 
     source: str
@@ -37,12 +43,29 @@ class Reading:
     problems: tuple[str, ...]
     partial: Partial | None
     notes: tuple[str, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def whole(self) -> Config:
         """The configuration. Raises `ConfigError` naming every mistake at once."""
         if self.config is None:
-            raise ConfigError(self.problems, self.source)
+            raise self.refusal(self.problems)
         return self.config
+
+    def refusal(self, problems: Sequence[str]) -> ConfigError:
+        """Of this file because of these problems, each with the line of the field that it begins with, as they stand
+        in the file."""
+        located = [f"line {line}: {problem}" if (line := self._line(problem)) else problem for problem in problems]
+        found = [(LINE.match(problem), problem) for problem in located]
+        ordered = sorted(found, key=lambda each: int(each[0][1]) if each[0] else sys.maxsize)
+        return ConfigError([problem for _, problem in ordered], self.source)
+
+    def _line(self, problem: str) -> int:
+        """Of the field, or of the section where that would be; 0 where it is not known, or told already."""
+        found = FIELD.match(problem)
+        path = found[0].rstrip(".") if found else ""
+        while path and path not in self.lines:
+            path = path.rpartition(".")[0]
+        return self.lines.get(path, 0)
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> Config:
@@ -61,7 +84,8 @@ def read_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequenc
     """`load_config` for one who wants to look further in spite of mistakes. Raises nothing."""
     path = Path(path)
     try:
-        raw, problems = load_yaml(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
+        raw, problems = load_yaml(text, str(path))
     except FileNotFoundError:
         return _no_tree(path, f"no such file: {path}; give the path of a YAML configuration")
     except (OSError, UnicodeDecodeError, YamlError) as error:
@@ -69,18 +93,21 @@ def read_config(path: Path | str, overrides: Sequence[str] = (), checks: Sequenc
         return _no_tree(path, f"not readable as YAML: {error}{hint}")
     if not isinstance(raw, dict):
         return _no_tree(path, f"must be a mapping of sections, but holds {type(raw).__name__}")
+    lines = lines_of_keys(text)
     for override in overrides:
-        key, separator, text = override.partition("=")
+        key, separator, value_text = override.partition("=")
         if not separator or not key:
             problems.append(f"--set takes KEY=VALUE, but got {override!r}")
             continue
         try:
-            value, mistakes = load_yaml(text, key)
+            value, mistakes = load_yaml(value_text, key)
             set_dotted(raw, key.strip(), value)
+            lines = {name: line for name, line in lines.items() if not f"{name}.".startswith(f"{key.strip()}.")}
+            lines[key.strip()] = 0
             problems += [f"--set {override}: {mistake}" for mistake in mistakes]
         except ValueError as error:
             problems.append(f"--set {override}: {error}")
-    return _read(raw, str(path), problems, checks)
+    return replace(_read(raw, str(path), problems, checks), lines=lines)
 
 
 def parse_config(raw: Mapping[str, Any], source: str = "the configuration", checks: Sequence[Check] = ()) -> Config:

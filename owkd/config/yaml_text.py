@@ -77,6 +77,23 @@ def load_yaml(text: str, source: str) -> tuple[Any, list[str]]:
     return tree, loader.problems
 
 
+def lines_of_keys(text: str) -> dict[str, int]:
+    """Where each key of a mapping stands in a text that can be read: its dotted path -> its line, from 1."""
+    lines: dict[str, int] = {}
+    left = [("", yaml.compose(text, yaml.SafeLoader))]
+    while left:
+        path, node = left.pop()
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        for key, value in node.value:
+            name = f"{path}.{key.value}" if path else str(key.value)
+            if name not in lines:  # an alias to itself ends here
+                lines[name] = key.start_mark.line + 1
+                if len(lines) < MOST_VALUES:
+                    left.append((name, value))
+    return lines
+
+
 def _require_small(tree: Any) -> None:
     """Raises `ValueError` where aliases make a tree that holds itself, or one too large to be walked through."""
     left, count = [tree], 0

@@ -1,6 +1,9 @@
 """The command line as scripts see it: exit codes, one clear message, nothing half-written left behind."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +128,66 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str, capsys: py
     assert words in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_help_is_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["search", "--help"]) == 0
-    assert "--address" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search", "--help"], "--address"),
+        (["search", "-h"], "--address"),
+        (["-h"], "retrain"),
+        ([], "retrain"),
+        (["data"], "synth"),
+        (["cluster"], "down"),
+    ],
+)
+def test_help_is_exit_code_0(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(arguments) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_python_runs_it_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "owkd", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"owkd {version('owkd')}\n")
+
+
+def test_the_suffix_says_what_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, str]] = []
+    monkeypatch.setattr("launch.published.export_as_onnx", lambda _, out: written.append(("onnx", str(out))))
+    monkeypatch.setattr(
+        "launch.published.export_published_files", lambda _, out: written.append(("published", str(out)))
+    )
+    for out, told in (("a.onnx", []), ("A.ONNX", []), ("a", []), ("b.onnx", ["--format", "published"])):
+        assert run_command(["export", "model.safetensors", "--out", out, *told]) == 0
+    assert written == [("onnx", "a.onnx"), ("onnx", "A.ONNX"), ("published", "a"), ("published", "b.onnx")]
+
+
+def test_a_search_names_what_a_plan_names_each_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "_width", 1000)
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "name: a\n"
+        "data: {root: /no/such/folder, dataset: d}\n"
+        "train:\n"
+        "  epochs: -3\n"
+        "  batchsize: 4\n"
+        "teacher:\n"
+        "  backbones: {epochs: 0}\n"
+        "train:\n"
+        "  seed: 1\n"
+        "search:\n"
+        "  space:\n"
+        "    train.learning_rate: {type: float, low: 1, high: 0.001}\n"
+    )
+    told = []
+    for command in ("plan", "search"):
+        assert run_command([command, str(file), "--runs", str(tmp_path / "runs"), "--set", "distill.logit=-1"]) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    lines = [line.partition(": ")[0].strip(" -") for line in told[0].splitlines() if line.startswith("  - ")]
+    assert lines == [*(f"line {number}" for number in (2, 4, 5, 6, 7, 8, 12)), "distill.logit"]
+    assert "  - line 6: teacher.checkpoint must name a file" in told[0]  # the section, where there is no such field
+    assert "  - line 12: search.space.train.learning_rate: low must be below high" in told[0]
 
 
 def test_distill_and_evaluate(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
