@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from owkd.config import Config, MetricName, TrainConfig
+from owkd.data.reading.window import said_of
 from owkd.data.sampler import rarely_shown
 from owkd.device import autocast, pick_device
 from owkd.evaluation.embed import embed_images
@@ -216,8 +217,8 @@ def run(
     `report` first gets every epoch in it (`replayed`), then training resumes, bit-equal to a run that was never
     stopped; where it is damaged or of another configuration, training starts anew (`Epoch.note`).
     `seed` overrides `train.seed`; `keep` says which epoch's model is kept; `costs` are measured and added to
-    the metrics of every epoch; `say` gets a line on the teacher's targets. An exception from `report` ends
-    the training there.
+    the metrics of every epoch; `say` gets lines on the images and on the teacher's targets. An exception from
+    `report` ends the training there.
 
     Raises `DataError`, `CheckpointError`, `ConfigError` for input that does not fit, and `DivergedError` when a loss
     is not finite.
@@ -225,9 +226,9 @@ def run(
     seed = config.train.seed if seed is None else seed
     opened = open_fold(config, fold)
     train = config.train
-    for line in rarely_shown(
-        opened.training_set.labels, train.batch_size, train.images_per_identity, "train.batch_size"
-    ):
+    labels = opened.training_set.labels
+    rare = rarely_shown(labels, train.batch_size, train.images_per_identity, "train.batch_size")
+    for line in (*said_of(opened.window), *rare):
         say(line)
     data, teacher = attach_teacher(config, opened, fold, say)
     task = Distillation(config, data, teacher, directory / "best.safetensors", seed, keep=keep, costs=costs)

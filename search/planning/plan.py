@@ -199,18 +199,21 @@ def _notes(config: Config) -> Iterator[str]:
     points = every_point(config.search.space)
     if points is not None and len(points) < config.search.trials:
         yield f"search.space has {format_count(len(points), 'point')}: the search ends when each of them has a trial."
-    yield from _rarely_shown(config)
+    yield from _of_the_data(config)
     for place in missing_test_splits(config):
         yield f"There is no {place}: `owkd retrain` will refuse this run until there is."
 
 
-def _rarely_shown(config: Config) -> Iterator[str]:
-    """Of the configured batches; a search may have others."""
+def _of_the_data(config: Config) -> Iterator[str]:
+    """The window of grey values, and whether batches as configured show most images; a search may have others."""
     from owkd.data.index import read_split
+    from owkd.data.reading.survey import window_for
+    from owkd.data.reading.window import said_of
     from owkd.data.sampler import rarely_shown
 
     data, train = config.data, config.train
-    for fold in config.fold_names():
-        labels = read_split(data.root, data.dataset, fold, "train").labels
-        for line in rarely_shown(labels, train.batch_size, train.images_per_identity, "train.batch_size"):
+    for fold in config.data.folds:
+        split = read_split(data.root, data.dataset, fold, "train")
+        rare = rarely_shown(split.labels, train.batch_size, train.images_per_identity, "train.batch_size")
+        for line in (*said_of(window_for(split, data)), *rare):
             yield f"{fold}: {line}"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from owkd.config import Config, DataConfig, parse_config
+from owkd.config import NO_DISTILLATION, Config, DataConfig, parse_config
 from owkd.data.checking import check_dataset
 from owkd.data.images import load_images
 from owkd.data.index import SPLITS, Split, SplitName, read_split
@@ -19,13 +19,14 @@ from owkd.data.reading import survey as survey_module
 from owkd.data.reading.picture import decode, decode_whole
 from owkd.data.reading.places import CACHE_FOLDER
 from owkd.data.reading.survey import pixel_fingerprint, window_for
-from owkd.data.reading.window import Window, as_grey
+from owkd.data.reading.window import Window, as_grey, window_in_words
 from owkd.errors import CheckpointError, ConfigError, DataError
 from owkd.evaluation.embedding_table import embed_folder
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.models.checkpoint import load_model, read_info, require_teacher, save_model
 from owkd.models.presets import architecture
 from owkd.training.prepare import build_network, open_fold
+from owkd.training.run import run
 
 PEOPLE: dict[SplitName, range] = {"train": range(4), "validation": range(4, 6), "test": range(6, 9)}
 SIDE = 32
@@ -49,12 +50,22 @@ def write(root: Path, low: float, high: float, dtype: Any = np.uint16, suffix: s
     return DataConfig(root=root, dataset="D", image_size=SIDE)
 
 
+def stretched(deep: DataConfig, root: Path, window: Window) -> DataConfig:
+    """The same images as 8-bit PNG files."""
+    for split in SPLITS:
+        for file in read(deep, split).files:
+            copy = root / file.relative_to(deep.root).with_suffix(".png")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(as_grey(np.asarray(Image.open(file)), window)).save(copy)
+    return DataConfig(root=root, dataset="D", image_size=SIDE)
+
+
 def read(data: DataConfig, split: SplitName = "train") -> Split:
     return read_split(data.root, data.dataset, "Fold1", split)
 
 
-def configured(data: DataConfig, **more: Any) -> Config:
-    return parse_config({"name": "x", "data": {**data.model_dump(mode="json"), **more}})
+def configured(data: DataConfig, window: Any = "auto", **sections: Any) -> Config:
+    return parse_config({"data": {**data.model_dump(mode="json"), "window": window}, **sections})
 
 
 def levels(image: Image.Image) -> int:
@@ -115,12 +126,7 @@ def test_a_deep_set_is_trained_and_evaluated_as_its_8_bit_stretch(tmp_path: Path
     """Of 60 grey values in 65,536: equal pixels in every split, so equal trainings; and equal figures of a model."""
     deep = write(tmp_path / "deep", 30000, 30060)
     window = window_for(read(deep), deep)
-    flat = DataConfig(root=tmp_path / "flat", dataset="D", image_size=SIDE)
-    for split in SPLITS:
-        for file in read(deep, split).files:
-            copy = flat.root / file.relative_to(deep.root).with_suffix(".png")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(as_grey(np.asarray(Image.open(file)), window)).save(copy)
+    flat = stretched(deep, tmp_path / "flat", window)
     one, other = open_fold(configured(deep), "Fold1"), open_fold(configured(flat), "Fold1")
     np.testing.assert_array_equal(one.training_set.images, other.training_set.images)
     np.testing.assert_array_equal(one.validation_images, other.validation_images)
@@ -135,6 +141,31 @@ def test_a_deep_set_is_trained_and_evaluated_as_its_8_bit_stretch(tmp_path: Path
         for data in (deep, flat)
     ]
     np.testing.assert_array_equal(results[0].average_precision, results[1].average_precision)
+
+
+@pytest.mark.numeric
+def test_a_deep_set_is_trained_to_the_numbers_of_its_stretch(tmp_path: Path) -> None:
+    """The whole way, from two epochs of training to a test by the model file, whose window is then applied."""
+    deep = write(tmp_path / "deep", 30000, 30060)
+    window = window_for(read(deep), deep)
+    flat = stretched(deep, tmp_path / "flat", window)
+    said: list[str] = []
+    results = []
+    for data in (deep, flat):
+        config = configured(
+            data,
+            train={"epochs": 2, "batch_size": 4, "learning_rate": 1e-3, "device": "cpu", "threads": 1},
+            student={"preset": "nano"},
+            distill=NO_DISTILLATION.model_dump(mode="json"),
+        )
+        trained = run(config, fold="Fold1", directory=data.root / "run", say=said.append)
+        figures = [{key: value for key, value in epoch.metrics.items() if "/" in key} for epoch in trained.history]
+        tested = evaluate_checkpoint(trained.checkpoint, data, fold="Fold1", split="test")[0]
+        results.append((figures, tested.average_precision.tolist()))
+    assert results[0] == results[1]
+    assert said == [
+        f"Images of more than 8 bits: grey values {window_in_words(window)} are black to white (data.window)."
+    ]
 
 
 def test_8_bit_images_files_and_caches_are_as_they_were(tmp_path: Path) -> None:

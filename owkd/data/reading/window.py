@@ -6,7 +6,7 @@ left of it. 8-bit images have no need of one and are what they are.
 Shapes: H x W of an image.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -88,6 +88,12 @@ def window_in_words(window: Window) -> str:
     if window is None:
         return "none (all of 16 bits)"
     return "each image's own" if window == "per_image" else f"{window[0]:g} to {window[1]:g}"
+
+
+def said_of(window: Window) -> Iterator[str]:
+    """A line for whoever trains, where there is something to say."""
+    if window is not None:
+        yield f"Images of more than 8 bits: grey values {window_in_words(window)} are black to white (data.window)."
 
 
 def _high_byte(values: Values) -> NDArray[np.uint8]:
