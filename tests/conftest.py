@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import signal
 import socket
 from typing import Any
 
@@ -21,6 +22,9 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)  # a plugin may have imported it earlier
+# A shell's `&` has every process ignore Ctrl-C, and those that a test starts and interrupts would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("owkd", deadline=None, derandomize=True, database=None)
 settings.load_profile("owkd")
