@@ -9,6 +9,7 @@ import typer
 from launch.commands.arguments import Overrides
 from launch.configuration import load_checked
 from launch.output.console import console, print_note
+from owkd.config.protocols import Protocol
 from owkd.errors import UserError
 
 SkipUnreadable = Annotated[
@@ -51,7 +52,7 @@ def evaluate(
     fold: Annotated[str, typer.Option(help="Fold to read.")] = "Fold1",
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the fold.")] = "test",
     protocol: Annotated[
-        Literal["standard", "merged", "center", "camera"], typer.Option(help="How embeddings are evaluated.")
+        Protocol, typer.Option(help="Which images are queries, and what is in their galleries: see docs/data.md.")
     ] = "standard",
     queries: Annotated[
         Path | None,

@@ -6,9 +6,10 @@ from rich.table import Table
 
 from launch.output.console import console, print_note
 from owkd.config import DataConfig
+from owkd.config.protocols import RULES, Protocol
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
-from owkd.evaluation.protocol import Protocol
+from owkd.evaluation.protocol import Result, metrics, spread
 from owkd.evaluation.query_table import write_queries
 from owkd.files import require_writable
 
@@ -41,20 +42,25 @@ def print_evaluation(
         skip_unreadable=skip_unreadable,
         say=print_note,
     )
-    console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol", soft_wrap=True)
-    table = Table()
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_row("mAP", f"{result.mean_average_precision:.4f}")
-    for rank in CMC_RANKS:
-        table.add_row(f"rank-{rank}", f"{result.cmc[rank - 1]:.4f}")
-    table.add_row("mINP", f"{result.mean_inverse_negative_penalty:.4f}")
-    table.add_row("queries", str(result.queries))
-    table.add_row("queries without a match", str(result.skipped))
-    table.add_row("parameters", f"{parameters:,}")
-    console.print(table)
+    console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol:", soft_wrap=True)
+    console.print(f"{RULES[protocol]}.", soft_wrap=True, highlight=False)
+    console.print(_table(result, parameters))
     if result.warning is not None:
         console.print(f"warning: {result.warning}", soft_wrap=True)
     if queries is not None:
         write_queries(result, queries)
         console.print(f"{result.queries} queries: {queries}", soft_wrap=True)
+
+
+def _table(result: Result, parameters: int) -> Table:
+    measured, deviation = metrics(result), spread(result)
+    table = Table("measure")
+    table.add_column("value", justify="right")
+    if deviation:
+        table.add_column(f"± over {len(result.draws)} galleries", justify="right")
+    for name in ("mAP", *(f"rank-{rank}" for rank in CMC_RANKS), "mINP"):
+        table.add_row(name, f"{measured[name]:.4f}", *([f"{deviation[name]:.4f}"] if deviation else []))
+    table.add_row("queries", str(result.queries))
+    table.add_row("queries without a match", str(result.skipped))
+    table.add_row("parameters", f"{parameters:,}")
+    return table

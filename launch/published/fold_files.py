@@ -12,9 +12,10 @@ import numpy as np
 from rich.table import Table
 
 from owkd.config import PUBLISHED_METRIC
+from owkd.config.protocols import Protocol
 from owkd.errors import CheckpointError
 from owkd.evaluation.figures import accuracy_figure, cmc_figure, loss_figure, precision_recall_figure, save_png
-from owkd.evaluation.protocol import Protocol, Result, metrics
+from owkd.evaluation.protocol import Result, metrics
 from owkd.files import written_whole
 from owkd.training.loop import Epoch, Report
 

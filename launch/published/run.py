@@ -10,11 +10,11 @@ from launch.output.console import console, epoch_lines, print_note
 from launch.output.summary import continued_by_the_same_command
 from launch.published.fold_files import History, summary_table, write_summary, write_test
 from owkd.config import FOLD_PLACEHOLDER, Config, Preset, parse_config, upgraded
+from owkd.config.protocols import Protocol
 from owkd.data.index import SPLITS, read_split
 from owkd.device import DeviceName, pick_device, use_threads
 from owkd.errors import ConfigError, UserError
 from owkd.evaluation.evaluate import evaluate_protocols
-from owkd.evaluation.protocol import Protocol
 from owkd.files import require_writable, written_whole
 from owkd.models.imagenet import official_file
 from owkd.models.presets import architecture

@@ -1,12 +1,12 @@
-"""Ranking embedded images and reporting it: mAP, CMC, mINP and precision-recall under four protocols."""
+"""Ranking embedded images and reporting it: mAP, CMC, mINP and precision-recall under the protocols of the field."""
 
+from owkd.config.protocols import PROTOCOLS, Protocol
 from owkd.evaluation.protocol import (
-    PROTOCOLS,
-    Protocol,
     Result,
     center_validation_accuracy,
     evaluate_embeddings,
     metrics,
+    spread,
 )
 from owkd.evaluation.query_table import query_rows
 
@@ -18,4 +18,5 @@ __all__ = [
     "evaluate_embeddings",
     "metrics",
     "query_rows",
+    "spread",
 ]

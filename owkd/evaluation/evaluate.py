@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from owkd.config import TEST_METRICS, DataConfig
-from owkd.data.index import SplitName, read_split
+from owkd.config.protocols import WITHOUT_CAMERAS, Protocol
+from owkd.data.index import Split, SplitName, camera_number, read_split
 from owkd.data.readable import Say, read_images, say_nothing
 from owkd.device import DeviceName, pick_device
+from owkd.errors import DataError
 from owkd.evaluation.embed import BATCH_SIZE, embed_images
-from owkd.evaluation.protocol import Protocol, Result, evaluate_embeddings, metrics
+from owkd.evaluation.protocol import Result, evaluate_embeddings, metrics
 from owkd.evaluation.query_table import query_rows
 from owkd.models.checkpoint import load_model
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+QUERY_PREFIX = "query_"
 
 
 def evaluate_checkpoint(
@@ -65,16 +72,39 @@ def evaluate_protocols(
     model, info = load_model(checkpoint)
     target = pick_device(device)
     images = read_split(data.root, data.dataset, fold, split)
+    for protocol in protocols:
+        _require_cameras(images, protocol)
     read = read_images(images, info.image_size, data.cache, info.window, skip_unreadable=skip_unreadable, say=say)
     images = read.split
     embeddings = embed_images(model.to(target).embed, read.pixels, target, batch_size)
     results = {
         protocol: evaluate_embeddings(
-            embeddings, images.identities, protocol=protocol, cameras=images.cameras, device=target
+            embeddings,
+            images.identities,
+            protocol=protocol,
+            cameras=images.cameras,
+            device=target,
+            marked=_marked(images),
         )
         for protocol in protocols
     }
     return results, model.parameter_count()
+
+
+def _require_cameras(images: Split, protocol: Protocol) -> None:
+    unknown = [path for path in images.paths if camera_number(path) is None]
+    if unknown and protocol not in WITHOUT_CAMERAS:
+        raise DataError(
+            f"protocol {protocol!r} needs the camera of every image, but {len(unknown)} of {len(images.paths)} carry "
+            f"none in file or folder name, the first {images.folder / unknown[0]}; name them as cam3_0001.png, or use "
+            "protocol 'standard'"
+        )
+
+
+def _marked(images: Split) -> NDArray[np.bool_] | None:
+    """Which images the data set names as queries, by their names; None where it names none."""
+    marked = np.array([PurePosixPath(path).name.startswith(QUERY_PREFIX) for path in images.paths])
+    return marked if marked.any() else None
 
 
 def evaluate(

@@ -1,17 +1,16 @@
 """How a set of embedded images is turned into queries and galleries, and what is reported of their ranked lists."""
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from owkd.config.protocols import PROTOCOLS, Protocol
 from owkd.errors import ConfigError, DataError
-from owkd.evaluation.ranking import Hidden, Images, MatchRanks, condition, rank_identities, rank_queries
-
-Protocol = Literal["merged", "center", "standard", "camera"]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+from owkd.evaluation.ranking import Images, MatchRanks, condition, rank_identities, rank_queries
+from owkd.evaluation.settings import Labels, Setting, settings_of
 
 NOTABLE_TIES = 0.01
 """from this share of matches on, a result says that there are ties"""
@@ -24,7 +23,8 @@ class Result:
     Attributes:
         identities: (Q,) identity of each query that has a match, in the order of the images or, per identity, ascending
         average_precision: (Q,) of each of these queries, in [0, 1]
-        first_match: (Q,) rank of the closest match, from 1; a mean over orders, where images are equally far
+        first_match: (Q,) rank of the closest match, from 1; a mean over orders, where images are equally far. Of a
+            protocol whose CMC counts people, it counts them too
         rank_1: (Q,) whether the closest image is a match: 1 or 0; between them, where images are equally far
         cameras: (Q,) camera of each query; None where none were given, or a query is all images of an identity (merged)
         cmc: (20,) share of queries whose first match is at rank 1, at rank 2 or better, ...; constant past a short
@@ -34,6 +34,7 @@ class Result:
         precision: (101,) mean over queries of the best precision at recall 0, 0.01, ..., 1 or more
         skipped: queries without a match in their gallery; they count nowhere else
         tied: share of the matches that are exactly as far from their query as an image of somebody else
+        draws: of each gallery that was drawn by lot, whose mean all of this is; empty where none are drawn
     """
 
     protocol: Protocol
@@ -48,6 +49,7 @@ class Result:
     precision: NDArray[np.float64]
     skipped: int
     tied: float
+    draws: "tuple[Result, ...]" = ()
 
     @property
     def queries(self) -> int:
@@ -71,34 +73,87 @@ def evaluate_embeddings(
     protocol: Protocol = "standard",
     cameras: NDArray[np.integer] | None = None,
     device: torch.device | str = "cpu",
+    marked: NDArray[np.bool_] | None = None,
 ) -> Result:
     """Ranks images by the L2 distance of their embeddings (n, d), which have `identities` (n,) and `cameras` (n,).
 
     - `standard`: every image is a query against all others.
-    - `camera`: standard, without gallery images of the query's own camera, whoever they show. The Market-1501
-      convention is milder: it leaves out only those of the query's own camera that show the query's own identity.
+    - `camera`: standard, without gallery images of the query's own camera, whoever they show.
     - `center`: one query an identity, its centre: the image with the smallest summed distance to its identity's other
       images (the first of equals); against all other images.
     - `merged`: one list an identity: each of its images against all others, all these lists merged and sorted.
+    - `market`, `sysu-...` and `regdb-...`: as published for these data sets (`owkd.evaluation.settings`); `market`
+      takes the images that are `marked` (n,) as its queries, where they are given, and the others as its gallery.
 
-    Computes in float64 when the embeddings are float64, else in float32. Of equally far images every order is equally
-    likely, and every figure is its mean over these orders (`owkd.evaluation.ranking.ties`): where images stand says
-    nothing, so that embeddings without content score what chance gives.
+    `owkd.config.protocols.RULES` has each rule in a line. Computes in float64 when the embeddings are float64, else in
+    float32. Of equally far images every order is equally likely, and every figure is its mean over these orders
+    (`owkd.evaluation.ranking.ties`): where images stand says nothing, so that embeddings without content score what
+    chance gives.
 
-    Raises `DataError` when there are fewer than two images, lengths differ, an embedding is not finite, `camera` has
-    no cameras, or no query has a match; `ConfigError` for an unknown protocol.
+    Raises `DataError` when there are fewer than two images, lengths differ, an embedding is not finite, a protocol has
+    no cameras or finds no queries or no gallery, or no query has a match; `ConfigError` for an unknown protocol.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError([f"protocol must be one of {', '.join(PROTOCOLS)}, but got {protocol!r}"], "the evaluation")
     images = _images(embeddings, identities, device)
-    known = None if cameras is None and protocol != "camera" else _cameras(cameras, images.identities)
-    if known is not None and protocol == "camera":
-        images = Images(images.embeddings, images.identities, _own_camera(known))
+    labels = Labels(
+        np.asarray(identities, dtype=np.int64),
+        None if cameras is None else _one_each("cameras", cameras, len(images.identities)).astype(np.int64),
+        None if marked is None else _one_each("marked", marked, len(images.identities)).astype(bool),
+    )
     if protocol == "merged":
-        return _result(protocol, images.identities.unique(), None, rank_identities(images))
-    queries = _centers(images) if protocol == "center" else torch.arange(len(embeddings), device=device)
-    own = known[queries] if known is not None else None
-    return _result(protocol, images.identities[queries], own, rank_queries(images, queries))
+        return _result(protocol, labels, None, rank_identities(images))
+    if protocol == "center":
+        centers = _centers(images)
+        return _result(protocol, labels, centers.cpu().numpy(), rank_queries(images, centers))
+    draws = [
+        _result(protocol, labels, setting.queries, _ranked(images, labels, setting))
+        for setting in settings_of(protocol, labels)
+    ]
+    return draws[0] if len(draws) == 1 else _mean(draws)
+
+
+def _ranked(images: Images, labels: Labels, setting: Setting) -> MatchRanks:
+    """The lists of the setting's queries, among no other images than these and the gallery."""
+    device = images.embeddings.device
+    taken = setting.gallery.copy()
+    taken[setting.queries] = True
+    positions = torch.as_tensor(np.flatnonzero(taken), device=device)
+    queries = torch.as_tensor((np.cumsum(taken) - 1)[setting.queries], device=device)
+    people = images.identities[positions]
+    cameras = people if labels.cameras is None else torch.as_tensor(labels.cameras, device=device)[positions]
+    outside = torch.as_tensor(~setting.gallery, device=device)[positions]
+    rule, some_outside = setting.leaves_out, bool(outside.any())
+
+    def hidden(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        left_out = outside[columns].expand(len(rows), -1)
+        if rule is None:
+            return left_out
+        return left_out | rule(people[rows], cameras[rows], people[columns], cameras[columns])
+
+    inside = Images(images.embeddings[positions], people, hidden if rule is not None or some_outside else None)
+    return rank_queries(inside, queries, by_identity=setting.by_identity)
+
+
+def _mean(draws: Sequence[Result]) -> Result:
+    """Of galleries that have the same queries: the mean of every figure, of every query's too."""
+
+    def mean(figure: Callable[[Result], NDArray[np.float64]]) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = np.mean([figure(draw) for draw in draws], axis=0)
+        return values
+
+    return replace(
+        draws[0],
+        average_precision=mean(lambda draw: draw.average_precision),
+        first_match=mean(lambda draw: draw.first_match),
+        rank_1=mean(lambda draw: draw.rank_1),
+        mean_average_precision=float(np.mean([draw.mean_average_precision for draw in draws])),
+        cmc=mean(lambda draw: draw.cmc),
+        mean_inverse_negative_penalty=float(np.mean([draw.mean_inverse_negative_penalty for draw in draws])),
+        precision=mean(lambda draw: draw.precision),
+        tied=float(np.mean([draw.tied for draw in draws])),
+        draws=tuple(draws),
+    )
 
 
 def center_validation_accuracy(
@@ -132,6 +187,12 @@ def metrics(result: Result) -> dict[str, float]:
     }
 
 
+def spread(result: Result) -> dict[str, float]:
+    """Standard deviation over the drawn galleries of each figure of `metrics`; empty where none are drawn."""
+    tables = [metrics(draw) for draw in result.draws]
+    return {name: float(np.std([table[name] for table in tables], ddof=1)) for name in tables[0]} if tables else {}
+
+
 def _images(
     embeddings: NDArray[np.floating] | torch.Tensor, identities: NDArray[np.integer], device: torch.device | str
 ) -> Images:
@@ -142,11 +203,7 @@ def _images(
         raise DataError(f"embeddings must have one row an image, but got shape {tuple(values.shape)}; stack them")
     if len(values) < 2:
         raise DataError(f"ranking needs at least two images, but got {len(values)}; give a larger split")
-    if np.shape(identities) != (len(values),):
-        raise DataError(
-            f"identities must be one number an embedding, but got shape {np.shape(identities)} for {len(values)} "
-            "embeddings; pass those of the same images"
-        )
+    _one_each("identities", identities, len(values))
     if values.dtype != torch.float64:
         values = values.float()
     values = values.to(device)
@@ -162,22 +219,13 @@ def _images(
     )
 
 
-def _cameras(cameras: NDArray[np.integer] | None, identities: torch.Tensor) -> torch.Tensor:
-    if cameras is None:
+def _one_each(name: str, values: NDArray[np.generic], count: int) -> NDArray[np.generic]:
+    if np.shape(values) != (count,):
         raise DataError(
-            "protocol 'camera' needs the camera of every image, but these file and folder names carry none; "
-            "use protocol 'standard'"
+            f"{name} must be one number an embedding, but got shape {np.shape(values)} for {count} embeddings; pass "
+            "those of the same images"
         )
-    if np.shape(cameras) != tuple(identities.shape):
-        raise DataError(
-            f"cameras must be one number an embedding, but got shape {np.shape(cameras)} for {len(identities)} "
-            "embeddings; pass those of the same images"
-        )
-    return torch.as_tensor(np.asarray(cameras, dtype=np.int64), device=identities.device)
-
-
-def _own_camera(cameras: torch.Tensor) -> Hidden:
-    return lambda queries, columns: cameras[queries] == cameras[columns]
+    return np.asarray(values)
 
 
 def _centers(images: Images) -> torch.Tensor:
@@ -201,25 +249,29 @@ def _has_match(ranks: MatchRanks) -> torch.Tensor:
     if not bool(answerable.any()):
         raise DataError(
             f"at least one query must have a match in its gallery, but none of {len(answerable)} has; give several "
-            "images of an identity (protocol 'camera': of several cameras)"
+            "images of an identity (of several cameras, where the protocol leaves out a query's own)"
         )
     return answerable
 
 
-def _result(protocol: Protocol, identities: torch.Tensor, cameras: torch.Tensor | None, ranks: MatchRanks) -> Result:
-    answerable = _has_match(ranks)
-    average_precision = ranks.average_precision[answerable]
+def _result(protocol: Protocol, labels: Labels, queries: NDArray[np.int64] | None, ranks: MatchRanks) -> Result:
+    """`queries`: positions of the images; None: everybody, in ascending order."""
+    answerable = _has_match(ranks).numpy()
+    people = np.unique(labels.identities) if queries is None else labels.identities[queries]
+    cameras = None if queries is None or labels.cameras is None else labels.cameras[queries][answerable]
+    average_precision = ranks.average_precision.numpy()[answerable]
+    count = answerable.sum()
     return Result(
         protocol=protocol,
-        identities=identities.cpu()[answerable].numpy(),
-        average_precision=average_precision.numpy(),
-        first_match=ranks.first[answerable].numpy(),
-        rank_1=ranks.rank_1[answerable].numpy(),
-        cameras=cameras.cpu()[answerable].numpy() if cameras is not None else None,
+        identities=people[answerable],
+        average_precision=average_precision,
+        first_match=ranks.first.numpy()[answerable],
+        rank_1=ranks.rank_1.numpy()[answerable],
+        cameras=cameras,
         mean_average_precision=float(average_precision.mean()),
-        cmc=(ranks.cmc_sum / answerable.sum()).numpy(),
-        mean_inverse_negative_penalty=float(ranks.inverse_penalty[answerable].mean()),
-        precision=(ranks.precision_sum / answerable.sum()).numpy(),
+        cmc=ranks.cmc_sum.numpy() / count,
+        mean_inverse_negative_penalty=float(ranks.inverse_penalty.numpy()[answerable].mean()),
+        precision=ranks.precision_sum.numpy() / count,
         skipped=int((~answerable).sum()),
         tied=float(ranks.tied.sum() / ranks.matches.sum()),
     )

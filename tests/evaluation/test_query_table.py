@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from owkd.errors import DataError
-from owkd.evaluation import PROTOCOLS, evaluate_embeddings, query_rows
+from owkd.evaluation import evaluate_embeddings, query_rows
 from owkd.evaluation.query_table import write_queries
 from tests.support import slow_evaluation as slow
 
@@ -32,7 +32,7 @@ def test_rows_by_hand() -> None:
     }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["merged", "center", "standard", "camera"])
 def test_rows_are_what_the_headline_numbers_are_made_of(protocol, rng) -> None:
     people = rng.integers(0, 6, 40)
     cameras = rng.integers(0, 3, 40)

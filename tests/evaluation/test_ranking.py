@@ -32,7 +32,7 @@ def test_the_size_of_a_chunk_changes_nothing(chunk_bytes, dtype, cameras):
     images = crowd(150, 12, cameras=cameras, dtype=dtype)
     queries = torch.arange(150)
     for whole, parts in (
-        (rank_queries(images, queries), rank_queries(images, queries, chunk_bytes)),
+        (rank_queries(images, queries), rank_queries(images, queries, chunk_bytes=chunk_bytes)),
         (rank_identities(images), rank_identities(images, chunk_bytes)),
     ):
         for field in fields(whole):
@@ -43,7 +43,7 @@ def test_memory_stays_within_the_chunk():
     images = crowd(2000, 20)
     budget = 2**20  # all distances together would take 16 MiB
     with LargestTensor() as memory:
-        rank_queries(images, torch.arange(300), budget)
+        rank_queries(images, torch.arange(300), chunk_bytes=budget)
         rank_identities(images, budget)
     assert 2**17 < memory.largest <= budget
 

@@ -5,7 +5,10 @@ Of equally far images one after the other is drawn at random, and what comes of 
 
 from __future__ import annotations
 
+import functools
 import itertools
+import random
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -44,6 +47,96 @@ def evaluate(embeddings, identities, protocol, cameras=None):
     else:
         lists = [(identities[q], entries(q)) for q in range(n)]
     return summarise(lists)
+
+
+def evaluate_published(embeddings, identities, protocol, cameras, marked=None):
+    """Of each gallery of `market`, `sysu-...` and `regdb-...`: a SlowResult, or None where no query has a match."""
+    embeddings, n = exact(embeddings), len(identities)
+    results = []
+    for draw in range(10 if protocol.startswith("sysu") else 1):
+        lists = []
+        gallery = sysu_gallery(identities, cameras, protocol, draw) if protocol.startswith("sysu") else range(n)
+        for q in range(n):
+            entries = []
+            for g in gallery:
+                if q == g or not in_list(protocol, q, g, identities, cameras, marked):
+                    continue
+                entries.append((squared(embeddings[q], embeddings[g]), identities[g]))
+            if is_query(protocol, q, identities, cameras, marked):
+                lists.append((identities[q], entries))
+        results.append(summarise_people(lists) if protocol.startswith("sysu") else summarise(matched(lists)))
+    return results
+
+
+def is_query(protocol, q, identities, cameras, marked):
+    if protocol == "market":
+        return identities[q] > 0 and (marked is None or marked[q])
+    if protocol.startswith("sysu"):
+        return cameras[q] in (3, 6)
+    return cameras[q] == (1 if protocol.startswith("regdb-visible") else 2)
+
+
+def in_list(protocol, q, g, identities, cameras, marked):
+    if protocol == "market":
+        if identities[g] == -1 or (marked is not None and marked[g]):
+            return False
+        return not (identities[g] == identities[q] and cameras[g] == cameras[q])
+    if protocol.startswith("sysu"):
+        return not (cameras[q] == 3 and cameras[g] == 2)
+    return cameras[g] == (1 if protocol == "regdb-thermal-to-visible" else 2)
+
+
+def sysu_gallery(identities, cameras, protocol, draw):
+    """As published code draws it: people ascending, cameras ascending, `random` seeded with the number of the draw."""
+    random.seed(draw)
+    chosen = []
+    for person in sorted(set(identities)):
+        for camera in (1, 2, 4, 5) if "all" in protocol else (1, 2):
+            files = [i for i in range(len(identities)) if (identities[i], cameras[i]) == (person, camera)]
+            if files and "single" in protocol:
+                chosen.append(random.choice(files))
+            elif files:
+                chosen.extend(random.sample(files, min(10, len(files))))
+    return chosen
+
+
+def matched(lists):
+    return [(person, [(distance, other == person) for distance, other in entries]) for person, entries in lists]
+
+
+def summarise_people(lists):
+    """AP and mINP of the images, CMC and first match of the people."""
+    result = summarise(matched(lists))
+    if result is None:
+        return None
+    ranks = [people_ranks(person, entries) for person, entries in lists if person in [who for _, who in entries]]
+    result.cmc = [sum(sum(rank[: k + 1]) for rank in ranks) / len(ranks) for k in range(20)]
+    result.rank_1 = [rank[0] for rank in ranks]
+    result.first = [sum((k + 1) * p for k, p in enumerate(rank)) for rank in ranks]
+    return result
+
+
+def people_ranks(person, entries):
+    """Probability that `person` is the first, second, ... of all people, where equally far images come in any order."""
+    seen: set[int] = set()
+    for _, block in itertools.groupby(sorted(entries), key=lambda entry: entry[0]):
+        counts = Counter(who for _, who in block if who not in seen)
+        if person in counts:
+            own = counts.pop(person)
+            return [0.0] * len(seen) + drawn_ranks(own, tuple(sorted(counts.values()))) + [0.0] * 40
+        seen |= set(counts)
+    raise AssertionError("no match")
+
+
+@functools.cache
+def drawn_ranks(own, rivals):
+    """The same within one block: one image after the other is drawn, and whoever it shows is done."""
+    total = own + sum(rivals)
+    ranks = [own / total] + [0.0] * len(rivals)
+    for position, count in enumerate(rivals):
+        for place, p in enumerate(drawn_ranks(own, rivals[:position] + rivals[position + 1 :])):
+            ranks[place + 1] += count / total * p
+    return ranks
 
 
 def center_validation_accuracy(embeddings, identities):

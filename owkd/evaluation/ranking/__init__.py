@@ -2,6 +2,7 @@
 
 distances.py    L2 distances between images, equal where they must be equal
 lists.py        one list a query, or one a person, chunk by chunk
+people.py       ranks of people instead of images
 ties.py         what a list is worth on average over the orders of what is equally far
 """
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from owkd.evaluation.ranking.distances import Distances
+from owkd.evaluation.ranking.people import first_person_by
 from owkd.evaluation.ranking.ties import CMC_RANKS, RECALL_POINTS, Blocks, MatchRanks, summary
 
 CHUNK_BYTES = 2**26
@@ -39,14 +40,18 @@ class Images:
 
 
 @torch.no_grad()
-def rank_queries(images: Images, queries: Tensor, chunk_bytes: int = CHUNK_BYTES) -> MatchRanks:
+def rank_queries(
+    images: Images, queries: Tensor, *, by_identity: bool = False, chunk_bytes: int = CHUNK_BYTES
+) -> MatchRanks:
     """Ranks all images by L2 distance for each query, an index into them: `queries` (Q,) int64.
 
-    Memory beside a copy of the embeddings: about `chunk_bytes`, whatever Q and N.
+    `by_identity`: CMC and first match count people instead of images, each where their closest image stands. Memory
+    beside a copy of the embeddings: about `chunk_bytes`, whatever Q and N.
     """
+    labels = torch.unique(images.identities, return_inverse=True)[1] if by_identity else None
     distances = Distances(images.embeddings)
-    by_identity = torch.argsort(images.identities, stable=True)
-    ordered = images.identities[by_identity]
+    grouped = torch.argsort(images.identities, stable=True)
+    ordered = images.identities[grouped]
     starts = torch.searchsorted(ordered, images.identities)
     sizes = torch.searchsorted(ordered, images.identities, right=True) - starts
 
@@ -54,16 +59,20 @@ def rank_queries(images: Images, queries: Tensor, chunk_bytes: int = CHUNK_BYTES
         for rows in queries.split(_chunk_rows(images, chunk_bytes)):
             others = distances.to_images(distances.to_distinct(distances.rows[rows]))
             offsets = torch.arange(int(sizes[rows].max()), device=rows.device)
-            columns = by_identity[starts[rows, None] + offsets.minimum(sizes[rows, None] - 1)]
-            valid = (offsets < sizes[rows, None]) & (columns != rows[:, None])
+            columns = grouped[starts[rows, None] + offsets.minimum(sizes[rows, None] - 1)]
+            valid = (offsets < sizes[rows, None]).logical_and_(columns != rows[:, None])
             if images.hidden is not None:
-                valid &= ~images.hidden(rows[:, None], columns)
+                valid.logical_and_(~images.hidden(rows[:, None], columns))
             matches = _sorted_matches(others.gather(1, columns), valid)
             others.scatter_(1, columns, torch.finfo(others.dtype).max)
             if images.hidden is not None:
                 everybody = torch.arange(others.shape[1], device=rows.device)[None]
                 others.masked_fill_(images.hidden(rows[:, None], everybody), torch.finfo(others.dtype).max)
-            yield summary(_blocks(matches, *_counts(matches, others)), valid.sum(1))
+            blocks = _blocks(matches, *_counts(matches, others))
+            first = None
+            if labels is not None:
+                first = first_person_by(matches[:, 0], blocks.matches[:, 0], others, labels)
+            yield summary(blocks, valid.sum(1), first)
 
     return _collected(chunks(), len(queries))
 

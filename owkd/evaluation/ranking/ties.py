@@ -79,8 +79,11 @@ class Blocks:
         return Blocks(*(field.gather(1, places[:, None]).squeeze(1) for field in fields))
 
 
-def summary(blocks: Blocks, matches: Tensor) -> MatchRanks:
-    """From the blocks of the matches (C, M), the closest first, and the number of matches (C,)."""
+def summary(blocks: Blocks, matches: Tensor, people: tuple[Tensor, Tensor] | None = None) -> MatchRanks:
+    """From the blocks of the matches (C, M), the closest first, and the number of matches (C,).
+
+    `people`: what stands in for the first match's probabilities by rank (C, K) and its mean rank (C,).
+    """
     place = torch.arange(1, blocks.before.shape[1] + 1, device=matches.device)
     beyond = place > matches[:, None]
     has_match = matches > 0
@@ -92,12 +95,13 @@ def summary(blocks: Blocks, matches: Tensor) -> MatchRanks:
     recall = torch.arange(RECALL_POINTS, device=matches.device)
     needed = ((recall * matches[:, None] + steps - 1) // steps).clamp_(min=1) - 1
     first, last = blocks.at(torch.zeros_like(matches)), blocks.at((matches - 1).clamp(min=0))
-    hits = first_match_by(first) * has_match[:, None]
+    hits, first_rank = (first_match_by(first), ranks[:, 0]) if people is None else people
+    hits = hits * has_match[:, None]
     return MatchRanks(
         matches=matches.cpu(),
         average_precision=(_precisions(blocks, precision).masked_fill_(beyond, 0).sum(1) / matches.clamp(min=1)).cpu(),
         rank_1=hits[:, 0].cpu(),
-        first=(ranks[:, 0] * has_match).cpu(),
+        first=(first_rank * has_match).cpu(),
         last=(ranks.gather(1, (matches - 1).clamp(min=0)[:, None]).squeeze(1) * has_match).cpu(),
         inverse_penalty=(matches * inverse_last(last)).cpu(),
         tied=((blocks.others > 0) & ~beyond).sum(1).cpu(),

@@ -206,10 +206,11 @@ def person_and_camera(file: Path) -> tuple[str, str]:
 def test_camera_protocol_needs_cameras(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = tmp_path / "model.safetensors"
     save_model(build_network(architecture("nano"), 4, 32, "student", seed=0), checkpoint)
-    for image in (copy / "Fold1" / "test").rglob("*.png"):
-        image.rename(image.with_name(image.name.removeprefix("cam")))
+    images = sorted((copy / "Fold1" / "test").rglob("*.png"))
+    images[3].rename(images[3].with_name("1.png"))
     assert run_command(["evaluate", str(checkpoint), str(copy), "--protocol", "camera"]) == 2
-    assert "camera" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert f"needs the camera of every image, but 1 of {len(images)} carry none in file or folder name" in error
 
 
 def test_evaluation_warns_of_images_that_are_all_alike(
