@@ -3,7 +3,8 @@
 Seeds from 0 on are for choosing between variants of ours, those from 100 on (`--report`) for reporting, and nobody
 chooses by them. `--rivals` names who takes part, the first of them being compared with the others; `owkd SAMPLER,
 SCHEDULER` is ours with another sampler or scheduler, such as `owkd gp, none`. With `--keep FILE` every search that is
-over is appended to that file, and one that stands there is not run again.
+over is appended to that file, and one that stands there is not run again; `--kept-only` runs none, and compares what
+stands there, on the seeds that both rivals have.
 """
 
 from __future__ import annotations
@@ -94,12 +95,20 @@ def main() -> None:
     parser.add_argument("--landscapes", nargs="+", choices=LANDSCAPES, default=list(LANDSCAPES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="of searches that need not be run again")
+    parser.add_argument("--kept-only", action="store_true", help="compare those, and run no other")
     arguments = parser.parse_args()
+    if arguments.kept_only and arguments.keep is None:
+        parser.error("--kept-only needs --keep FILE")
     number = arguments.seeds or (QUICK_SEEDS if arguments.quick else SEEDS)
     first = REPORTING if arguments.report else CHOOSING
     rivals = arguments.rivals or installed_rivals()
     tasks = tasks_of(arguments.landscapes, rivals, range(first, first + number))
-    text = section(run(tasks, arguments.jobs, arguments.keep), rivals)
+    if arguments.kept_only:
+        known = kept(arguments.keep)
+        tasks = [task for task in tasks if task in known]
+    text = section(
+        run(tasks, arguments.jobs, arguments.keep), [name for name in rivals if any(name in t for t in tasks)]
+    )
     command = measure.command(COMMAND, arguments) + (f" --seeds {arguments.seeds}" if arguments.seeds else "")
     measure.publish("bench_search", text, command, None, arguments.record)
 

@@ -59,13 +59,13 @@ class Figures:
             (name, seed): LANDSCAPES[name].drawn(seed).optimum() for name in self.landscapes for seed in self.seeds
         }
 
-    def lost(self, landscape: str, rival: str) -> list[float]:
-        """Share of the optimum that each seed's search lost; nothing where the rival cannot search the landscape."""
-        return [
-            1 - self.found[landscape, rival, seed].worth / self.optima[landscape, seed]
+    def lost(self, landscape: str, rival: str) -> dict[int, float]:
+        """Share of the optimum that a search lost, by seed; nothing where the rival cannot search the landscape."""
+        return {
+            seed: 1 - self.found[landscape, rival, seed].worth / self.optima[landscape, seed]
             for seed in self.seeds
             if (landscape, rival, seed) in self.found
-        ]
+        }
 
     def budgets(self, landscape: str, rival: str) -> list[float]:
         """Share of the budget that each seed's search needs for what the yardstick reaches with all of it."""
@@ -77,6 +77,10 @@ class Figures:
                 budget = LANDSCAPES[landscape].drawn(seed).budget
                 shares.append(math.inf if needed is None else needed / budget)
         return shares
+
+    def number_of_seeds(self, rival: str) -> int:
+        """On how many seeds it searched."""
+        return len({seed for _, name, seed in self.found if name == rival})
 
     def comparisons(self) -> dict[tuple[str, str], Comparison]:
         """The first rival against each other one, by landscape and rival; p-values corrected over all of them."""
@@ -95,8 +99,8 @@ class Figures:
 
     def _gains(self, landscape: str, other: str) -> list[float]:
         """By seed, in shares of the optimum."""
-        pairs = zip(self.lost(landscape, self.rivals[0]), self.lost(landscape, other), strict=False)
-        return [there - here for here, there in pairs]
+        here, there = self.lost(landscape, self.rivals[0]), self.lost(landscape, other)
+        return [there[seed] - here[seed] for seed in here if seed in there]
 
 
 def corrected(gains: Mapping[Key, Sequence[float]]) -> dict[Key, Comparison]:
@@ -125,7 +129,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def line(figures: Figures, landscape: str, rival: str) -> str:
     """One rival on one landscape."""
     lost, shares = figures.lost(landscape, rival), figures.budgets(landscape, rival)
-    text = f"{landscape:13} {rival:24} lost {percent(statistics.median(lost))} of the optimum in the median"
+    text = f"{landscape:13} {rival:24} lost {percent(statistics.median(lost.values()))} of the optimum in the median"
     return f"{text}, budget to {YARDSTICK}: {share(shares)}" if shares else text
 
 
@@ -158,9 +162,9 @@ def _lost_table(figures: Figures, compared: Mapping[tuple[str, str], Comparison]
         for landscape in figures.landscapes:
             lost = figures.lost(landscape, rival)
             sign = compared[landscape, rival].sign if (landscape, rival) in compared else ""
-            cells.append(f"{percent(statistics.median(lost))} {sign}".strip() if lost else "")
-        rows.append([rival, *cells])
-    return measure.table(["", *figures.landscapes], rows)
+            cells.append(f"{percent(statistics.median(lost.values()))} {sign}".strip() if lost else "")
+        rows.append([rival, str(figures.number_of_seeds(rival)), *cells])
+    return measure.table(["", "seeds", *figures.landscapes], rows)
 
 
 def _budget_table(figures: Figures, compared: Mapping[str, Comparison]) -> str:

@@ -49,8 +49,8 @@ def test_the_report_marks_what_is_beyond_chance() -> None:
         found["valley", "nobody", seed] = outcome((250, 0.7))
     text = report(Figures(found, ["owkd", YARDSTICK, "nobody"]))
     optimum = LANDSCAPES["valley"].drawn(0).optimum()
-    assert f"| {YARDSTICK} | {100 * (1 - 0.5 / optimum):.1f} % + |" in text
-    assert f"| nobody | {100 * (1 - 0.7 / optimum):.1f} % - |" in text
+    assert f"| {YARDSTICK} | 12 | {100 * (1 - 0.5 / optimum):.1f} % + |" in text
+    assert f"| nobody | 12 | {100 * (1 - 0.7 / optimum):.1f} % - |" in text
     assert "significantly better in 1 of 2 comparisons, worse than nobody on valley." in text
     assert f"| {YARDSTICK} | 12 : 0 |" in text
 
@@ -71,3 +71,11 @@ def test_what_is_kept_is_not_searched_again(tmp_path, monkeypatch: pytest.Monkey
     again = bench_search.run(tasks, 1, file)
     assert searched == tasks
     assert again == {**first, tasks[2]: outcome((50, 0.6))}
+
+
+def test_rivals_are_compared_on_the_seeds_that_both_have() -> None:
+    found = {("valley", "owkd", seed): outcome((50, 0.1 * seed)) for seed in (1, 2, 3)}
+    found |= {("valley", YARDSTICK, seed): outcome((50, 0.1 * seed)) for seed in (2, 4)}
+    figures = Figures(found, ["owkd", YARDSTICK])
+    assert figures.comparisons()["valley", YARDSTICK].gains == (0.0,)
+    assert figures.number_of_seeds("owkd") == 3
