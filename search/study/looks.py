@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ from search.space.entry import point_key
 
 def look_at(values: Mapping[str, Any], number: int, trials: Iterable[FrozenTrial]) -> int:
     """Which look at its point the trial of that number is: 1 when no earlier trial has these values."""
-    own = point_key(values)
-    return 1 + sum(trial.number < number and point_key(trial.user_attrs.get(VALUES, {})) == own for trial in trials)
+    own, plain = point_key(values), json.loads(json.dumps(values))
+    alike = (trial.user_attrs[VALUES] for trial in trials if trial.number < number and VALUES in trial.user_attrs)
+    earlier: list[bool] = [other == plain and point_key(other) == own for other in alike]  # `==` is quick to say no
+    return 1 + sum(earlier)
 
 
 def is_used_up(points: Sequence[Mapping[str, Any]] | None, trials: Sequence[FrozenTrial]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -58,28 +58,63 @@ class Beliefs:
 
 def beliefs(search: SearchConfig, points: Points, over: Sequence[FrozenTrial]) -> Beliefs | None:
     """Of trials that are over, in the order in which they ended; None as long as none of them has a value."""
-    now = outcomes(search, over)
-    if not now:
+    found = outcomes(search, over)
+    if not found:
         return None
-    earlier = fitted(len(over))
-    then = outcomes(search, over[:earlier]) or now
+    first = over[: fitted(len(over))]
+    hypers = _hypers(_Asked(search.model_dump_json(), tuple(map(_key, first)), search, points, first))
     genes = np.array([points.of(trial.params) for trial in over])
-    features = points.features(genes)
-    goals = []
+    rows = _rows(search, points.features(genes), over, found, MOST_ROWS)
+    known = {name: Posterior(own, hypers.get(name) or fit(own)) for name, (own, _) in rows.items()}
+    limits = [name for name in search.constraints if name in known]
+    return Beliefs(
+        genes[sorted({each.trial for each in found})],
+        tuple(known[goal.metric] for goal in search.objectives),
+        tuple(known[name] for name in limits),
+        tuple(rows[name][1] for name in limits),
+    )
+
+
+def _rows(
+    search: SearchConfig, features: Array, over: Sequence[FrozenTrial], found: Sequence[Outcome], most: int
+) -> dict[str, tuple[Rows, float]]:
+    """By objective and constraint: rows, and the bound of a constraint."""
+    rows = {}
     for place, goal in enumerate(search.objectives):
         sign = 1.0 if goal.direction == "max" else -1.0
-        early, late = ([sign * each.values[place] for each in found] for found in (then, now))
-        hyper = _fit(rows_of(then, features, early, MOST_FITTED))
-        goals.append(Posterior(rows_of(now, features, late, MOST_ROWS), hyper))
-    limits, bounds = [], []
+        rows[goal.metric] = rows_of(found, features, [sign * each.values[place] for each in found], most), 0.0
     for name in search.constraints:
-        known = {place: trial.constraints[name] for place, trial in enumerate(over) if name in trial.constraints}
-        if known:
-            first = {place: missed for place, missed in known.items() if place < earlier} or known
-            rows, bound = limit_rows(known, features)
-            limits.append(Posterior(rows, _fit(limit_rows(first, features)[0])))
-            bounds.append(bound)
-    return Beliefs(genes[sorted({each.trial for each in now})], tuple(goals), tuple(limits), tuple(bounds))
+        missed = {place: trial.constraints[name] for place, trial in enumerate(over) if name in trial.constraints}
+        if missed:
+            rows[name] = limit_rows(missed, features, most)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What hyperparameters are fitted to; equal where trials and section are the same."""
+
+    section: str
+    keys: tuple[object, ...]
+    search: SearchConfig = field(compare=False)
+    points: Points = field(compare=False)
+    over: Sequence[FrozenTrial] = field(compare=False)
+
+
+def _key(trial: FrozenTrial) -> object:
+    """A trial that is over, which changes no more; those of an earlier run have no numbers."""
+    return trial.number, trial.datetime_complete, tuple(trial.params.values()), tuple(trial.values or ())
+
+
+@lru_cache(maxsize=4)
+def _hypers(asked: _Asked) -> dict[str, Hyper]:
+    """By objective and constraint, of which anything is known; kept in mind, as many proposals are made of the same."""
+    found = outcomes(asked.search, asked.over)
+    if not found:
+        return {}
+    features = asked.points.features(np.array([asked.points.of(trial.params) for trial in asked.over]))
+    rows = _rows(asked.search, features, asked.over, found, MOST_FITTED)
+    return {name: fit(own) for name, (own, _) in rows.items()}
 
 
 def fitted(trials: int) -> int:
@@ -111,23 +146,11 @@ def standardised(values: Array) -> Array:
     return np.asarray((drawn - drawn.mean()) / (drawn.std() or 1.0))
 
 
-def limit_rows(missed: Mapping[int, float], features: Array) -> tuple[Rows, float]:
-    """By how much trials missed a constraint -> rows, and the bound in their units."""
-    trial = np.array([*missed])[-MOST_ROWS:]
-    values = np.array([*missed.values()])[-MOST_ROWS:]
+def limit_rows(missed: Mapping[int, float], features: Array, most: int) -> tuple[Rows, float]:
+    """By how much trials missed a constraint -> rows, at most so many, the latest; and the bound in their units."""
+    trial = np.array([*missed])[-most:]
+    values = np.array([*missed.values()])[-most:]
     middle, spread = np.median(values), values.std() or 1.0
     n = len(values)
     drawn = np.clip((values - middle) / spread, -3.0, 3.0)
     return Rows(features[trial], np.zeros(n), drawn, np.ones(n), trial), float(np.clip(-middle / spread, -3.0, 3.0))
-
-
-def _fit(rows: Rows) -> Hyper:
-    parts = (rows.features, rows.lag, rows.values, rows.scale, rows.trial.astype(np.float64))
-    return _fit_of(rows.features.shape[1], *(part.tobytes() for part in parts))
-
-
-@lru_cache(maxsize=16)
-def _fit_of(features: int, *parts: bytes) -> Hyper:
-    """Kept in mind: many proposals are made of the same rows."""
-    points, lag, values, scale, trial = (np.frombuffer(part) for part in parts)
-    return fit(Rows(points.reshape(len(lag), features), lag, values, scale, trial.astype(np.int64)))

@@ -23,7 +23,7 @@ from statistics import median
 
 from optuna.trial import FrozenTrial, TrialState
 
-from owkd.config import ObjectiveConfig, SearchConfig
+from owkd.config import SearchConfig
 from search.trials.objective import score_steps
 
 PART_EPOCHS = "part_epochs"
@@ -52,14 +52,14 @@ class Outcome:
 
 def outcomes(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[Outcome]:
     """Of trials that are complete or pruned; empty as long as none of them has a value."""
-    over = [(place, trial) for place, trial in enumerate(trials) if trial.state in OVER]
-    curves = [_Curve.of(search, place, trial) for place, trial in over if not has_diverged(trial)]
+    over = {place: trial for place, trial in enumerate(trials) if trial.state in OVER}
+    diverged = {place for place, trial in over.items() if has_diverged(trial)}
+    rule = _Rule(f"{search.objectives!r} {search.deciding_metric}", search)
+    curves = [_Curve.of(rule, place, trial) for place, trial in over.items() if place not in diverged]
     reader = _Reader(search, curves)
     found = [outcome for curve in curves for outcome in reader.told(curve)]
-    if not found:
-        return []
-    worst = _worst(search, found)
-    return found + [Outcome(place, 0.0, worst) for place, trial in over if has_diverged(trial)]
+    worst = _worst(search, found) if found else ()
+    return found + [Outcome(place, 0.0, worst) for place in sorted(diverged) if found]
 
 
 @dataclass(frozen=True)
@@ -68,29 +68,25 @@ class _Curve:
 
     Attributes:
         worths: the first objective at each step, over the parts seen by then
+        last: its last step
         part_epochs: steps of a part; all where nobody recorded it: one part
     """
 
     place: int
     trial: FrozenTrial
+    complete: bool
     worths: tuple[float, ...]
+    last: int
     part_epochs: int
 
     @classmethod
-    def of(cls, search: SearchConfig, place: int, trial: FrozenTrial) -> _Curve:
+    def of(cls, rule: _Rule, place: int, trial: FrozenTrial) -> _Curve:
         """Of the trial at a place among others."""
         told = tuple(trial.intermediate_values[at] for at in sorted(trial.intermediate_values))
         part_epochs = trial.user_attrs.get(PART_EPOCHS)
-        worths = _worths(_Rule(search.objectives, search.deciding_metric, search), told, part_epochs) if told else ()
-        return cls(place, trial, worths, int(part_epochs or len(told) or 1))
-
-    @property
-    def complete(self) -> bool:
-        return self.trial.state == TrialState.COMPLETE
-
-    @property
-    def last(self) -> int:
-        return len(self.worths)
+        worths = _worths(rule, told, part_epochs) if told else ()
+        complete = trial.state == TrialState.COMPLETE
+        return cls(place, trial, complete, worths, len(worths), int(part_epochs or len(told) or 1))
 
     def part(self, step: int) -> int:
         """The part that a step belongs to, from 0."""
@@ -101,7 +97,8 @@ class _Reader:
     """Reads trials, each beside all others."""
 
     def __init__(self, search: SearchConfig, curves: Sequence[_Curve]) -> None:
-        self._search = search
+        self._knows_steps = search.deciding_metric == search.leading_metric
+        self._others_are_costs = [(goal.metric, goal.metric in search.costs) for goal in search.objectives[1:]]
         self._complete = [curve for curve in curves if curve.complete]
         often = Counter(curve.last for curve in curves if curve.last and not curve.complete)
         self._levels = [step for step, _ in sorted(often.items(), key=lambda item: (-item[1], item[0]))[:LEVELS]]
@@ -120,7 +117,7 @@ class _Reader:
 
     def _on_the_way(self, curve: _Curve, others: tuple[float, ...], steps: Sequence[int]) -> Iterator[Outcome]:
         """Steps before the end, the first objective as far as it had come, and risen."""
-        if self._search.deciding_metric != self._search.leading_metric:
+        if not self._knows_steps:
             return
         for step in steps:
             factor = self._factor(curve, step)
@@ -129,13 +126,13 @@ class _Reader:
 
     def _others(self, curve: _Curve) -> tuple[float, ...] | None:
         """Further objectives of a stopped trial: costs as they are, others risen as the first one; None if unknown."""
+        if not self._others_are_costs:
+            return ()
         judged = curve.trial.user_attrs.get("judged", {}).get("values", {})
-        goals = self._search.objectives[1:]
-        if any(goal.metric not in judged for goal in goals):
+        if any(metric not in judged for metric, _ in self._others_are_costs):
             return None
         risen = self._factor(curve, curve.last)
-        costs = self._search.costs
-        return tuple(judged[goal.metric] * (1.0 if goal.metric in costs else risen) for goal in goals)
+        return tuple(judged[metric] * (1.0 if is_cost else risen) for metric, is_cost in self._others_are_costs)
 
     def _factor(self, curve: _Curve, step: int) -> float:
         """By which complete trials still rose from there on, in the median; 1 where none came by with anything."""
@@ -154,10 +151,9 @@ class _Reader:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A section `search`, equal to any other that judges alike."""
+    """A section `search`, equal to any other that judges alike: the same text."""
 
-    objectives: tuple[ObjectiveConfig, ...]
-    deciding_metric: str
+    text: str
     search: SearchConfig = field(compare=False)
 
 
@@ -169,7 +165,7 @@ def _worths(rule: _Rule, curve: tuple[float, ...], part_epochs: int | None) -> t
 
 def has_diverged(trial: FrozenTrial) -> bool:
     """Whether the study holds NaN for one of its steps."""
-    return any(value != value for value in trial.intermediate_values.values())
+    return any(map(math.isnan, trial.intermediate_values.values()))
 
 
 def _worst(search: SearchConfig, known: Sequence[Outcome]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ n: points, g: genes of one, d: features of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -25,7 +25,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from owkd.config import SpaceEntry
 from search.space.conditions import parents_first
 from search.space.entries import SimplexEntry, entries
-from search.space.entry import Space, same
+from search.space.entry import Entry, Space, same
 
 Array = NDArray[np.float64]
 
@@ -51,6 +51,17 @@ class Points:
         every = [each for coordinates in self._known.values() for each in coordinates.values()]
         self.choices = np.array([isinstance(each, CategoricalDistribution) for each in every], dtype=bool)
         self._seen: dict[tuple[tuple[str, Any], ...], Array] = {}
+        self._middles = {
+            path: self._of_entry(path, np.full((1, len(known)), 0.5)) for path, known in self._known.items()
+        }
+        self._columns: dict[str, slice] = {}
+        self._width = 0
+        for path, middle in self._middles.items():
+            self._columns[path] = slice(self._width, self._width + middle.shape[1])
+            self._width += middle.shape[1] + bool(self._entries[path].when)
+        self._shaped = {path for path, known in self._known.items() if not _are_plain(known, self._entries[path])}
+        plain = [path for path in self._known if path not in self._shaped]
+        self._plain = [_indices(places[path] for path in plain) for places in (self._places, self._columns)]
 
     def of(self, params: Mapping[str, Any]) -> Array:
         """Optuna's parameters -> genes (g,), in the middle where there is no parameter; kept in mind."""
@@ -79,16 +90,16 @@ class Points:
 
     def features(self, genes: Array) -> Array:
         """Genes (n, g) -> features (n, d)."""
+        found = np.empty((len(genes), self._width))
+        found[:, self._plain[1]] = genes[:, self._plain[0]]
         searched = self._searched(genes)
-        columns: list[Array] = []
-        for path, entry in self._entries.items():
-            own = self._of_entry(path, genes[:, self._places[path]])
-            if entry.when:
-                here = searched[path][:, None]
-                middle = self._of_entry(path, np.full((1, len(self._known[path])), 0.5))
-                own = np.hstack([np.where(here, own, middle), here.astype(float)])
-            columns.append(own)
-        return np.hstack(columns) if columns else np.empty((len(genes), 0))
+        for path, columns in self._columns.items():
+            if path in self._shaped:
+                found[:, columns] = self._of_entry(path, genes[:, self._places[path]])
+            if self._entries[path].when:
+                found[~searched[path], columns] = self._middles[path]
+                found[:, columns.stop] = searched[path]
+        return found
 
     def _params(self, path: str, genes: Array) -> dict[str, Any]:
         own = zip(self._known[path].items(), genes[self._places[path]], strict=True)
@@ -123,6 +134,16 @@ class Points:
             return met[_piece(own[:, 0], len(met)) if own.shape[1] else np.zeros(len(genes), dtype=int)]
         values = (entry.resolve(self._params(path, row)) for row in genes)
         return np.array([any(same(value, each) for each in wanted) for value in values], dtype=bool)
+
+
+def _are_plain(known: Mapping[str, BaseDistribution], entry: Entry) -> bool:
+    """Whether the genes of an entry are its features."""
+    real = (isinstance(each, FloatDistribution) and each.step is None for each in known.values())
+    return not isinstance(entry, SimplexEntry) and all(real)
+
+
+def _indices(places: Iterable[slice]) -> NDArray[np.int64]:
+    return np.array([index for place in places for index in range(place.start, place.stop)], dtype=np.int64)
 
 
 def points_of(space: Space) -> Points:
