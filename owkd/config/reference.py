@@ -95,8 +95,11 @@ def _plain(value: Any) -> str:
 
 def _allowed(info: FieldInfo) -> Iterator[str]:
     """`one of auto, cpu, cuda` for a field that takes nothing else."""
-    kinds = [kind for kind in (info.annotation, *get_args(info.annotation)) if get_origin(kind) is Literal]
-    names = [str(name) for kind in kinds for name in get_args(kind)]
+    alone = get_origin(info.annotation) is Literal
+    kinds = [kind for kind in ((info.annotation,) if alone else get_args(info.annotation)) if kind is not type(None)]
+    names = [
+        str(name) for kind in kinds for name in get_args(kind) if all(get_origin(kind) is Literal for kind in kinds)
+    ]
     if len(names) > 1:
         yield f"one of {', '.join(names)}"
 

@@ -5,11 +5,12 @@ Nothing here imports torch, Ray or Optuna, so that a configuration can be checke
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
+    BeforeValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -29,14 +30,17 @@ TargetPrecision = Literal["fp32", "fp16", "bf16"]
 FOLD_PLACEHOLDER = "{fold}"
 
 
-def _rising(window: str | tuple[float, float]) -> str | tuple[float, float]:
-    if not isinstance(window, str) and window[0] >= window[1]:
-        raise ValueError("low must be below high; write [low, high]")
-    return window
+def _window(value: Any) -> Any:
+    named = value in ("auto", "per_image") if isinstance(value, str) else False
+    ends = value if isinstance(value, list | tuple) and len(value) == 2 else ()
+    numbers = [end for end in ends if isinstance(end, int | float) and not isinstance(end, bool) and isfinite(end)]
+    if not named and (len(numbers) != 2 or numbers[0] >= numbers[1]):
+        raise ValueError("must be auto, per_image or [low, high] with low below high")
+    return value
 
 
-GreyWindow = AfterValidator(_rising)
-"""marks a window of grey values whose end must lie above its start"""
+GreyWindow = BeforeValidator(_window)
+"""marks a window of grey values, which is named or has an end above its start"""
 
 
 class DataConfig(Node):

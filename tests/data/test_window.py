@@ -222,7 +222,13 @@ def test_what_a_configuration_may_say(tmp_path: Path) -> None:
     for given, expected in (([1, 2.5], (1.0, 2.5)), ("per_image", "per_image"), ([0, 65536], None)):
         config = configured(data, window=given)
         assert window_for(read(data), config.data) == expected
-    for wrong, words in (([7, 7], "low must be below high"), ("automatic", "auto"), ([1, 2, 3], "window")):
+    for wrong, words in (
+        ([7, 7], "low below high"),
+        ("automatic", "automatic"),
+        ([1, 2, 3], "window"),
+        ([1, True], "low"),
+        (None, "auto"),
+    ):
         with pytest.raises(ConfigError, match=words):
             configured(data, window=wrong)
 
