@@ -92,13 +92,12 @@ class BoTorchSearcher:
         }
         goals = len(self._search.objectives)
         if goals == 1:
-            acquisition: Any = qLogNoisyExpectedImprovement(models[0], prune_baseline=True, **shared)
+            acquisition: Any = qLogNoisyExpectedImprovement(models[0], **shared)
         else:
             acquisition = qLogNoisyExpectedHypervolumeImprovement(
                 ModelListGP(*models),
                 ref_point=outcomes[:, :goals].min(dim=0).values,
                 objective=IdentityMCMultiOutputObjective(outcomes=list(range(goals))),
-                prune_baseline=True,
                 constraints=[self._constraint(index) for index in range(len(self._bounds))],
                 **shared,
             )
