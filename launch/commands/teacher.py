@@ -47,8 +47,18 @@ def teacher_import(
             "numbers in the order of the classes.",
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH|per_image",
+            help="Grey values that were black and white when images of more than 8 bits were made the 8-bit ones that "
+            "it was trained on.",
+        ),
+    ] = None,
 ) -> None:
     """Import a teacher from the three files of the published code. Nothing in them is run."""
     from launch.published import import_teacher_files
 
-    import_teacher_files({"original": original, "attention": attention, "gce": gce}, out, image_size, identities)
+    import_teacher_files(
+        {"original": original, "attention": attention, "gce": gce}, out, image_size, identities, window
+    )

@@ -74,8 +74,11 @@ def _arranged(source: Source, raw: Path, seed: int, options: Mapping[str, str | 
 
 def window_setting(text: str) -> WindowSetting:
     """`data.window` as it is written on a command line. Raises `UserError`."""
-    if text == "auto":
-        return "auto"
+    return "auto" if text == "auto" else window_of(text, "auto, ")
+
+
+def window_of(text: str, others: str = "") -> tuple[float, float] | Literal["per_image"]:
+    """A window as it is written on a command line; `others`: what may be written, too. Raises `UserError`."""
     if text == "per_image":
         return "per_image"
     try:
@@ -83,7 +86,9 @@ def window_setting(text: str) -> WindowSetting:
     except ValueError:
         low = high = math.nan
     if not low < high < math.inf or low == -math.inf:
-        raise UserError(f"--window must be auto, per_image or LOW,HIGH with LOW below HIGH, but got {text}; set it so")
+        raise UserError(
+            f"--window must be {others}per_image or LOW,HIGH with LOW below HIGH, but got {text}; set it so"
+        )
     return low, high
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from launch.output.console import console
+from launch.output.datasets import window_of
 from owkd.data.identity_list import class_order
 from owkd.data.reading.window import window_in_words
 from owkd.errors import UserError
@@ -11,12 +12,16 @@ from owkd.formatting import format_bytes
 from owkd.models.published_files import export_published, import_teacher
 
 
-def import_teacher_files(files: Mapping[str, Path], out: Path, image_size: int, identities: Path | None = None) -> None:
+def import_teacher_files(
+    files: Mapping[str, Path], out: Path, image_size: int, identities: Path | None = None, window: str | None = None
+) -> None:
     """Imports a teacher and prints what it holds and what was ignored.
 
-    `identities`: a train folder, or a list of numbers. Raises as `import_teacher`, and `DataError` for what is neither.
+    `identities`: a train folder, or a list of numbers; `window`: `per_image` or LOW,HIGH. Raises as `import_teacher`,
+    `DataError` for what is no such folder or list, and `UserError` for what is no window.
     """
-    imported = import_teacher(files, out, image_size, None if identities is None else class_order(identities))
+    order = None if identities is None else class_order(identities)
+    imported = import_teacher(files, out, image_size, order, None if window is None else window_of(window))
     for network, names in imported.ignored.items():
         if names:
             console.print(f"{network}: ignored {', '.join(names)}", soft_wrap=True)

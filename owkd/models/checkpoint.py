@@ -156,20 +156,22 @@ def require_teacher(
         )
     elif info.identities and info.identities != identities:
         problems.append("it was trained on other identities than the fold's; train or import this fold's teacher")
-    if info.origin not in ("", IMPORTED) and info.window != window:
+    if info.window != window:
         problems.append(
             f"its window of grey values is {window_in_words(info.window)}, but data.window gives "
-            f"{window_in_words(window)}; {_window_remedy(info.window)}"
+            f"{window_in_words(window)}; {_window_remedy(info)}"
         )
     if problems:
         raise CheckpointError(f"{path} cannot teach here: " + "; ".join(problems))
     return info
 
 
-def _window_remedy(window: Window) -> str:
-    if window is None:
-        return "train it anew"
-    return f"set data.window to {window if window == 'per_image' else list(window)}"
+def _window_remedy(info: ModelInfo) -> str:
+    if info.window is not None:
+        return f"set data.window to {info.window if info.window == 'per_image' else list(info.window)}"
+    if info.origin == IMPORTED:
+        return "import it again with --window, by which its training images were made 8 bits"
+    return "train it anew, or set data.window to [0, 65536], all of 16 bits"
 
 
 def _require_networks(path: Path, info: ModelInfo, state: dict[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from owkd.data.reading.window import Window
 from owkd.errors import CheckpointError
 from owkd.files import require_writable, written_whole
 from owkd.losses.stage_weights import StageWeightHead
@@ -84,14 +85,19 @@ def load_published(path: Path) -> State:
 
 
 def import_teacher(
-    files: Mapping[str, Path], out: Path, image_size: int, identities: Sequence[int] | None = None
+    files: Mapping[str, Path],
+    out: Path,
+    image_size: int,
+    identities: Sequence[int] | None = None,
+    window: Window = None,
 ) -> Imported:
     """Reads a teacher from one published file for each of `MEMBERS`, and writes it to `out` (new) as a model file.
 
     Class count and depths are taken from the files; weights are stored as float32. `identities` are the people behind
     the classes, in the order of the files; they are stored, and the classes are brought into ascending order of them,
-    which is ours. Raises `CheckpointError` listing everything that is missing, unexpected or of another shape, and
-    `ConfigError` for an image size that does not fit.
+    which is ours. `window` is the one by which its training images were made 8 bits, if they had more.
+    Raises `CheckpointError` listing everything that is missing, unexpected or of another shape, and `ConfigError` for
+    an image size that does not fit.
     """
     _require_new(out)
     read = {network: load_published(files[network]) for network in MEMBERS}
@@ -114,7 +120,9 @@ def import_teacher(
             order = torch.tensor(identities).argsort()
             translated |= {name: translated[name][order] for name in CLASSIFIER}
         weights |= {f"{network}.{name}": tensor for name, tensor in translated.items()}
-    info = ModelInfo("teacher", shape, image_size, num_classes, tuple(sorted(identities or ())), IMPORTED)
+    info = ModelInfo(
+        "teacher", shape, image_size, num_classes, tuple(sorted(identities or ())), IMPORTED, window=window
+    )
     save_state(weights, out, info)
     return Imported(info, next((name for name, preset in PRESETS.items() if preset == shape), None), ignored)
 

@@ -23,7 +23,7 @@ from owkd.data.reading.window import Window, as_grey, window_in_words
 from owkd.errors import CheckpointError, ConfigError, DataError
 from owkd.evaluation.embedding_table import embed_folder
 from owkd.evaluation.evaluate import evaluate_checkpoint
-from owkd.models.checkpoint import load_model, read_info, require_teacher, save_model
+from owkd.models.checkpoint import IMPORTED, load_model, read_info, require_teacher, save_model
 from owkd.models.presets import architecture
 from owkd.training.prepare import build_network, open_fold
 from owkd.training.run import run
@@ -272,6 +272,14 @@ def test_a_teacher_with_another_window_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"set data\.window to \[5000\.0, 6000\.0\]"):
         require_teacher(path, **fits, window=(5000.0, 6500.0))
     assert load_model(path)[1] == read_info(path)
+    for origin, words in (
+        (IMPORTED, "import it again with --window"),
+        ("D/Fold1", r"set data\.window to \[0, 65536\]"),
+    ):
+        save_model(model, path, origin=origin)
+        with pytest.raises(CheckpointError, match=words):
+            require_teacher(path, **fits, window=(5000.0, 6500.0))
+        assert require_teacher(path, **fits).window is None
 
 
 def test_whoever_embeds_is_told_where_images_and_model_do_not_meet(tmp_path: Path) -> None:

@@ -134,6 +134,9 @@ def test_an_import_brings_classes_into_our_order(tmp_path: Path, capfd: pytest.C
         (tmp_path / "order.txt").write_text(text)
         assert run_command([*command, "--identities", str(tmp_path / "order.txt")]) == 2
         assert words in capfd.readouterr().err
+    assert run_command([*command, "--window", "5991,7745"]) == 0
+    assert read_info(tmp_path / "t.safetensors").window == (5991.0, 7745.0)
+    (tmp_path / "t.safetensors").unlink()
     assert run_command(command) == 0
     assert "--identities says it" in " ".join(capfd.readouterr().out.split())
     assert read_info(tmp_path / "t.safetensors").identities == ()
