@@ -9,7 +9,7 @@ import typer
 from launch.commands.arguments import Overrides
 from launch.configuration import load_checked
 from launch.output.console import console, print_note
-from owkd.config.protocols import Protocol
+from owkd.config.protocols import Protocol, QueryExpansion, Refinement, Reranking
 from owkd.errors import UserError
 
 SkipUnreadable = Annotated[
@@ -61,11 +61,32 @@ def evaluate(
         ),
     ] = None,
     skip_unreadable: SkipUnreadable = False,
+    rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking (Zhong et al. 2017).")] = False,
+    rerank_k1: Annotated[int, typer.Option(help="Neighbours that are looked at in both directions.")] = 20,
+    rerank_k2: Annotated[int, typer.Option(help="Images that a neighbourhood is averaged over.")] = 6,
+    rerank_weight: Annotated[float, typer.Option(help="Weight of the original distance, 0 to 1.")] = 0.3,
+    query_expansion: Annotated[
+        int | None, typer.Option(help="Expand each query by its so many nearest gallery images (Chum et al. 2007).")
+    ] = None,
 ) -> None:
     """Evaluate a checkpoint on one split of a data set: mAP, CMC and mINP."""
     from launch.output.evaluation import print_evaluation
 
-    print_evaluation(checkpoint, dataset, fold, split, protocol, queries, skip_unreadable=skip_unreadable)
+    if rerank and query_expansion is not None:
+        raise UserError("lists must be changed in one way, but got --rerank and --query-expansion; give one of them")
+    refinement: Refinement | None = Reranking(rerank_k1, rerank_k2, rerank_weight) if rerank else None
+    if query_expansion is not None:
+        refinement = QueryExpansion(query_expansion)
+    print_evaluation(
+        checkpoint,
+        dataset,
+        fold,
+        split,
+        protocol,
+        queries,
+        skip_unreadable=skip_unreadable,
+        refinement=refinement,
+    )
 
 
 def export(

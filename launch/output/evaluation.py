@@ -6,7 +6,7 @@ from rich.table import Table
 
 from launch.output.console import console, print_note
 from owkd.config import DataConfig
-from owkd.config.protocols import RULES, Protocol
+from owkd.config.protocols import RULES, Protocol, Refinement
 from owkd.data.index import SplitName
 from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Result, metrics, spread
@@ -25,6 +25,7 @@ def print_evaluation(
     queries: Path | None = None,
     *,
     skip_unreadable: bool = False,
+    refinement: Refinement | None = None,
 ) -> None:
     """Embeds a split and prints mAP, CMC and mINP; writes `query_rows` to the file `queries`, where one is named.
 
@@ -41,10 +42,13 @@ def print_evaluation(
         protocol=protocol,
         skip_unreadable=skip_unreadable,
         say=print_note,
+        refinement=refinement,
     )
     console.print(f"{checkpoint} on {dataset.name}/{fold}/{split}, {protocol} protocol:", soft_wrap=True)
     console.print(f"{RULES[protocol]}.", soft_wrap=True, highlight=False)
     console.print(_table(result, parameters))
+    if refinement is not None:
+        console.print(f"These figures are of lists that were changed: {refinement}.", soft_wrap=True, highlight=False)
     if result.warning is not None:
         console.print(f"warning: {result.warning}", soft_wrap=True)
     if queries is not None:

@@ -1,6 +1,9 @@
-"""The evaluation protocols by name, each with the rule that counts."""
+"""The evaluation protocols by name, each with the rule that counts, and what may be done to their lists."""
 
+from dataclasses import dataclass
 from typing import Literal, get_args
+
+from owkd.errors import UserError
 
 Protocol = Literal[
     "standard",
@@ -45,3 +48,51 @@ RULES: dict[Protocol, str] = {
 """in one line each"""
 WITHOUT_CAMERAS: tuple[Protocol, ...] = ("standard", "merged", "center")
 """all others need the camera of every image"""
+
+
+@dataclass(frozen=True)
+class Reranking:
+    """k-reciprocal re-ranking with its published settings (Zhong et al. 2017): `owkd.evaluation.ranking.rerank`.
+
+    Attributes:
+        k1: neighbours that are looked at in both directions
+        k2: images that each image's neighbourhood is averaged over, itself among them
+        weight: of the original distance, in [0, 1]
+    """
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.k1 < 1 or not 1 <= self.k2 <= self.k1 + 1 or not 0 <= self.weight <= 1:
+            raise UserError(
+                "re-ranking must have k1 >= 1, k2 from 1 to k1 + 1 and a weight from 0 to 1, but got "
+                f"k1={self.k1}, k2={self.k2}, weight={self.weight}; set --rerank-k1, --rerank-k2 or --rerank-weight"
+            )
+
+    def __str__(self) -> str:
+        return f"re-ranked with k1={self.k1}, k2={self.k2}, weight={self.weight:g}"
+
+
+@dataclass(frozen=True)
+class QueryExpansion:
+    """Each query with its nearest images as one (Chum et al. 2007): `owkd.evaluation.ranking.expansion`.
+
+    Attributes:
+        neighbours: how many
+    """
+
+    neighbours: int = 10
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1:
+            raise UserError(
+                f"a query must be expanded by at least one image, but got {self.neighbours}; set --query-expansion"
+            )
+
+    def __str__(self) -> str:
+        return f"queries expanded by {self.neighbours} images each"
+
+
+Refinement = Reranking | QueryExpansion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from owkd.config import TEST_METRICS, DataConfig
-from owkd.config.protocols import WITHOUT_CAMERAS, Protocol
+from owkd.config.protocols import WITHOUT_CAMERAS, Protocol, Refinement
 from owkd.data.index import Split, SplitName, camera_number, read_split
 from owkd.data.readable import Say, read_images, say_nothing
 from owkd.device import DeviceName, pick_device
@@ -18,6 +19,7 @@ from owkd.errors import DataError
 from owkd.evaluation.embed import BATCH_SIZE, embed_images
 from owkd.evaluation.protocol import Result, evaluate_embeddings, metrics
 from owkd.evaluation.query_table import query_rows
+from owkd.formatting import format_duration
 from owkd.models.checkpoint import load_model
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def evaluate_checkpoint(
     device: DeviceName = "auto",
     skip_unreadable: bool = False,
     say: Say = say_nothing,
+    refinement: Refinement | None = None,
 ) -> tuple[Result, int]:
     """`evaluate_protocols` with a single protocol."""
     results, parameters = evaluate_protocols(
@@ -47,6 +50,7 @@ def evaluate_checkpoint(
         device=device,
         skip_unreadable=skip_unreadable,
         say=say,
+        refinement=refinement,
     )
     return results[protocol], parameters
 
@@ -62,11 +66,13 @@ def evaluate_protocols(
     batch_size: int = BATCH_SIZE,
     skip_unreadable: bool = False,
     say: Say = say_nothing,
+    refinement: Refinement | None = None,
 ) -> tuple[dict[Protocol, Result], int]:
     """Embeds a split once with a checkpoint's ensemble -> each protocol's result, and the ensemble's parameter count.
 
     `batch_size` images are embedded at a time, in the model's own window of grey values. Images that cannot be read are
-    an error, or left out with `skip_unreadable`. `say` gets a line on what should be known of the images.
+    an error, or left out with `skip_unreadable`. `say` gets a line on what should be known of the images, and
+    on the time that a `refinement` of the lists took.
     Raises `DataError` and `CheckpointError`.
     """
     model, info = load_model(checkpoint)
@@ -77,6 +83,7 @@ def evaluate_protocols(
     read = read_images(images, info.image_size, data.cache, info.window, skip_unreadable=skip_unreadable, say=say)
     images = read.split
     embeddings = embed_images(model.to(target).embed, read.pixels, target, batch_size)
+    start = time.perf_counter()
     results = {
         protocol: evaluate_embeddings(
             embeddings,
@@ -85,9 +92,12 @@ def evaluate_protocols(
             cameras=images.cameras,
             device=target,
             marked=_marked(images),
+            refinement=refinement,
         )
         for protocol in protocols
     }
+    if refinement is not None:
+        say(f"{refinement}, in {format_duration(time.perf_counter() - start)}, which ranking is part of")
     return results, model.parameter_count()
 
 

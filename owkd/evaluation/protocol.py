@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from owkd.config.protocols import PROTOCOLS, Protocol
+from owkd.config.protocols import PROTOCOLS, Protocol, Refinement, Reranking
 from owkd.errors import ConfigError, DataError
-from owkd.evaluation.ranking import Images, MatchRanks, condition, rank_identities, rank_queries
+from owkd.evaluation.ranking import (
+    ExpandedQueries,
+    Images,
+    MatchRanks,
+    Reranked,
+    Rows,
+    condition,
+    left_out,
+    rank_identities,
+    rank_queries,
+)
 from owkd.evaluation.settings import Labels, Setting, settings_of
 
 NOTABLE_TIES = 0.01
@@ -74,6 +85,7 @@ def evaluate_embeddings(
     cameras: NDArray[np.integer] | None = None,
     device: torch.device | str = "cpu",
     marked: NDArray[np.bool_] | None = None,
+    refinement: Refinement | None = None,
 ) -> Result:
     """Ranks images by the L2 distance of their embeddings (n, d), which have `identities` (n,) and `cameras` (n,).
 
@@ -90,8 +102,12 @@ def evaluate_embeddings(
     (`owkd.evaluation.ranking.ties`): where images stand says nothing, so that embeddings without content score what
     chance gives.
 
+    `refinement` changes the distances: re-ranking, among the queries and their gallery (of each draw, where galleries
+    are drawn), or query expansion, by gallery images that the query may see. Protocol `merged` has none.
+
     Raises `DataError` when there are fewer than two images, lengths differ, an embedding is not finite, a protocol has
-    no cameras or finds no queries or no gallery, or no query has a match; `ConfigError` for an unknown protocol.
+    no cameras or finds no queries or no gallery, or no query has a match; `ConfigError` for an unknown protocol, or for
+    `merged` with a refinement.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError([f"protocol must be one of {', '.join(PROTOCOLS)}, but got {protocol!r}"], "the evaluation")
@@ -101,19 +117,21 @@ def evaluate_embeddings(
         None if cameras is None else _one_each("cameras", cameras, len(images.identities)).astype(np.int64),
         None if marked is None else _one_each("marked", marked, len(images.identities)).astype(bool),
     )
+    if protocol == "merged" and refinement is not None:
+        raise ConfigError(["a refinement must have queries, but protocol 'merged' has none"], "the evaluation")
     if protocol == "merged":
         return _result(protocol, labels, None, rank_identities(images))
     if protocol == "center":
         centers = _centers(images)
-        return _result(protocol, labels, centers.cpu().numpy(), rank_queries(images, centers))
+        return _result(protocol, labels, centers.cpu().numpy(), rank_queries(_refined(images, refinement), centers))
     draws = [
-        _result(protocol, labels, setting.queries, _ranked(images, labels, setting))
+        _result(protocol, labels, setting.queries, _ranked(images, labels, setting, refinement))
         for setting in settings_of(protocol, labels)
     ]
     return draws[0] if len(draws) == 1 else _mean(draws)
 
 
-def _ranked(images: Images, labels: Labels, setting: Setting) -> MatchRanks:
+def _ranked(images: Images, labels: Labels, setting: Setting, refinement: Refinement | None) -> MatchRanks:
     """The lists of the setting's queries, among no other images than these and the gallery."""
     device = images.embeddings.device
     taken = setting.gallery.copy()
@@ -132,7 +150,17 @@ def _ranked(images: Images, labels: Labels, setting: Setting) -> MatchRanks:
         return left_out | rule(people[rows], cameras[rows], people[columns], cameras[columns])
 
     inside = Images(images.embeddings[positions], people, hidden if rule is not None or some_outside else None)
-    return rank_queries(inside, queries, by_identity=setting.by_identity)
+    return rank_queries(_refined(inside, refinement), queries, by_identity=setting.by_identity)
+
+
+def _refined(images: Images, refinement: Refinement | None) -> Images:
+    if refinement is None:
+        return images
+    if isinstance(refinement, Reranking):
+        distances: Rows = Reranked(images.embeddings, refinement.k1, refinement.k2, refinement.weight)
+    else:
+        distances = ExpandedQueries(images.embeddings, refinement.neighbours, partial(left_out, images))
+    return replace(images, distances=distances)
 
 
 def _mean(draws: Sequence[Result]) -> Result:

@@ -56,6 +56,13 @@ RUN_BY = (
     Row("docs/faq", "optuna-dashboard ", "tests/search/study/test_dashboard.py", '"--storage-class", "JournalFile'),
     Row(".*", "owkd retrain .*--seeds ", "tests/search/retrain/test_looks.py", "final(seeds=5)"),
     Row("docs/demo", r"python -m benchmarks\.demo_seeds ", "benchmarks/demo_seeds.py", "argparse.ArgumentParser"),
+    Row(
+        "docs/data",
+        "owkd evaluate .*sysu",
+        "tests/launch/commands/test_evaluate.py",
+        '"--protocol", "sysu-all-single"]',
+    ),
+    Row("docs/data", "owkd evaluate .*--(rerank|query-exp)", "tests/launch/commands/test_evaluate.py", '"--\\1'),
     Row(".*", "owkd ", WORD_FOR_WORD, "commands(page)"),
     Row(".*", "make ([a-z-]+)", "Makefile", r"\1: $(INSTALLED)"),
     Row("CONTRIBUTING", r"\.ci/run", ".ci/run", "make test"),

@@ -53,17 +53,28 @@ class Distances:
 
     def to_distinct(self, rows: Tensor) -> Tensor:
         """Distances (C, U) from the distinct embeddings `rows` (C,) to all distinct ones."""
-        return self._product(rows, self._entries).scatter_(1, rows[:, None], self.least)
+        return self._product(self._entries[rows], self._entries).scatter_(1, rows[:, None], self.least)
+
+    def from_images(self, images: Tensor) -> Tensor:
+        """Distances (C, N) from `images` (C,) to all images."""
+        return self.to_images(self.to_distinct(self.rows[images]))
+
+    def from_embeddings(self, values: Tensor) -> Tensor:
+        """Distances (C, N) from any embeddings (C, D) to all images."""
+        norms = values.square().sum(1, keepdim=True)
+        return self.to_images(self._product(torch.cat([values, norms], dim=1), self._entries))
 
     def among(self, rows: Tensor) -> Tensor:
         """Distances (C, C) between the distinct embeddings `rows` (C,), symmetric to the last bit."""
-        upper = self._product(rows, self._entries[rows]).triu_(1)
+        own = self._entries[rows]
+        upper = self._product(own, own).triu_(1)
         return (upper + upper.T).fill_diagonal_(self.least)
 
-    def _product(self, rows: Tensor, entries: Tensor) -> Tensor:
-        """One product: rows (x, |x|^2, 1) as (-2x, 1, |x|^2) times the entries."""
-        own = self._entries[rows]
-        probes = torch.cat([-2 * own[:, :-2], own[:, -1:], own[:, -2:-1]], dim=1)
+    def _product(self, own: Tensor, entries: Tensor) -> Tensor:
+        """One product: rows (x, |x|^2, ...) as (-2x, 1, |x|^2) times the entries."""
+        dimensions = entries.shape[1] - 2
+        norms = own[:, dimensions : dimensions + 1]
+        probes = torch.cat([-2 * own[:, :dimensions], torch.ones_like(norms), norms], dim=1)
         with torch.autocast(own.device.type, enabled=False):  # a caller's bf16 would leave two digits
             return probes @ entries.T
 

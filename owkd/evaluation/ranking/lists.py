@@ -10,6 +10,7 @@ Shapes
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -32,11 +33,26 @@ class Images:
         embeddings: (N, D) float32 or float64
         identities: (N,) int64
         hidden: what else is left out of which list; None: nothing
+        distances: other distances than those of the embeddings, as re-ranking makes them
     """
 
     embeddings: Tensor
     identities: Tensor
     hidden: Hidden | None = None
+    distances: "Rows | None" = None
+
+
+class Rows(Protocol):
+    """Distances, row by row.
+
+    Attributes:
+        dtype: of the distances
+    """
+
+    dtype: torch.dtype
+
+    def from_images(self, images: Tensor, /) -> Tensor:
+        """A new tensor (C, N): from `images` (C,), as positions, to all images."""
 
 
 @torch.no_grad()
@@ -49,15 +65,15 @@ def rank_queries(
     beside a copy of the embeddings: about `chunk_bytes`, whatever Q and N.
     """
     labels = torch.unique(images.identities, return_inverse=True)[1] if by_identity else None
-    distances = Distances(images.embeddings)
+    distances: Rows = Distances(images.embeddings) if images.distances is None else images.distances
     grouped = torch.argsort(images.identities, stable=True)
     ordered = images.identities[grouped]
     starts = torch.searchsorted(ordered, images.identities)
     sizes = torch.searchsorted(ordered, images.identities, right=True) - starts
 
     def chunks() -> Iterator[MatchRanks]:
-        for rows in queries.split(_chunk_rows(images, chunk_bytes)):
-            others = distances.to_images(distances.to_distinct(distances.rows[rows]))
+        for rows in queries.split(_chunk_rows(len(images.identities), distances.dtype, chunk_bytes)):
+            others = distances.from_images(rows)
             offsets = torch.arange(int(sizes[rows].max()), device=rows.device)
             columns = grouped[starts[rows, None] + offsets.minimum(sizes[rows, None] - 1)]
             valid = (offsets < sizes[rows, None]).logical_and_(columns != rows[:, None])
@@ -107,17 +123,24 @@ def rank_identities(images: Images, chunk_bytes: int = CHUNK_BYTES) -> MatchRank
             yield summary(_blocks(matches, closer, tied), _line(apart).sum(1))
 
     people = images.identities.unique()
-    step = _chunk_rows(images, chunk_bytes)
+    step = _chunk_rows(len(images.identities), distances.dtype, chunk_bytes)
     return _collected(lists(), len(people))
+
+
+def left_out(images: Images, queries: Tensor) -> Tensor:
+    """Which images are not in the lists of `queries` (C,): themselves and what is hidden from them, (C, N)."""
+    everybody = torch.arange(len(images.identities), device=queries.device)[None]
+    themselves = everybody == queries[:, None]
+    return themselves if images.hidden is None else themselves | images.hidden(queries[:, None], everybody)
 
 
 def _line(table: Tensor) -> Tensor:
     return table.reshape(1, -1)
 
 
-def _chunk_rows(images: Images, chunk_bytes: int) -> int:
+def _chunk_rows(images: int, dtype: torch.dtype, chunk_bytes: int) -> int:
     """Queries whose distances, look-ups and masks fit together."""
-    row = len(images.identities) * (2 * images.embeddings.element_size() + 8)
+    row = images * (2 * dtype.itemsize + 8)
     return max(1, chunk_bytes // row)
 
 

@@ -70,3 +70,40 @@ def test_an_image_without_a_camera_is_named(
     error = "".join(capsys.readouterr().err.split())
     assert f"needsthecameraofeveryimage,but1of{len(images)}carrynone" in error
     assert name in error
+
+
+def test_lists_are_changed_on_request_and_it_is_said(
+    checkpoint: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", str(checkpoint), str(dataset)]
+    tables = []
+    for options, words in (
+        ([], None),
+        (["--rerank"], "re-ranked with k1=20, k2=6, weight=0.3, in "),
+        (["--rerank", "--rerank-k1", "5", "--rerank-k2", "2"], "re-ranked with k1=5, k2=2, weight=0.3, in "),
+        (["--query-expansion", "3"], "queries expanded by 3 images each, in "),
+    ):
+        assert run_command([*arguments, *options]) == 0
+        shown = capsys.readouterr()
+        printed = " ".join((shown.out + shown.err).split())
+        assert words is None or words in printed
+        assert (words is not None) == ("These figures are of lists that were changed" in printed)
+        tables.append([line for line in shown.out.splitlines() if "mAP" in line])
+    assert len({str(table) for table in tables}) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rerank", "--rerank-k2", "30"], "k2 from 1 to k1 + 1"),
+        (["--rerank", "--rerank-weight", "1.5"], "weight=1.5"),
+        (["--query-expansion", "0"], "at least one image, but got 0"),
+        (["--rerank", "--query-expansion", "3"], "give one of them"),
+        (["--rerank", "--protocol", "merged"], "protocol 'merged' has none"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused(
+    options: list[str], words: str, checkpoint: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["evaluate", str(checkpoint), str(dataset), *options]) == 2
+    assert "".join(words.split()) in "".join(capsys.readouterr().err.split())
