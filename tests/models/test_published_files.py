@@ -11,7 +11,7 @@ from torch import Tensor
 
 from owkd.errors import CheckpointError, ConfigError
 from owkd.losses import StageWeightHead
-from owkd.models.checkpoint import load_model, read_info, save_model
+from owkd.models.checkpoint import IMPORTED, load_model, read_info, save_model
 from owkd.models.presets import PUBLISHED_DIMS, Architecture, architecture
 from owkd.models.published import to_published
 from owkd.models.published_files import export_published, import_teacher, load_published
@@ -192,7 +192,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_export_and_import_of_a_teacher_is_bit_equal(tmp_path: Path) -> None:
     model = WseNet(SHALLOW, CLASSES, 224, "teacher")
-    save_model(model, tmp_path / "before.safetensors")
+    save_model(model, tmp_path / "before.safetensors", origin=IMPORTED)
     exported = export_published(tmp_path / "before.safetensors", tmp_path / "published")
     assert [file.name for file in exported.files] == ["original.pth", "attention.pth", "gce.pth"]
     assert not exported.head_initialised
