@@ -14,8 +14,7 @@ generations), so that nothing is lost with the driver. What Optuna could change 
 In a space of so few points that they can be named, no known one is proposed while others are left (`unseen.py`).
 None of them sees training without distillation, unless the space can express it (`search.study.study`).
 
-`auto` is gp: its proposals are the best where trials are few and dear (benchmarks/RESULTS.md), and a proposal takes it
-no longer among thousands of trials than among hundreds.
+`auto` is gp: its proposals are the best where trials are few and dear (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
