@@ -263,6 +263,16 @@ def test_the_check_finds_images_that_show_next_to_nothing(
     assert re.search(words, train.text), train.text
 
 
+def test_drawings_of_two_levels_and_full_contrast_are_a_warning(tmp_path: Path) -> None:
+    write(tmp_path, 0, 1, np.uint8, ".png")
+    for file in (tmp_path / "D").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file)) * 255).save(file)
+    report = check_dataset(tmp_path / "D")
+    assert report.fatal == ()
+    assert [finding.kind for finding in report.findings] == ["too_few_levels"] * 3
+    assert report.findings[0].text.startswith("12 of 12 images have contrast, but fewer than 16 grey levels")
+
+
 def test_a_teacher_with_another_window_is_refused(tmp_path: Path) -> None:
     model = build_network(architecture("nano"), 4, SIDE, "teacher", seed=0)
     path = tmp_path / "teacher.safetensors"

@@ -48,8 +48,14 @@ class Content:
 
     @property
     def is_poor(self) -> bool:
-        """Whether next to nothing is to be seen."""
-        return self.levels < FEWEST_LEVELS or self.brightest - self.darkest < FEWEST_LEVELS
+        """Whether next to nothing is to be seen: little contrast, or few levels where there is room for thousands."""
+        deep = self.header is not None and self.header.deep
+        return self.brightest - self.darkest < FEWEST_LEVELS or (deep and self.levels < FEWEST_LEVELS)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has contrast and few levels, as a drawing or a silhouette in 8 bits has."""
+        return self.levels < FEWEST_LEVELS and not self.is_poor
 
 
 def read_contents(paths: Iterable[Path], window: Window) -> dict[Path, Content]:
@@ -128,6 +134,12 @@ def _note_empty(report: Report, where: str, contents: Mapping[Path, Content], wi
     if few := [path for path, content in poor.items() if content.levels > 1]:
         text = f"images with fewer than {FEWEST_LEVELS} grey levels, or as little contrast, show next to nothing"
         report.add("warning", "too_few_levels", where, text, few)
+    if drawn := [path for path, content in contents.items() if content.is_drawn]:
+        text = (
+            f"{len(drawn)} of {len(contents)} images have contrast, but fewer than {FEWEST_LEVELS} grey levels, as "
+            "drawings and silhouettes have; if a camera took them, export them anew"
+        )
+        report.add("warning", "too_few_levels", where, text, drawn)
 
 
 def _why_poor(poor: Mapping[Path, Content], of: int, window: Window) -> str:
