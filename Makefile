@@ -80,5 +80,5 @@ bench: $(INSTALLED) ## run every benchmarks/bench_*.py
 	@[ -n '$(BENCHMARKS)' ] || { echo 'make bench: there is no benchmarks/bench_*.py' >&2; exit 1; }
 	for file in $(BENCHMARKS); do module=$$(basename "$$file" .py); echo "== $$module"; $(BIN)/python -m benchmarks.$$module; done
 
-bench-search: $(INSTALLED) ## our search against everybody's on landscapes with a known optimum: an hour; BENCH_SEARCH
+bench-search: $(INSTALLED) ## our search against everybody's on landscapes with a known optimum: hours; BENCH_SEARCH adds arguments
 	$(BIN)/python -m benchmarks.bench_search --report $(BENCH_SEARCH)

@@ -152,6 +152,9 @@ def report(figures: Figures) -> str:
         f"{first} is significantly better in {better} of {len(compared)} comparisons, "
         f"worse {'nowhere' if not worse else 'than ' + ', '.join(worse)}."
     )
+    least = 2.0 ** (1 - len(figures.seeds)) * len(compared)
+    if least >= LEVEL:
+        parts.append(f"That says nothing: on so few seeds no corrected p can be below {least:.2f}.")
     return "\n\n".join(parts)
 
 

@@ -53,6 +53,13 @@ def test_the_report_marks_what_is_beyond_chance() -> None:
     assert f"| nobody | 12 | {100 * (1 - 0.7 / optimum):.1f} % - |" in text
     assert "significantly better in 1 of 2 comparisons, worse than nobody on valley." in text
     assert f"| {YARDSTICK} | 12 : 0 |" in text
+    assert "That says nothing" not in text
+
+
+def test_too_few_seeds_to_show_anything_are_said_to_be() -> None:
+    found = {("valley", name, seed): outcome((50, 0.5)) for name in ("owkd", YARDSTICK) for seed in range(5)}
+    # of five signs the rarest has 2 / 2^5
+    assert "no corrected p can be below 0.06" in report(Figures(found, ["owkd", YARDSTICK]))
 
 
 def test_what_is_kept_is_not_searched_again(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
