@@ -60,7 +60,9 @@ def data_prepare(
     It says what of the division into train, validation and test is published and what is ours.
     """
     from launch.output.datasets import run_preparation
+    from owkd.files import require_writable
 
+    require_writable(folder / "any", "DIR")  # before RAW is read, which may take minutes
     run_preparation(source, raw, folder, seed, {"modality": modality, "division": division, "name": name})
 
 
