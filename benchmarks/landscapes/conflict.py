@@ -15,10 +15,21 @@ from typing import ClassVar, Self
 import numpy as np
 from scipy.optimize import minimize
 
-from benchmarks.landscapes.contract import Landscape, RawSpace, Values, grown, growth, log10, squared_distance
+from benchmarks.landscapes.contract import (
+    COEFFICIENTS,
+    LOGIT,
+    STAGES,
+    TEACHERS,
+    Landscape,
+    RawSpace,
+    Values,
+    grown,
+    growth,
+    log10,
+    squared_distance,
+)
 from search.space import SIMPLEXES
 
-TEACHERS, STAGES, LOGIT = "distill.teacher_weights", "distill.stage_weights", "distill.logit"
 PEAK, TAU = 0.8, 4.0
 WIDTHS = (0.30, 0.20)
 """how fast a task loses by squared distance of teachers' and stages' weights"""
@@ -36,7 +47,7 @@ class Conflict(Landscape):
     space: ClassVar[RawSpace] = {
         TEACHERS: {"type": "simplex"},
         STAGES: {"type": "simplex"},
-        LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
+        LOGIT: COEFFICIENTS[LOGIT],
     }
     epoch_noise = 0.02
     luck = 0.012

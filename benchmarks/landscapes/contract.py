@@ -30,6 +30,14 @@ RawSpace = dict[str, dict[str, Any]]
 Values = Mapping[str, Any]
 """a setting: by dotted path, the entries whose conditions hold"""
 MAP = "val/mAP"
+TEACHERS, STAGES = "distill.teacher_weights", "distill.stage_weights"
+GRAM, LOGIT, RATE = "distill.gram", "distill.logit", "train.learning_rate"
+COEFFICIENTS: RawSpace = {
+    GRAM: {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+    LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
+    RATE: {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+}
+"""what several landscapes search beside weights"""
 SLOTS, GRACE, FACTOR = 2, 2, 3
 FULL_TRAININGS = 15
 """the budget of a search, in trainings to their end on every fold"""

@@ -17,10 +17,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.landscapes.contract import MAP, Landscape, RawSpace, Values, grown, growth, log10
+from benchmarks.landscapes.contract import (
+    COEFFICIENTS,
+    GRAM,
+    LOGIT,
+    MAP,
+    RATE,
+    Landscape,
+    RawSpace,
+    Values,
+    grown,
+    growth,
+    log10,
+)
 
 PRESET, SIZE = "student.preset", "data.image_size"
-GRAM, LOGIT, RATE = "distill.gram", "distill.logit", "train.learning_rate"
 OPERATIONS = {"nano": 0.1, "micro": 0.5, "tiny": 4.5, "small": 8.7}
 """10^9, of one image of 224 pixels"""
 SIZES = range(96, 257, 32)
@@ -42,9 +53,7 @@ class Costs(Landscape):
     space: ClassVar[RawSpace] = {
         PRESET: {"type": "categorical", "choices": list(OPERATIONS)},
         SIZE: {"type": "int", "low": min(SIZES), "high": max(SIZES), "step": 32},
-        GRAM: {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
-        LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
-        RATE: {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+        **COEFFICIENTS,
     }
     objectives: ClassVar[tuple[dict[str, str], ...]] = ({"metric": MAP}, {"metric": "flops"})
     constraints = (f"latency_ms <= {LATENCY}",)

@@ -11,10 +11,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.landscapes.contract import Landscape, RawSpace, Values, growth, log10, squared_distance
+from benchmarks.landscapes.contract import (
+    COEFFICIENTS,
+    GRAM,
+    LOGIT,
+    RATE,
+    TEACHERS,
+    Landscape,
+    RawSpace,
+    Values,
+    growth,
+    log10,
+    squared_distance,
+)
 from search.space import SIMPLEXES
 
-TEACHERS, GRAM, LOGIT, RATE = "distill.teacher_weights", "distill.gram", "distill.logit", "train.learning_rate"
 PEAK = 0.92
 
 
@@ -29,9 +40,7 @@ class Deceptive(Landscape):
 
     space: ClassVar[RawSpace] = {
         TEACHERS: {"type": "simplex"},
-        GRAM: {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
-        LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
-        RATE: {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+        **COEFFICIENTS,
     }
 
     @classmethod

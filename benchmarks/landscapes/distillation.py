@@ -15,11 +15,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.landscapes.contract import Landscape, RawSpace, Values, log10, squared_distance
+from benchmarks.landscapes.contract import (
+    COEFFICIENTS,
+    GRAM,
+    LOGIT,
+    RATE,
+    STAGES,
+    TEACHERS,
+    Landscape,
+    RawSpace,
+    Values,
+    log10,
+    squared_distance,
+)
 from search.space import SIMPLEXES
 
-TEACHERS, STAGES = "distill.teacher_weights", "distill.stage_weights"
-GRAM, LOGIT, RATE = "distill.gram", "distill.logit", "train.learning_rate"
 PEAK = 0.85
 OVERFITTING = 0.002
 """lost each epoch after 3 τ"""
@@ -39,9 +49,7 @@ class Distillation(Landscape):
     space: ClassVar[RawSpace] = {
         TEACHERS: {"type": "simplex"},
         STAGES: {"type": "simplex"},
-        GRAM: {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
-        LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
-        RATE: {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+        **COEFFICIENTS,
     }
     objectives: ClassVar[tuple[dict[str, str], ...]] = ({"metric": "val/mAP", "reduction": "best"},)
 

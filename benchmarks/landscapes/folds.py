@@ -13,9 +13,21 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from benchmarks.landscapes.contract import Landscape, RawSpace, Values, grown, growth, log10, squared_distance
+from benchmarks.landscapes.contract import (
+    COEFFICIENTS,
+    GRAM,
+    LOGIT,
+    RATE,
+    TEACHERS,
+    Landscape,
+    RawSpace,
+    Values,
+    grown,
+    growth,
+    log10,
+    squared_distance,
+)
 
-TEACHERS, GRAM, LOGIT, RATE = "distill.teacher_weights", "distill.gram", "distill.logit", "train.learning_rate"
 PEAK, TAU = 0.85, 2.5
 DIFFICULTY = {"Fold1": 1.0, "Fold2": 0.7, "Fold3": 0.5}
 """what is left of the worth on each fold"""
@@ -33,9 +45,7 @@ class Folds(Landscape):
 
     space: ClassVar[RawSpace] = {
         TEACHERS: {"type": "simplex"},
-        GRAM: {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
-        LOGIT: {"type": "float", "low": 1e-3, "high": 1.0, "log": True},
-        RATE: {"type": "float", "low": 1e-5, "high": 1e-1, "log": True},
+        **COEFFICIENTS,
     }
     epochs = 9
     folds = tuple(DIFFICULTY)

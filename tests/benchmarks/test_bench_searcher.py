@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_searcher, searchers
-from benchmarks.landscapes.distillation import GRAM, LOGIT, RATE, STAGES, TEACHERS, Distillation
+from benchmarks.landscapes.contract import GRAM, LOGIT, RATE, STAGES, TEACHERS
+from benchmarks.landscapes.distillation import Distillation
 from benchmarks.searchers import Outcome, Sizes
 from search.space import SIMPLEXES
 
