@@ -132,7 +132,7 @@ class FitPlan:
 
     Attributes:
         learning_rate: the first one, which is reported times its factor
-        rate_factor: what every learning rate is multiplied by, after a share of all steps in [0, 1)
+        rate_factor: what every learning rate is multiplied by, after so many epochs
         augmentation: of the images of every batch
         signature: digest of everything that the numbers depend on; a state with another one is not resumed from
         constants: metrics that no epoch changes, given the epochs that there are already
@@ -194,7 +194,7 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates:
     images_seen = 0
     batches = plan.batches(generator)
     for position, indices in enumerate(batches):
-        factor = plan.rate_factor((number - 1 + position / len(batches)) / plan.epochs)
+        factor = plan.rate_factor(number - 1 + position / len(batches))
         for group, rate in zip(task.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
         changes = plan.augmentation.draw(drawing, len(indices), data.images.shape[1])
@@ -213,7 +213,7 @@ def _one_epoch(task: Task, plan: FitPlan, data: TrainingSet, number: int, rates:
     task.modules.eval()
     metrics = {name if "/" in name else f"loss/{name}": value for name, value in means.items()}
     metrics.update(task.validate())
-    metrics["learning_rate"] = plan.learning_rate * plan.rate_factor((number - 1) / plan.epochs)
+    metrics["learning_rate"] = plan.learning_rate * plan.rate_factor(number - 1)
     metrics["images_per_second"] = images_seen / train_seconds
     metrics["duration_s"] = time.perf_counter() - start
     metrics["gpu_memory_peak_bytes"] = _gpu_memory_peak(plan.device)

@@ -219,10 +219,12 @@ def test_smoothed_labels() -> None:
 
 def test_a_warm_up_rises_from_a_tenth() -> None:
     factor = rate_factor(TrainConfig(epochs=10, warmup_epochs=2))
-    assert [factor(epoch / 10) for epoch in (0, 1, 2, 9)] == pytest.approx([0.1, 0.55, 1.0, 1.0])
+    assert [factor(epoch) for epoch in (0, 1, 2, 9)] == pytest.approx([0.1, 0.55, 1.0, 1.0])
     both = rate_factor(TrainConfig(epochs=10, warmup_epochs=2, learning_rate_decay="cosine"))
-    assert both(0.1) == pytest.approx(0.55 * (1 + math.cos(math.pi * 0.1)) / 2)
+    assert both(1) == pytest.approx(0.55 * (1 + math.cos(math.pi * 0.1)) / 2)
     assert rate_factor(TrainConfig())(0.0) == 1.0
+    longer = rate_factor(TrainConfig(epochs=23, warmup_epochs=2))  # what was warmed up stays so when it goes further
+    assert all(factor(step / 7) == longer(step / 7) for step in range(21))
 
 
 @pytest.mark.parametrize("option", EVERYTHING)

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from owkd.config import TrainConfig
 
 RateFactor = Callable[[float], float]
-"""the share of a training that is behind, in [0, 1) -> what every learning rate is multiplied by"""
+"""epochs that are behind, with their fraction -> what every learning rate is multiplied by"""
 WARM_UP_FROM = 0.1
 """factor of the first step of a warm-up, as in fast-reid's recipes"""
 
 
-def constant_rate(progress: float) -> float:
+def constant_rate(behind: float) -> float:
     """1: the published way."""
     return 1.0
 
 
 def cosine_decay(progress: float) -> float:
-    """`(1 + cos(pi progress)) / 2`: from 1 to 0 over a training (Loshchilov and Hutter 2017), without restarts."""
+    """`(1 + cos(pi progress)) / 2` of the share of a training that is behind: from 1 to 0 (Loshchilov and Hutter 2017),
+    without restarts."""
     return (1 + math.cos(math.pi * progress)) / 2
 
 
-DECAYS: Mapping[str, RateFactor] = {"none": constant_rate, "cosine": cosine_decay}
-"""by `train.learning_rate_decay`"""
-
-
 def rate_factor(train: TrainConfig) -> RateFactor:
-    """As configured: the decay, times a factor that rises linearly from 0.1 to 1 over the epochs of the warm-up."""
-    decay = DECAYS[train.learning_rate_decay]
-    if not train.warmup_epochs:
-        return decay
+    """As configured: the decay, times a factor that rises linearly from 0.1 to 1 over the epochs of the warm-up.
 
-    def warmed(progress: float) -> float:
-        share = min(1.0, progress * train.epochs / train.warmup_epochs)
-        return decay(progress) * (WARM_UP_FROM + (1 - WARM_UP_FROM) * share)
+    Without decay the number of epochs plays no part, so that a training can go further than was planned.
+    """
 
-    return warmed
+    def factor(behind: float) -> float:
+        decay = cosine_decay(behind / train.epochs) if train.learning_rate_decay == "cosine" else 1.0
+        if not train.warmup_epochs:
+            return decay
+        return decay * (WARM_UP_FROM + (1 - WARM_UP_FROM) * min(1.0, behind / train.warmup_epochs))
+
+    return factor
