@@ -17,11 +17,7 @@ def load_checked(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """
     from search.space import read_search_config  # Optuna, which a command without a configuration does not wait for
 
-    reading = read_search_config(path, overrides)
-    print_notes(reading)
-    config = reading.whole()
-    require_files(config)
-    return config
+    return _checked(read_search_config(path, overrides))
 
 
 def load_for_search(path: Path | str, overrides: Sequence[str], runs: Path | str) -> Config:
@@ -32,12 +28,19 @@ def load_for_search(path: Path | str, overrides: Sequence[str], runs: Path | str
     reading = read_search_config(path, overrides)
     if reading.config is None:
         raise reading.refusal(find_mistakes(reading, runs))
-    return load_checked(path, overrides)
+    return _checked(reading)
 
 
 def require_files(config: Config) -> None:
     """Raises `UserError` where the file system of something that a configuration names has stalled."""
     require_answer([Path(path) for path in local_paths(config).values() if path is not None])
+
+
+def _checked(reading: Reading) -> Config:
+    print_notes(reading)
+    config = reading.whole()
+    require_files(config)
+    return config
 
 
 def print_notes(reading: Reading) -> None:
