@@ -22,9 +22,12 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)  # a plugin may have imported it earlier
-# A shell's `&` has every process ignore Ctrl-C, and those that a test starts and interrupts would too.
+# A shell's `&` has every process ignore Ctrl-C, and nohup a closed terminal; those that a test starts and interrupts
+# would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("owkd", deadline=None, derandomize=True, database=None)
 settings.load_profile("owkd")
