@@ -9,7 +9,22 @@ output       what commands print
 
 cli.py           every command by name, and exit codes
 demo.py          `owkd demo`
-driver.py        search, resume, retrain
+library.py       search, resume, retrain and single trainings, for Python
+driver.py        search, resume, retrain for a terminal
 train.py         a teacher, a student, or a trial again
 monitor.py       TensorBoard on a run
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launch.library import distill, resume, retrain, search, train_teacher
+
+__all__ = ["distill", "resume", "retrain", "search", "train_teacher"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'launch' has no attribute {name!r}")
+    return getattr(import_module("launch.library"), name)

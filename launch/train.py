@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from launch import library
 from launch.output.console import console, epoch_lines
 from launch.output.summary import continued_by_the_same_command
 from owkd.config import FOLD_PLACEHOLDER, NO_DISTILLATION, TEST_METRICS, VALIDATION, Config
@@ -16,10 +17,9 @@ from owkd.training.loop import Epoch, Report
 from owkd.training.members import validate_members
 from owkd.training.reduction import in_words
 from owkd.training.run import Run, run
-from owkd.training.teacher import phases, require_batches, train_teacher
+from owkd.training.teacher import phases, require_batches
 from search.space.parameters import single
 from search.teaching import leads_in_words, leads_on_fold, spread_of, verdict_in_words
-from search.trials.objective import epoch_rule
 
 
 @continued_by_the_same_command()
@@ -43,7 +43,8 @@ def train_teachers(config: Config, out: str, *, against_student: bool = False) -
     epochs = sum(phase.recipe.epochs for phase in phases(config))
     for fold, path in files.items():
         if not path.exists():
-            train_teacher(config, epoch_lines(f"teacher {fold}", epochs), fold=fold, out=path, say=_print_line)
+            report = epoch_lines(f"teacher {fold}", epochs)
+            library.train_teacher(config, path, fold=fold, on_epoch=report, on_note=_print_line)
         console.print(f"teacher of {fold}: {path}")
         if against_student:
             set_against_student(config, fold, path)
@@ -80,19 +81,10 @@ def train_students(config: Config, out: Path) -> dict[str, Run]:
     """Trains one student per fold under `out/<fold>/`, continuing where an earlier training stopped."""
     for fold in config.data.folds:
         require_writable(out / fold / "last.pt")
-    use_threads(config.train.threads)
     runs = {}
     for fold in config.data.folds:
         report = epoch_lines(f"student {fold}", config.train.epochs)
-        runs[fold] = run(
-            config,
-            report,
-            fold=fold,
-            directory=out / fold,
-            keep=epoch_rule(config.search),
-            costs=config.search.costs,
-            say=_print_line,
-        )
+        runs[fold] = library.distill(config, out / fold, fold=fold, on_epoch=report, on_note=_print_line)
     epochs = config.train.epochs
     table = Table(title=f"Students, validation at the kept epoch ({in_words(config.search.reduction, epochs, epochs)})")
     for column in ("fold", "epoch", *TEST_METRICS, "checkpoint"):

@@ -8,7 +8,7 @@
     execution     jobs on machines, through Ray Tune
     results       Parquet                          tensorboard   event files
     retrain       the final stage                  planning      a search before it starts
-    report        one HTML page
+    report        one HTML page                    reading       a run as an object
 
     run_search.py    a search from its first check to its last trial
     recorder.py      what is written when something happens to a trial
@@ -23,19 +23,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.reading import Run
     from search.report import write_report
     from search.results import list_trials
     from search.retrain.stage import retrain as retrain_best
     from search.run_search import resume, search
     from search.runs import open_run
+    from search.trials.listener import TrialListener
 
 # Ray reads these when it is imported, which every module here does; whoever sets them otherwise is obeyed.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers use this very environment, also under `uv run`
 
-__all__ = ["list_trials", "open_run", "resume", "retrain_best", "search", "write_report"]
+__all__ = ["Run", "TrialListener", "list_trials", "open_run", "resume", "retrain_best", "search", "write_report"]
 
 _HOMES = {
+    "Run": ("search.reading", "Run"),
+    "TrialListener": ("search.trials.listener", "TrialListener"),
     "list_trials": ("search.results", "list_trials"),
     "open_run": ("search.runs", "open_run"),
     "resume": ("search.run_search", "resume"),

@@ -48,6 +48,7 @@ from search.teaching import (
 )
 from search.tensorboard.panels import DrawModel, draw_model, draw_panels
 from search.trials.job import parts_of
+from search.trials.listener import TrialListener
 from search.trials.states import State
 from search.trials.view import NO_DISTILLATION_NAME, TrialView
 
@@ -111,15 +112,16 @@ def search(
     console: Console,
     trials: int | None = None,
     work: Work | None = None,
+    listeners: Sequence[TrialListener] = (),
 ) -> Summary:
     """Runs a new search at `run`, a folder or an address in a store, where nothing must be yet.
 
-    `trials` overrides `search.trials`.
+    `trials` overrides `search.trials`; `listeners` hear of trials after all others.
 
     Raises `ConfigError`, `UserError` before anything is written; `OwkdError` when no trial can succeed; and
     `KeyboardInterrupt` after Ctrl-C, with the run left as `resume` takes it up.
     """
-    return _NewSearch(config, run, trials, console, work or OWKD).carry_out(connect)
+    return _NewSearch(config, run, trials, console, work or OWKD, listeners).carry_out(connect)
 
 
 def resume(
@@ -130,13 +132,14 @@ def resume(
     trials: int | None = None,
     work: Work | None = None,
     force: bool = False,
+    listeners: Sequence[TrialListener] = (),
 ) -> Summary:
     """Resumes a run where it was left, and for `trials` more than were planned.
 
     Raises `UserError` when there is no such run, when another process drives it, or (without `force`) when code, data,
     teachers or what the trials are made of changed; otherwise as `search`.
     """
-    return _ResumedSearch(run, trials, console, work or OWKD, force).carry_out(connect)
+    return _ResumedSearch(run, trials, console, work or OWKD, force, listeners).carry_out(connect)
 
 
 def run_trials(
@@ -147,6 +150,7 @@ def run_trials(
     title: str,
     console: Console,
     work: Work,
+    listeners: Sequence[TrialListener] = (),
 ) -> None:
     """Runs the trials that a recorder hands out until it has no more. Ray is connected, the recorder's run locked.
 
@@ -162,6 +166,7 @@ def run_trials(
     try:
         with progress:
             recorder.show_on(progress, resources.at_a_time)
+            recorder.listeners.append(*listeners)
             run_jobs(
                 folder.durable(recorder),
                 train=work.train,
@@ -186,9 +191,10 @@ class _Search(Stage[Summary]):
     config: Config
     study: Study
 
-    def __init__(self, console: Console, work: Work) -> None:
+    def __init__(self, console: Console, work: Work, listeners: Sequence[TrialListener]) -> None:
         self.console = console
         self.work = work
+        self.listeners = listeners
         self.recorder: SearchRecorder | None = None
         self.elapsed_s = 0.0
 
@@ -201,7 +207,15 @@ class _Search(Stage[Summary]):
         self.recorder = SearchRecorder(self.folder, self.config, self.study)
         title = f"search {self.folder.name}"
         self._measure_teachers(resources, admission)
-        run_trials(self.recorder, resources, admission, title=title, console=self.console, work=self.work)
+        run_trials(
+            self.recorder,
+            resources,
+            admission,
+            title=title,
+            console=self.console,
+            work=self.work,
+            listeners=self.listeners,
+        )
         self._draw_panels(resources, admission)
         self._measure_student(resources, admission)
         self.elapsed_s = time.monotonic() - begun
@@ -276,9 +290,15 @@ class _NewSearch(_Search):
     makes_run = True
 
     def __init__(
-        self, config: Config, run: Address | Path | str, trials: int | None, console: Console, work: Work
+        self,
+        config: Config,
+        run: Address | Path | str,
+        trials: int | None,
+        console: Console,
+        work: Work,
+        listeners: Sequence[TrialListener],
     ) -> None:
-        super().__init__(console, work)
+        super().__init__(console, work, listeners)
         self.address = Address.of(run)
         self.config = config
         self.trials = trials
@@ -312,9 +332,15 @@ class _ResumedSearch(_Search):
     """Takes up a run where it was left."""
 
     def __init__(
-        self, run: Address | Path | str, trials: int | None, console: Console, work: Work, force: bool
+        self,
+        run: Address | Path | str,
+        trials: int | None,
+        console: Console,
+        work: Work,
+        force: bool,
+        listeners: Sequence[TrialListener],
     ) -> None:
-        super().__init__(console, work)
+        super().__init__(console, work, listeners)
         self.address = run
         self.trials = trials
         self.force = force

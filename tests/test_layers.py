@@ -106,7 +106,7 @@ def test_it_loads_without_heavy_packages(module: str) -> None:
 
 LAYERS = {
     "search": (
-        ("report", "planning"),
+        ("report", "planning", "reading"),
         ("pilot",),
         ("retrain",),
         ("run_search", "rerun"),
@@ -124,9 +124,10 @@ LAYERS = {
         ("cli",),
         ("commands",),
         ("demo",),
-        ("driver",),
+        ("driver", "train"),
+        ("library",),
         ("doctor",),
-        ("cluster", "published", "monitor", "train", "connection"),
+        ("cluster", "published", "monitor", "connection"),
         ("configuration",),
         ("output",),
     ),

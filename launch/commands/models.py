@@ -47,7 +47,7 @@ def distill(
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors).")],
+    checkpoint: Annotated[Path, typer.Argument(help="Model file (safetensors), or the folder of a champion.")],
     dataset: Annotated[Path, typer.Argument(help="Folder of a data set: DATASET/Fold1/test/allcam/...")],
     fold: Annotated[str, typer.Option(help="Fold to read.")] = "Fold1",
     split: Annotated[Literal["train", "validation", "test"], typer.Option(help="Part of the fold.")] = "test",

@@ -12,6 +12,7 @@ from owkd.evaluation.evaluate import evaluate_checkpoint
 from owkd.evaluation.protocol import Result, metrics, spread
 from owkd.evaluation.query_table import write_queries
 from owkd.files import require_writable
+from owkd.models.checkpoint import model_file
 
 CMC_RANKS = (1, 5, 10, 20)
 
@@ -33,6 +34,7 @@ def print_evaluation(
     """
     if queries is not None:
         require_writable(queries, "--queries")
+    checkpoint = model_file(checkpoint)
     data = DataConfig(root=dataset.parent, dataset=dataset.name)
     result, parameters = evaluate_checkpoint(
         checkpoint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,39 @@ from owkd.evaluation.embed import BATCH_SIZE, embed_images
 from owkd.evaluation.protocol import Result, evaluate_embeddings, metrics
 from owkd.evaluation.query_table import query_rows
 from owkd.formatting import format_duration
-from owkd.models.checkpoint import load_model
+from owkd.models.checkpoint import load_model, model_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 QUERY_PREFIX = "query_"
+
+
+def evaluate_dataset(
+    checkpoint: str | PathLike[str],
+    dataset: str | PathLike[str],
+    *,
+    fold: str = "Fold1",
+    split: SplitName = "test",
+    protocol: Protocol = "standard",
+    device: DeviceName = "auto",
+    refinement: Refinement | None = None,
+) -> Result:
+    """How well a model finds people of a split: `checkpoint` is its file, or the folder of a champion; `dataset` the
+    folder that holds the folds.
+
+    ```python
+    result = evaluate_dataset("runs/quick/retrain/champion", "data/Synthetic_thermal")
+    print(result.mean_average_precision, result.cmc[0])  # mAP and rank-1, fractions
+    ```
+
+    Raises `DataError` where the split is not there or cannot be read, and `CheckpointError`.
+    """
+    folder = Path(dataset)
+    data = DataConfig(root=folder.parent, dataset=folder.name)
+    return evaluate_checkpoint(
+        model_file(checkpoint), data, fold=fold, split=split, protocol=protocol, device=device, refinement=refinement
+    )[0]
 
 
 def evaluate_checkpoint(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ IMPORTED = "published files"
 """the origin of an imported teacher"""
 LATER = ("against_student", "window")
 """what came after 0.1.0 and stands in a file only where it is known: a file without it is the same as ever"""
+CHAMPION = "student.safetensors"
+"""the model's file in the folder of a champion"""
 STAGE_WEIGHTS = "stage_weights."
 """before the names of the stage-weight head, which learns beside a student and is no part of it"""
 
@@ -113,6 +116,12 @@ def read_state(path: Path) -> tuple[ModelInfo, dict[str, Tensor], dict[str, Tens
     names = [name for name in state if name.startswith(STAGE_WEIGHTS)]
     head = {name.removeprefix(STAGE_WEIGHTS): state.pop(name) for name in names}
     return info, state, head
+
+
+def model_file(path: str | PathLike[str]) -> Path:
+    """The model file at a path: itself, or, of the folder of a champion, the one in it."""
+    path = Path(path)
+    return path / CHAMPION if path.is_dir() else path
 
 
 def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelInfo]:

@@ -101,6 +101,12 @@ class QueryFiles:
                 path.unlink()
 
 
+def read_queries(results: Path) -> pa.Table:
+    """All rows of a run, in order of the files' names; none before a model was tested."""
+    tables = [read_table(path) for path in sorted((results / "retrain" / "queries").glob("*.parquet"))]
+    return pa.concat_tables([pa.schema(QUERY_FIELDS.items()).empty_table(), *tables], promote_options="default")
+
+
 def _scored(table: pa.Table) -> pa.Table:
     """The columns that claims are made of. A file from before there was `rank_1` says it by the first match's rank."""
     if "rank_1" not in table.column_names:

@@ -180,7 +180,7 @@ def test_a_single_student_keeps_the_epoch_that_a_search_would_keep(
         asked.update(given)
         raise AskedError
 
-    monkeypatch.setattr("launch.train.run", training)
+    monkeypatch.setattr("owkd.training.run.run", training)
     search = {"objectives": [{"metric": "val/mINP"}], "constraints": ["flops <= 1e12"]}
     with pytest.raises(AskedError):
         train_students(small_config(root, search=search), tmp_path)

@@ -64,19 +64,30 @@ def decode_whole(path: Path, window: Window = None) -> Image.Image:
     `ValueError` for grey values that `window` has no place for.
     """
     with _opened(path) as image:
-        deep = _is_deep(image)
-        upright = _upright(image)
-        if deep:
-            upright = Image.fromarray(as_grey(np.asarray(upright), window))
+        return as_rgb(image, window)
+
+
+def as_rgb(image: Image.Image, window: Window = None) -> Image.Image:
+    """`decode_whole` of an image that is open already; the image itself stays as it is."""
+    deep = _is_deep(image)
+    upright = _upright(image)
+    if deep:
+        upright = Image.fromarray(as_grey(np.asarray(upright), window))
+    if "transparency" in upright.info:
         # A palette with transparency would make Pillow warn at each conversion; alpha is dropped anyway.
-        upright.info.pop("transparency", None)
-        return upright.convert("RGB")
+        upright = upright.copy()
+        del upright.info["transparency"]
+    return upright.convert("RGB")
 
 
 def decode(path: Path, image_size: int, window: Window = None) -> NDArray[np.uint8]:
-    """`decode_whole`, then a bilinear resize -> uint8 (S, S, 3)."""
-    whole = decode_whole(path, window)
-    return np.asarray(whole.resize((image_size, image_size), Image.Resampling.BILINEAR))
+    """`decode_whole`, then `resized`."""
+    return resized(decode_whole(path, window), image_size)
+
+
+def resized(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
+    """An RGB image, bilinearly resized -> uint8 (S, S, 3)."""
+    return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR))
 
 
 def unreadable_because(path: Path, error: Exception) -> str:

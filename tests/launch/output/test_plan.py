@@ -137,7 +137,7 @@ def test_a_pilot_is_trained_first_and_its_spread_is_used_from_then_on(
 ) -> None:
     work = PilotWork(fake_run, fake_check, lambda config, console: (config, TrialResources(1, 0, 1)))
     monkeypatch.setattr("search.retrain.models.training.run_jobs", work_off)
-    monkeypatch.setattr("launch.driver.connection", lambda address: nullcontext)
+    monkeypatch.setattr("launch.library.connection", lambda address: nullcontext)
     monkeypatch.setattr("search.pilot.run_pilot", partial(run_pilot, work=work))
     monkeypatch.chdir(tmp_path)
     plain = ["plan", "plan.yaml", "--no-measure"]
