@@ -132,7 +132,7 @@ class Progress(JobListener[ActiveJob]):
         self._ended_now += 1
         steps = running.step if running else 0
         self._epochs_of_ended += steps
-        score = "" if job.objective is None else f", {self._metric} {job.objective:.4f}{job.over_parts}"
+        score = "" if job.objective is None else f", {self._metric} {job.objective:.4f}{job.stopped_at}"
         reason = _last_line(ending.error_text or job.stop_reason)
         self._line(f"{job.name} {_words(ending.state)} after epoch {steps}{score}{reason} ({self._tally()})")
 

@@ -100,7 +100,7 @@ class Summary:
 
     def describe(self, view: TrialView) -> str:
         """A trial on one line: number, value, parameters."""
-        score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}{view.over_parts}"
+        score = "no value" if view.objective is None else f"{self.metric} {view.objective:.4f}{view.stopped_at}"
         return f"trial {view.number} ({view.state}), {score}, {view.in_words()}"
 
 

@@ -1,5 +1,6 @@
 """Commands on a search: start it, resume it, retrain the best, look at it."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,10 @@ import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
 from launch.configuration import load_for_search, print_notes
+
+TrialState = StrEnum(
+    "TrialState", ["complete", "pruned", "running", "interrupted", "diverged", "out_of_memory", "error"]
+)
 
 
 def search(
@@ -83,11 +88,27 @@ def retrain(
 def trials(
     run: Run,
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to list them.")] = "table",
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Order by a column, such as duration_s or logit; -COLUMN the other way."),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="The first so many.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="These columns alone: trial,state,logit,duration_s")
+    ] = None,
+    state: Annotated[list[TrialState] | None, typer.Option(help="Trials in this state; may be repeated.")] = None,
+    trial: Annotated[int | None, typer.Option(min=0, help="One trial in full: its values, epochs, error.")] = None,
 ) -> None:
     """List every trial of a run with its state, best first. Works while the search runs."""
     from launch.output.trials import print_trials
 
-    print_trials(run, format)
+    if trial is not None:
+        from launch.output.one_trial import print_trial
+
+        print_trial(run, trial, format)
+        return
+    names = [name.strip() for name in (columns or "").split(",") if name.strip()]
+    print_trials(run, format, states=state or (), sort=sort, top=top, columns=names)
 
 
 def report(

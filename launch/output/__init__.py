@@ -7,6 +7,7 @@ summary.py      a command's outcome, and the commands that come next
 final_stage.py  the result of the final stage
 plan.py         the page of `owkd plan`
 trials.py       the trials of a run
+one_trial.py    one of them in full
 evaluation.py   the evaluation of one checkpoint
 datasets.py     what a preparation made, and the findings of a check
 

@@ -71,6 +71,11 @@ def print_note(line: str) -> None:
     errors.print(line, soft_wrap=True)
 
 
+def print_prose(text: str) -> None:
+    """Prose: broken between words on a terminal, one line anywhere else."""
+    console.print(text, soft_wrap=not console.is_interactive)
+
+
 def epoch_lines(title: str, epochs: int, show: Callable[[str], None] | None = None) -> Report:
     """A line an epoch, alike in a terminal and in a log file; no longer than 80 characters for a short title."""
     width = len(str(epochs))

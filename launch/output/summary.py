@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from launch.output.console import OutputClosedError, console, errors
+from launch.output.console import OutputClosedError, console, errors, print_prose
 from owkd.errors import OwkdError
-from search.luck import noise_in_words
 
 if TYPE_CHECKING:
     from search.retrain.stage import Outcome
@@ -18,16 +17,18 @@ if TYPE_CHECKING:
 
 def print_search_summary(summary: Summary) -> None:
     """The outcome of a search. Raises `OwkdError` when no trial is complete."""
+    from search.luck import noise_in_words  # SciPy takes most of a second, and every command imports this module
+
     counts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(summary.counts.items()))
     console.print(f"{sum(summary.counts.values())} of {summary.num_trials} trials: {counts}", soft_wrap=True)
     run = summary.folder.address
     if summary.best is None:
         raise OwkdError(f"no trial of {run} is complete; owkd trials {run} lists their states")
-    _print_prose(f"best: {summary.describe(summary.best)}")
+    print_prose(f"best: {summary.describe(summary.best)}")
     for view in summary.fixed:
         if view.number != summary.best.number:
-            _print_prose(summary.describe(view))
-    console.print(noise_in_words(summary.noise), soft_wrap=True)
+            print_prose(summary.describe(view))
+    print_prose(noise_in_words(summary.noise))
     if summary.used_up:
         console.print(
             f"the search is at its end: all {summary.used_up} points of search.space have a trial, and none is trained "
@@ -35,7 +36,7 @@ def print_search_summary(summary: Summary) -> None:
             soft_wrap=True,
         )
     for sentence in summary.teaching:
-        _print_prose(sentence)
+        print_prose(sentence)
     console.print(f"results: {run / 'results'}", soft_wrap=True)
     quoted = shlex.quote(str(run))  # an address may hold characters that mean something to a shell
     print_next_commands({f"retrain {quoted}": "the final stage", f"report {quoted}": "one page of results"})
@@ -67,8 +68,3 @@ def continued_by_the_same_command() -> Iterator[None]:
         with suppress(OSError, OutputClosedError):
             errors.print("Stopped; nothing is lost: the same command continues.")
         raise
-
-
-def _print_prose(text: str) -> None:
-    """Prose: broken between words on a terminal, one line anywhere else."""
-    console.print(text, soft_wrap=not console.is_interactive)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from owkd.config import Config
 from search.luck import Noise
+from search.results.equal_epochs import best_after_as_many, best_complete
 from search.results.listing import list_trials, noise_of_run
 from search.results.parquet import read_table
 from search.results.schema import PARAM, Row, grouped
@@ -98,7 +99,13 @@ class RunData:
     @property
     def best(self) -> Row | None:
         """The best complete trial that keeps every constraint."""
-        return next((row for row in self.complete if row["feasible"]), None)
+        return best_complete(self.trials)
+
+    @property
+    def best_then(self) -> dict[int, float]:
+        """What the best trial was worth after as many epochs, by the number of each that is not complete."""
+        own = () if self.best is None else self.epochs.get(self.best["trial"], ())
+        return best_after_as_many(self.config.search, self.trials, own)
 
 
 def gather(run: Address | Path | str) -> RunData:
@@ -108,7 +115,8 @@ def gather(run: Address | Path | str) -> RunData:
     notes: list[str] = []
     epochs: dict[int, list[Row]] = {}
     with _noted(notes):
-        epochs = _epochs_by_trial(read_epochs(folder.results))
+        judged = (config.search.leading_metric, config.search.deciding_metric)
+        epochs = _epochs_by_trial(read_epochs(folder.results), judged)
         if lacking := without_epochs({row["trial"]: row["last_step"] for row in trials}, epochs):
             notes.append(lacking)
     comparison = (_json(folder.champion / "metrics.json") or {}).get("comparison")
@@ -139,8 +147,9 @@ def param(row: Row, name: str) -> Any:
     return row.get(f"{PARAM}{name}")
 
 
-def _epochs_by_trial(table: pa.Table) -> dict[int, list[Row]]:
-    kept = [name for name in (*EPOCH_COLUMNS, *STAGE_WEIGHTS) if name in table.column_names]
+def _epochs_by_trial(table: pa.Table, judged: Sequence[str]) -> dict[int, list[Row]]:
+    wanted = dict.fromkeys((*EPOCH_COLUMNS, *STAGE_WEIGHTS, *judged))
+    kept = [name for name in wanted if name in table.column_names]
     rows = sorted(table.select(kept).to_pylist(), key=lambda row: int(row["step"]))
     return grouped(rows, "trial")
 

@@ -18,11 +18,12 @@ from search.luck import noise_in_words
 from search.report import text
 from search.report.gather import RunData, gather, param
 from search.report.sections import claims_section, sections
+from search.results.equal_epochs import whole_epochs
 from search.results.schema import Row
 from search.retrain.comparison import CHAMPION
 from search.space.parameters import reduction_in_words
 from search.storage.address import Address
-from search.trials.view import look_in_words, over_parts
+from search.trials.view import look_in_words
 
 TOP_TRIALS = 10
 
@@ -86,13 +87,17 @@ def _context(data: RunData) -> dict[str, Any]:
 
 def _top(data: RunData) -> list[dict[str, Any]]:
     rows = [row for row in data.trials if row["objective"] is not None][:TOP_TRIALS]
+    then = data.best_then
     return [
         {
             "trial": row["trial"],
+            "complete": row["state"] == "complete",
             "state": text.state_in_words(row["state"])
             + (f", {row['fixed']}" if row["fixed"] else "")
             + look_in_words(row["look"]),
-            "objective": format_metric(row["objective"]) + over_parts(row["state"], row["parts_trained"], row["parts"]),
+            "objective": format_metric(row["objective"]),
+            "epochs": f"{row['last_step']}/{whole_epochs(row)}",
+            "then": format_metric(then[row["trial"]]) if row["trial"] in then else "",
             "values": [_format_cell(row, names) for names in _groups(data).values()],
         }
         for row in rows

@@ -8,19 +8,23 @@ from itertools import accumulate
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import sequential
 
 from owkd.formatting import format_value
 from search.report.gather import STAGE_WEIGHTS, RunData, param, short
 from search.report.style import BLUE, FEW_TICKS, GRAY, GREEN, ORANGE, SKY, TRANSPARENT, state_color, with_axes
 from search.report.text import state_in_words
+from search.results.equal_epochs import whole_epochs
 from search.results.schema import METRIC, Row, grouped
 from search.space import entry_of_column
-from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED
+from search.trials.view import NO_DISTILLATION_NAME, PUBLISHED, stopped_at
 
 CURVES_SHOWN = 300
 """beyond so many trials, the curves of the poorest are left out: nobody could distinguish them"""
 CURVES_WITH_MARKERS = 60
 DIMENSIONS_SHOWN = 12
+GRAY_SHARE = 0.08
+"""of a scale of colours, for what is not on it"""
 
 
 def history(data: RunData) -> go.Figure:
@@ -37,8 +41,8 @@ def history(data: RunData) -> go.Figure:
             mode="markers",
             name=state_in_words(state),
             marker={"color": state_color(state), "size": 9, "symbol": symbol},
-            text=[_parameters(data, row) for row in rows],
-            hovertemplate="trial %{x}: %{y:.4f}<br>%{text}",
+            text=[_hover(data, row) for row in rows],
+            hovertemplate="trial %{x}: %{y:.4f}%{text}",
         )
     style = {"color": BLUE, "shape": "hv", "width": 2}
     _add_rows(figure, _best_so_far(data), "trial", "objective", mode="lines", name="best so far", line=style)
@@ -111,21 +115,30 @@ def parallel(data: RunData) -> go.Figure | None:
     if len(rows) < 2 or not names:
         return None
     dimensions = [_dimension(data, name, [param(row, name) for row in rows]) for name in names]
-    objective = [row["objective"] for row in rows]
-    dimensions.append({"label": data.metric, "values": objective})
-    figure = go.Figure(
-        go.Parcoords(
-            line={
-                "color": objective,
-                "colorscale": "Viridis",
-                "showscale": True,
-                "colorbar": {"title": {"text": data.metric}},
-            },
-            dimensions=dimensions,
-            labelangle=-20,
-        )
-    )
+    if any(row["state"] != "complete" for row in rows):
+        dimensions.append({"label": "epochs", "values": [row["last_step"] for row in rows]})
+    dimensions.append({"label": data.metric, "values": [row["objective"] for row in rows]})
+    figure = go.Figure(go.Parcoords(line=_line_colors(data, rows), dimensions=dimensions, labelangle=-20))
     return figure.update_layout(margin={"l": 60, "r": 30, "t": 90, "b": 30}, height=440, paper_bgcolor=TRANSPARENT)
+
+
+def _line_colors(data: RunData, rows: Sequence[Row]) -> dict[str, Any]:
+    """By the objective; gray for trials that are not complete, which stand below the scale of those that are."""
+    complete = [row["objective"] for row in rows if row["state"] == "complete"]
+    if not complete:
+        return {"color": GRAY}
+    low, high = min(complete), max(complete)
+    below = (high - low or 1.0) * GRAY_SHARE / (1 - GRAY_SHARE)
+    colors = sequential.Viridis
+    steps = ((GRAY_SHARE + (1 - GRAY_SHARE) * (place / (len(colors) - 1)), color) for place, color in enumerate(colors))
+    return {
+        "color": [row["objective"] if row["state"] == "complete" else low - below for row in rows],
+        "colorscale": [(0.0, GRAY), (GRAY_SHARE, GRAY), *steps] if len(complete) < len(rows) else "Viridis",
+        "cmin": low - below if len(complete) < len(rows) else low,
+        "cmax": high,
+        "showscale": True,
+        "colorbar": {"title": {"text": data.metric}},
+    }
 
 
 def importance(shares: Mapping[str, float]) -> go.Figure:
@@ -182,6 +195,12 @@ def _best_so_far(data: RunData) -> list[Row]:
     complete = sorted(data.complete, key=lambda row: int(row["trial"]))
     best = accumulate((row["objective"] for row in complete), better)
     return [{"trial": row["trial"], "objective": value} for row, value in zip(complete, best, strict=True)]
+
+
+def _hover(data: RunData, row: Row) -> str:
+    """How far a trial came where that is not all, and its values."""
+    at = stopped_at(row["state"], row["last_step"], whole_epochs(row) or 0)
+    return f"{at}<br>{_parameters(data, row)}"
 
 
 def _parameters(data: RunData, row: Row) -> str:

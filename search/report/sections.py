@@ -38,7 +38,8 @@ CAPTIONS = {
     ),
     "parallel": (
         "What good settings have in common",
-        "One line a trial, bright where it did well. Drag along an axis to pick out lines.",
+        "One line a trial, bright where it did well; grey where it did not run to its end, since its figure is over "
+        "fewer epochs. Drag along an axis to pick out lines.",
     ),
     "importance": (
         "What mattered",

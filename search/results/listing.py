@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from owkd.config import Config, SearchConfig
+from owkd.errors import UserError
 from search.luck.noise import Noise, noise_of
 from search.results.schema import METRIC, PARAM, PART, TRIAL_FIELDS, Row
-from search.results.tables import read_trials
+from search.results.tables import read_epochs, read_trials
 from search.runs.damage import DamagedRunError
 from search.runs.lock import is_locked
 from search.runs.manifest import open_run
@@ -50,6 +52,17 @@ def list_trials(run: Address | Path | str) -> pa.Table:
         _add_what_old_runs_lack(config, row)
     rows.sort(key=lambda row: _place(config.search, row))
     return pa.Table.from_pylist(rows, schema=_schema(table.schema, several))
+
+
+def read_trial(run: Address | Path | str, number: int) -> tuple[Row, list[Row]]:
+    """A trial's row, as `list_trials` has it, and rows of its epochs by step. Raises `UserError` where it has none."""
+    rows = list_trials(run).to_pylist()
+    found = next((row for row in rows if row["trial"] == number), None)
+    if found is None:
+        known = f"0 to {max(row['trial'] for row in rows)}" if rows else "none yet"
+        raise UserError(f"a trial must be one of {run} ({known}), but got {number}; owkd trials {run} lists them")
+    epochs = read_epochs(open_run(run, only=("results",))[0].results)
+    return found, epochs.filter(pc.equal(epochs["trial"], number)).to_pylist()
 
 
 def noise_of_run(trials: Iterable[Row]) -> Noise | None:

@@ -25,4 +25,4 @@ class StudyListener(JobListener[ActiveTrial]):
 
     def job_ended(self, job: ActiveTrial, ending: Ending) -> None:
         job.view = self._study.finish(job.number, ending)
-        job.objective, job.over_parts = job.view.objective, job.view.over_parts
+        job.objective, job.stopped_at = job.view.objective, job.view.stopped_at

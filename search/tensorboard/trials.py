@@ -2,8 +2,11 @@
 
 Scalars carry the names of the metrics; with several folds or seeds these come first (`Fold1/val/mAP`,
 `Fold1/seed-1/val/mAP`), and the step is the epoch of that part. `objective` and `objective_best` run over all parts,
-the latter as what the trial is worth if it ends there. `objective_complete` is there for complete trials alone, so that
-HParams, which shows last values, ranks no trial that saw fewer parts or epochs among those that saw all.
+the latter as what the trial is worth if it ends there.
+
+HParams shows last values, which for a stopped trial are over fewer epochs. So its first columns say what may be
+compared: `objective_complete`, which complete trials alone have; `epochs`, how far each came; and `objective_grace`,
+what each was worth after the epochs that the scheduler grants to all.
 
 A trial that is resumed gets a fresh file with all of its epochs, read from the results: no epoch is in it twice, and a
 record that was cut off is gone.
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,8 @@ from search.trials.view import Ending
 OBJECTIVE = "objective"
 BEST = "objective_best"
 COMPLETE = "objective_complete"
+EPOCHS = "epochs"
+GRACE = "objective_grace"
 
 DATA_TYPES: dict[ColumnType, Any] = {
     "float": DATA_TYPE_FLOAT64,
@@ -59,6 +64,8 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         self.folder = folder
         self._parts = parts_of(config)
         self._types = columns(config)
+        self._metric = config.search.leading_metric
+        self._grace = getattr(config.search.scheduler, "grace_epochs", None)
         self._experiment = _experiment(config, self._tags())
         self._writers: dict[int, EventFile] = {}
 
@@ -113,16 +120,23 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         prefix = self._prefix(Part(epoch.fold, epoch.seed))
         metrics = {f"{prefix}{name}": value for name, value in epoch.metrics.items()}
         writer.add_scalars(metrics, epoch.epoch, epoch.sent_at)
-        writer.add_scalars({OBJECTIVE: epoch.objective, BEST: epoch.best}, epoch.step, epoch.sent_at)
+        own = {OBJECTIVE: epoch.objective, BEST: epoch.best, EPOCHS: float(epoch.step)}
+        if epoch.step == self._grace:
+            own[GRACE] = epoch.best
+        writer.add_scalars(own, epoch.step, epoch.sent_at)
 
     def _prefix(self, part: Part) -> str:
         """What a metric's name begins with: only what distinguishes parts."""
         fold = f"{part.fold}/" if len({other.fold for other in self._parts}) > 1 else ""
         return fold + (f"seed-{part.seed}/" if len({other.seed for other in self._parts}) > 1 else "")
 
-    def _tags(self) -> list[str]:
+    def _tags(self) -> dict[str, str]:
+        """What HParams has a column of, and how it is headed where not by its own name."""
         names = (*EPOCH_METRICS, "loss/total")
-        return [COMPLETE, BEST, *(f"{self._prefix(part)}{name}" for part in self._parts for name in names)]
+        metric = self._metric
+        grace = {} if self._grace is None else {GRACE: f"{metric} after {self._grace} epochs"}
+        whole = {COMPLETE: f"{metric}, complete trials", EPOCHS: "", **grace, BEST: f"{metric}, as far as trained"}
+        return {**whole, **{f"{self._prefix(part)}{name}": "" for part in self._parts for name in names}}
 
     def _path(self, number: int) -> Path:
         return self.folder / trial_name(number)
@@ -133,7 +147,7 @@ class TrialEventFiles(JobListener[ActiveTrial]):
         shutil.rmtree(self._path(number), ignore_errors=True)
 
 
-def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
+def _experiment(config: Config, tags: Mapping[str, str]) -> Experiment:
     infos = []
     published = published_point(config).values
     for entry in entries(config.search.space).values():
@@ -150,5 +164,5 @@ def _experiment(config: Config, tags: Sequence[str]) -> Experiment:
                 else:
                     value.number_value = float(str(choice))
             infos.append(info)
-    metrics = [MetricInfo(name=MetricName(tag=tag)) for tag in tags]
+    metrics = [MetricInfo(name=MetricName(tag=tag), display_name=title) for tag, title in tags.items()]
     return Experiment(hparam_infos=infos, metric_infos=metrics, time_created_secs=time.time())

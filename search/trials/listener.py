@@ -26,7 +26,7 @@ class ActiveJob:
         gpu: share of a GPU of this attempt
         crash: of the last attempt that raised
         objective: what it is worth, once it is over
-        over_parts: what must be said beside it, where it is not over all parts
+        stopped_at: what must be said beside it, where it is not over all epochs
         stop_reason: why no further part is worth its time
     """
 
@@ -38,7 +38,7 @@ class ActiveJob:
     gpu: float = 0.0
     crash: Message | None = None
     objective: float | None = None
-    over_parts: str = ""
+    stopped_at: str = ""
     stop_reason: str = ""
 
 

@@ -117,9 +117,9 @@ class TrialView:
         return self.last_step / self.part_epochs
 
     @property
-    def over_parts(self) -> str:
+    def stopped_at(self) -> str:
         """What must be said beside its figure."""
-        return over_parts(self.state, self.parts_trained, self.parts)
+        return stopped_at(self.state, self.last_step, self.part_epochs * self.parts)
 
 
 def look_in_words(look: int) -> str:
@@ -127,9 +127,9 @@ def look_in_words(look: int) -> str:
     return "" if look == 1 else f" (look {look} at these values)"
 
 
-def over_parts(state: str, trained: float, parts: int) -> str:
-    """` on 1 of 2 parts`, where a figure is not over all of them; nothing elsewhere."""
-    return "" if state == "complete" or parts == 1 else f" on {trained:.2g} of {parts} parts"
+def stopped_at(state: str, step: int, epochs: int) -> str:
+    """` at epoch 3 of 12`, where a figure is not over all epochs of all parts; nothing elsewhere."""
+    return "" if state == "complete" else f" at epoch {step} of {epochs}"
 
 
 def _in_words(fixed: Fixed | None, values: Mapping[str, Any]) -> str:

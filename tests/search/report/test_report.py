@@ -178,6 +178,25 @@ def test_a_parameter_that_is_off_in_every_trial_has_an_axis(tmp_path: Path) -> N
     assert values["gram"] == (0.0, 0.0, 0.0)
 
 
+def test_stopped_trials_are_gray_and_marked_by_their_epochs(tmp_path: Path) -> None:
+    rows = [trial(0, objective=0.5), trial(1, "pruned", 0.9, steps=1), trial(2, objective=0.6)]
+    folder = make_run(tmp_path / "run", rows)
+    figure = parallel(gather(folder.root))
+    assert figure is not None
+    line, dimensions = (
+        figure.data[0].line,
+        {dimension.label: dimension.values for dimension in figure.data[0].dimensions},
+    )
+    colors = dict(zip(dimensions["epochs"], line.color, strict=True))
+    assert colors[4] >= 0.5
+    assert colors[1] == line.cmin < 0.5, "a higher figure over fewer epochs must not be bright"
+    assert line.colorscale[0][1] == line.colorscale[1][1] == GRAY
+    page = write_report(folder.root).read_text()
+    assert re.search(r'<tr class="stopped"><td>1</td><td class="text">pruned</td><td>0.9000</td><td>1/4</td>', page)
+    assert "<td>4/4</td>" in page
+    assert "<th>val/mAP</th><th>epochs</th><th>best then</th>" in page
+
+
 def test_a_figure_that_cannot_be_drawn_costs_nothing_but_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,12 +36,12 @@ def scalars(epoch: int, fold: str = "Fold1", step: int | None = None, seed: int 
     return EpochRecord(fold, seed, epoch, step or epoch, 0.1 * epoch, 0.1 * epoch, metrics, 1_700_000_000.0 + epoch)
 
 
-def config_of(**data):
+def config_of(search=None, **data):
     return parse_config(
         {
             "data": {"root": "d", "dataset": "s", **data},
             "teacher": {"checkpoint": "{fold}.safetensors"},
-            "search": {"space": SPACE},
+            "search": {"space": SPACE, **(search or {})},
         }
     )
 
@@ -81,7 +81,7 @@ def test_scalars_are_readable_while_the_trial_runs(tmp_path: Path) -> None:
         event_files.add_epoch(0, scalars(epoch))
         events = read(tmp_path / "trial-00000")
         assert [event.step for event in events.Scalars("val/mAP")] == list(range(1, epoch + 1))
-    tags = {"loss/total", "val/mAP", "val/rank-1", "stage_weight/1", "objective", "objective_best"}
+    tags = {"loss/total", "val/mAP", "val/rank-1", "stage_weight/1", "objective", "objective_best", "epochs"}
     assert set(events.Tags()["scalars"]) == tags
     assert events.Scalars("loss/total")[1].value == 0.5
     assert events.Scalars("loss/total")[1].wall_time == 1_700_000_002.0
@@ -102,6 +102,25 @@ def test_an_ended_trial_has_its_status_and_metrics_that_hparams_finds(tmp_path: 
     named = {info.name.tag for info in hparams(events, metadata.EXPERIMENT_TAG).experiment.metric_infos}
     assert {"objective_best", "val/mAP", "val/rank-1", "loss/total"} <= named
     assert {"objective_best", "val/mAP", "val/rank-1", "loss/total"} <= set(events.Tags()["scalars"])
+
+
+def test_hparams_begins_with_what_may_be_compared(tmp_path: Path) -> None:
+    event_files = TrialEventFiles(tmp_path, config_of(search={"scheduler": {"name": "asha", "grace_epochs": 2}}))
+    event_files.start(0, VALUES)
+    for epoch in (1, 2, 3):
+        event_files.add_epoch(0, scalars(epoch))
+    event_files.end(0, "pruned", 0.9, 3)
+    events = read(tmp_path / "trial-00000")
+    shown = [(i.name.tag, i.display_name) for i in hparams(events, metadata.EXPERIMENT_TAG).experiment.metric_infos]
+    assert shown[:4] == [
+        ("objective_complete", "val/mAP, complete trials"),
+        ("epochs", ""),
+        ("objective_grace", "val/mAP after 2 epochs"),
+        ("objective_best", "val/mAP, as far as trained"),
+    ]
+    assert events.Scalars("epochs")[-1].value == 3
+    assert [event.step for event in events.Scalars("objective_grace")] == [2]
+    assert "objective_complete" not in events.Tags()["scalars"]
 
 
 def test_a_trial_that_goes_on_has_each_epoch_once(tmp_path: Path) -> None:
