@@ -23,6 +23,7 @@ from owkd.config import LearningSettings, SearchConfig
 from search.samplers.history import with_history
 from search.samplers.model.acquisition import Acquisition, climb
 from search.samplers.model.beliefs import Beliefs, beliefs
+from search.samplers.model.once import OncePerTrial
 from search.samplers.model.outcomes import OVER
 from search.samplers.model.points import points_of
 
@@ -68,22 +69,26 @@ class GaussianProcessSampler(BaseSampler):
     def _best(self, known: Beliefs, running: Sequence[Array]) -> Array:
         """Genes of the next trial."""
         rng = np.random.default_rng(self._seed)
-        seen = self._points.features(known.genes)
         now = known.believing(self._points.features(np.array(running))) if running else known
-        worth = Acquisition(known, now, seen, rng)
+        worth = Acquisition(known, now, known.features, rng)
         top = known.genes[np.argsort(-worth.level, kind="stable")[:AROUND]]
         return climb(lambda genes: worth(self._points.features(genes)), top, self._points.choices, rng)
 
 
 def in_order(over: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Trials in the order in which they ended, those of an earlier run first."""
+    places = _PLACES.of(over)
+    return [over[i] for i in sorted(range(len(over)), key=places.__getitem__)]
 
-    def when(trial: FrozenTrial) -> tuple[bool, float, int]:
-        ended = trial.datetime_complete
-        own = trial.number >= 0 and ended is not None
-        return own, ended.timestamp() if own and ended else 0.0, trial.number
 
-    return sorted(over, key=when)
+def _place(trial: FrozenTrial) -> tuple[bool, float, int]:
+    """By which trials are sorted."""
+    ended = trial.datetime_complete
+    own = trial.number >= 0 and ended is not None
+    return own, ended.timestamp() if own and ended else 0.0, trial.number
+
+
+_PLACES = OncePerTrial(_place)
 
 
 def gp_sampler(search: SearchConfig, startup: int, seed: int, earlier: Sequence[FrozenTrial]) -> BaseSampler:

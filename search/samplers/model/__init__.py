@@ -1,5 +1,6 @@
 """A Gaussian process of a few hundred rows, and what leads from trials to it and from it to the next trial.
 
+once.py         what is made of a trial that is over, once
 outcomes.py     what trials that are over tell, those that were stopped included
 points.py       points as genes, which are searched, and as features, which measure
 process.py      the process over features and how far a training has come

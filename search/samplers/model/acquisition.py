@@ -47,7 +47,7 @@ class Acquisition:
         goals = len(now.goals)
         self._weights = rng.dirichlet(np.ones(goals))
         self._draws = rng.normal(size=(goals, SAMPLES, 1))
-        means = np.array([goal.at(seen)[0] for goal in known.goals])
+        means = np.array([goal.mean(seen) for goal in known.goals])
         holds = np.exp(log_feasibility(known, seen))
         self.level = np.where(holds >= 0.5, self._sum(means), -np.inf)
         self._best = float(self.level.max())
@@ -109,10 +109,9 @@ def climb(worth: Callable[[Array], Array], known: Array, choices: NDArray[np.boo
     pool, values = pool[order], values[order]
     for step in np.geomspace(0.2, 0.005, ROUNDS):
         children = mutated(np.repeat(pool, CHILDREN, axis=0), step, choices, rng)
-        joined, found = np.vstack([pool, children]), np.concatenate([values, worth(children)])
-        family = np.concatenate([np.arange(len(pool)), np.repeat(np.arange(len(pool)), CHILDREN)])
-        winners = [np.flatnonzero(family == own)[np.argmax(found[family == own])] for own in range(len(pool))]
-        pool, values = joined[winners], found[winners]
+        families = np.concatenate([pool[:, None], children.reshape(len(pool), CHILDREN, g)], axis=1)
+        found = np.column_stack([values, worth(children).reshape(len(pool), CHILDREN)])
+        pool, values = families[np.arange(len(pool)), found.argmax(axis=1)], found.max(axis=1)
     return np.asarray(pool[np.argmax(values)])
 
 

@@ -40,12 +40,14 @@ class Beliefs:
 
     Attributes:
         genes: (k, g) of the trials that they were made of
+        features: (k, d) of the same
         goals: by objective, more is better
         limits: by constraint, at most its bound holds
         bounds: of the limits
     """
 
     genes: Array
+    features: Array
     goals: tuple[Posterior, ...]
     limits: tuple[Posterior, ...]
     bounds: tuple[float, ...]
@@ -62,13 +64,16 @@ def beliefs(search: SearchConfig, points: Points, over: Sequence[FrozenTrial]) -
     if not found:
         return None
     first = over[: fitted(len(over))]
-    hypers = _hypers(_Asked(search.model_dump_json(), tuple(map(_key, first)), search, points, first))
-    genes = np.array([points.of(trial.params) for trial in over])
-    rows = _rows(search, points.features(genes), over, found, MOST_ROWS)
+    hypers = _hypers(_Asked(search.model_dump_json(), tuple(map(id, first)), search, points, first))
+    genes = points.of_trials(over)
+    features = points.features(genes)
+    rows = _rows(search, features, over, found, MOST_ROWS)
     known = {name: Posterior(own, hypers.get(name) or fit(own)) for name, (own, _) in rows.items()}
     limits = [name for name in search.constraints if name in known]
+    told = sorted({each.trial for each in found})
     return Beliefs(
-        genes[sorted({each.trial for each in found})],
+        genes[told],
+        features[told],
         tuple(known[goal.metric] for goal in search.objectives),
         tuple(known[name] for name in limits),
         tuple(rows[name][1] for name in limits),
@@ -92,18 +97,17 @@ def _rows(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What hyperparameters are fitted to; equal where trials and section are the same."""
+    """What hyperparameters are fitted to; equal where trials and section are the same.
+
+    Attributes:
+        trials: by identity; they are not freed as long as `over` holds them
+    """
 
     section: str
-    keys: tuple[object, ...]
+    trials: tuple[int, ...]
     search: SearchConfig = field(compare=False)
     points: Points = field(compare=False)
     over: Sequence[FrozenTrial] = field(compare=False)
-
-
-def _key(trial: FrozenTrial) -> object:
-    """A trial that is over, which changes no more; those of an earlier run have no numbers."""
-    return trial.number, trial.datetime_complete, tuple(trial.params.values()), tuple(trial.values or ())
 
 
 @lru_cache(maxsize=4)
@@ -112,7 +116,7 @@ def _hypers(asked: _Asked) -> dict[str, Hyper]:
     found = outcomes(asked.search, asked.over)
     if not found:
         return {}
-    features = asked.points.features(np.array([asked.points.of(trial.params) for trial in asked.over]))
+    features = asked.points.features(asked.points.of_trials(asked.over))
     rows = _rows(asked.search, features, asked.over, found, MOST_FITTED)
     return {name: fit(own) for name, (own, _) in rows.items()}
 

@@ -24,6 +24,7 @@ from statistics import median
 from optuna.trial import FrozenTrial, TrialState
 
 from owkd.config import SearchConfig
+from search.samplers.model.once import OncePerTrial
 from search.trials.objective import score_steps
 
 PART_EPOCHS = "part_epochs"
@@ -52,14 +53,14 @@ class Outcome:
 
 def outcomes(search: SearchConfig, trials: Sequence[FrozenTrial]) -> list[Outcome]:
     """Of trials that are complete or pruned; empty as long as none of them has a value."""
-    over = {place: trial for place, trial in enumerate(trials) if trial.state in OVER}
-    diverged = {place for place, trial in over.items() if has_diverged(trial)}
+    places = [place for place, trial in enumerate(trials) if trial.state in OVER]
     rule = _Rule(f"{search.objectives!r} {search.deciding_metric}", search)
-    curves = [_Curve.of(rule, place, trial) for place, trial in over.items() if place not in diverged]
+    over = list(zip(places, _curves(rule).of([trials[place] for place in places]), strict=True))
+    curves = [curve for _, curve in over if curve is not None]
     reader = _Reader(search, curves)
-    found = [outcome for curve in curves for outcome in reader.told(curve)]
+    found = [outcome for place, curve in over if curve is not None for outcome in reader.told(place, curve)]
     worst = _worst(search, found) if found else ()
-    return found + [Outcome(place, 0.0, worst) for place in sorted(diverged) if found]
+    return found + [Outcome(place, 0.0, worst) for place, curve in over if curve is None and found]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,6 @@ class _Curve:
         part_epochs: steps of a part; all where nobody recorded it: one part
     """
 
-    place: int
     trial: FrozenTrial
     complete: bool
     worths: tuple[float, ...]
@@ -80,13 +80,16 @@ class _Curve:
     part_epochs: int
 
     @classmethod
-    def of(cls, rule: _Rule, place: int, trial: FrozenTrial) -> _Curve:
-        """Of the trial at a place among others."""
+    def of(cls, search: SearchConfig, trial: FrozenTrial) -> _Curve | None:
+        """None of a trial that diverged."""
+        if has_diverged(trial):
+            return None
         told = tuple(trial.intermediate_values[at] for at in sorted(trial.intermediate_values))
         part_epochs = trial.user_attrs.get(PART_EPOCHS)
-        worths = _worths(rule, told, part_epochs) if told else ()
+        scores = score_steps(search, told, part_epochs) if told else []
+        worths = tuple(score.values[search.leading_metric] for score in scores)
         complete = trial.state == TrialState.COMPLETE
-        return cls(place, trial, complete, worths, len(worths), int(part_epochs or len(told) or 1))
+        return cls(trial, complete, worths, len(worths), int(part_epochs or len(told) or 1))
 
     def part(self, step: int) -> int:
         """The part that a step belongs to, from 0."""
@@ -105,24 +108,26 @@ class _Reader:
         self._parts = max((1 + curve.part(curve.last) for curve in curves if curve.last), default=1)
         self._factors: dict[tuple[int, int], float] = {}
 
-    def told(self, curve: _Curve) -> Iterator[Outcome]:
+    def told(self, place: int, curve: _Curve) -> Iterator[Outcome]:
         """What a trial tells."""
         if curve.complete:
             values = tuple(curve.trial.values)
-            yield Outcome(curve.place, 0.0, values)
-            yield from self._on_the_way(curve, values[1:], [step for step in self._levels if step < curve.last])
+            yield Outcome(place, 0.0, values)
+            yield from self._on_the_way(place, curve, values[1:], [step for step in self._levels if step < curve.last])
         elif curve.last and (others := self._others(curve)) is not None:
             steps = {step for step in self._levels if step < curve.last} | {curve.last}
-            yield from self._on_the_way(curve, others, sorted(steps))
+            yield from self._on_the_way(place, curve, others, sorted(steps))
 
-    def _on_the_way(self, curve: _Curve, others: tuple[float, ...], steps: Sequence[int]) -> Iterator[Outcome]:
+    def _on_the_way(
+        self, place: int, curve: _Curve, others: tuple[float, ...], steps: Sequence[int]
+    ) -> Iterator[Outcome]:
         """Steps before the end, the first objective as far as it had come, and risen."""
         if not self._knows_steps:
             return
         for step in steps:
             factor = self._factor(curve, step)
             values = (curve.worths[step - 1] * factor, *others)
-            yield Outcome(curve.place, self._lag(curve, step), values, max(1.0, factor))
+            yield Outcome(place, self._lag(curve, step), values, max(1.0, factor))
 
     def _others(self, curve: _Curve) -> tuple[float, ...] | None:
         """Further objectives of a stopped trial: costs as they are, others risen as the first one; None if unknown."""
@@ -145,8 +150,8 @@ class _Reader:
 
     def _lag(self, curve: _Curve, step: int) -> float:
         """By the logarithm of steps: rungs are about equally far apart."""
-        known = curve.trial.user_attrs.get(PART_EPOCHS, 0)
-        return 1 - math.log1p(step) / math.log1p(max(curve.last, self._parts * int(known), step + 1))
+        known = int(curve.trial.user_attrs.get(PART_EPOCHS, 0))
+        return 1 - math.log1p(step) / math.log1p(max(curve.last, self._parts * known, step + 1))
 
 
 @dataclass(frozen=True)
@@ -157,10 +162,10 @@ class _Rule:
     search: SearchConfig = field(compare=False)
 
 
-@lru_cache(maxsize=8192)
-def _worths(rule: _Rule, curve: tuple[float, ...], part_epochs: int | None) -> tuple[float, ...]:
-    """Kept in mind: a trial that is over is asked about for each proposal, and its curve changes no more."""
-    return tuple(score.values[rule.search.leading_metric] for score in score_steps(rule.search, curve, part_epochs))
+@lru_cache(maxsize=4)
+def _curves(rule: _Rule) -> OncePerTrial[_Curve | None]:
+    """Curves of trials as a section judges them."""
+    return OncePerTrial(lambda trial: _Curve.of(rule.search, trial))
 
 
 def has_diverged(trial: FrozenTrial) -> bool:

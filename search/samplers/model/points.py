@@ -14,15 +14,17 @@ n: points, g: genes of one, d: features of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 
 from owkd.config import SpaceEntry
+from search.samplers.model.once import OncePerTrial
 from search.space.conditions import parents_first
 from search.space.entries import SimplexEntry, entries
 from search.space.entry import Entry, Space, same
@@ -51,6 +53,7 @@ class Points:
         every = [each for coordinates in self._known.values() for each in coordinates.values()]
         self.choices = np.array([isinstance(each, CategoricalDistribution) for each in every], dtype=bool)
         self._seen: dict[tuple[tuple[str, Any], ...], Array] = {}
+        self._of_trial = OncePerTrial(lambda trial: self.of(trial.params))
         self._middles = {
             path: self._of_entry(path, np.full((1, len(known)), 0.5)) for path, known in self._known.items()
         }
@@ -62,6 +65,10 @@ class Points:
         self._shaped = {path for path, known in self._known.items() if not _are_plain(known, self._entries[path])}
         plain = [path for path in self._known if path not in self._shaped]
         self._plain = [_indices(places[path] for path in plain) for places in (self._places, self._columns)]
+
+    def of_trials(self, over: Sequence[FrozenTrial]) -> Array:
+        """Trials that are over -> genes (n, g)."""
+        return np.array(self._of_trial.of(over))
 
     def of(self, params: Mapping[str, Any]) -> Array:
         """Optuna's parameters -> genes (g,), in the middle where there is no parameter; kept in mind."""
@@ -84,7 +91,7 @@ class Points:
         searched = self._searched(genes[None])
         params: dict[str, Any] = {}
         for path, known in self._known.items():
-            if searched[path][0] and known:
+            if known and (path not in searched or searched[path][0]):
                 params |= self._params(path, genes)
         return params
 
@@ -96,7 +103,7 @@ class Points:
         for path, columns in self._columns.items():
             if path in self._shaped:
                 found[:, columns] = self._of_entry(path, genes[:, self._places[path]])
-            if self._entries[path].when:
+            if path in searched:
                 found[~searched[path], columns] = self._middles[path]
                 found[:, columns.stop] = searched[path]
         return found
@@ -117,13 +124,12 @@ class Points:
         return np.hstack(columns)
 
     def _searched(self, genes: Array) -> dict[str, NDArray[np.bool_]]:
-        """By path, of which points (n,) the entry is searched."""
+        """By path of an entry with a condition, of which points (n,) it is searched."""
         found: dict[str, NDArray[np.bool_]] = {}
         for path, entry in self._entries.items():
-            here = np.ones(len(genes), dtype=bool)
-            for parent, wanted in entry.when.items():
-                here &= found[parent] & self._has(parent, wanted, genes)
-            found[path] = here
+            if entry.when:
+                met = [self._has(each, wanted, genes) & found.get(each, True) for each, wanted in entry.when.items()]
+                found[path] = np.logical_and.reduce(met)
         return found
 
     def _has(self, path: str, wanted: tuple[Any, ...], genes: Array) -> NDArray[np.bool_]:

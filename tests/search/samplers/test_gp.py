@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from owkd.config import SearchConfig, parse_config
 from search.samplers.gp import ONE_IN, GaussianProcessSampler
 from search.samplers.model import PART_EPOCHS, outcomes
+from search.study.journal import open_journal
 from search.trials.objective import ObjectiveAccumulator
 
 GRAM = FloatDistribution(1e-6, 1e-2, log=True)
@@ -154,6 +157,26 @@ def test_it_learns_from_stopped_trials_and_keeps_away_from_running_ones() -> Non
     assert 1e-5 < near < 1e-3  # between the stopped ones, around the complete one
     running = [trial(TrialState.RUNNING, [], gram=near)]
     assert abs(math.log10(propose(9, [*STOPPED, *running])["distill.gram"] / near)) > 0.1
+
+
+def test_a_trial_that_is_over_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many proposals follow, from a journal on the disk."""
+    read: list[int] = []
+    module = sys.modules[outcomes.__module__]  # whose name its function hides
+
+    def count(trial: FrozenTrial) -> bool:
+        read.append(trial.number)
+        return False
+
+    monkeypatch.setattr(module, "has_diverged", count)
+    study = optuna.create_study(storage=open_journal(tmp_path / "study.journal"), direction="maximize")
+    search = section()
+    for number in range(8):
+        study.sampler = GaussianProcessSampler(search, 3, seed=number)
+        asked = study.ask({"distill.gram": GRAM})
+        asked.report(asked.params["distill.gram"], 1)
+        study.tell(asked, 0.5)
+    assert read == list(range(7))
 
 
 def test_chance_begins_and_goes_on_now_and_then() -> None:

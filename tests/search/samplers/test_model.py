@@ -139,11 +139,21 @@ def test_the_fit_finds_which_features_matter(rng: np.random.Generator) -> None:
     assert hyper.lengths[0] < 0.6 * min(hyper.lengths[1:])
 
 
-def test_what_is_believed_of_a_point_under_way_is_what_was_expected(rng: np.random.Generator) -> None:
-    before, asked = Posterior(seen(rng), HYPER), rng.random((2, 3))
+def test_points_under_way_count_as_rows_that_were_expected(rng: np.random.Generator) -> None:
+    rows, asked, elsewhere = seen(rng), rng.random((2, 3)), rng.random((process.BLOCK + 1, 3))
+    before = Posterior(rows, HYPER)
+    expected, unsure = before.at(asked)
     after = before.believing(asked)
-    np.testing.assert_allclose(after.at(asked)[0], before.at(asked)[0], atol=1e-4)
-    assert (after.at(asked)[1] < before.at(asked)[1]).all()
+    joined = Rows(
+        np.vstack([rows.features, asked]),
+        np.append(rows.lag, [0.0, 0.0]),
+        np.append(rows.values, expected),
+        np.append(rows.scale, [1.0, 1.0]),
+        np.append(rows.trial, rows.trial.max() + np.array([1, 2])),
+    )
+    np.testing.assert_allclose(after.at(elsewhere), Posterior(joined, HYPER).at(elsewhere), atol=1e-6)
+    np.testing.assert_array_equal(after.mean(elsewhere), before.at(elsewhere)[0])
+    assert (after.at(asked)[1] < unsure).all()
 
 
 @pytest.mark.parametrize("z", [3.0, 0.0, -0.9, -1.1, -6.0, -20.0])
