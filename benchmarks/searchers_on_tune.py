@@ -53,7 +53,7 @@ def ours(seed: int, sizes: Sizes, *, sampler: str = "auto") -> Outcome:
             recorder,
             train=Distillation.drawn(seed).train,
             resources=TrialResources(1, 0, sizes.slots),
-            scheduler=make_scheduler(config, [], recorder.loses_race),
+            scheduler=make_scheduler(config, [], recorder.gives_up, recorder.spares),
             max_failures=0,
             scratch=folder.scratch,
         )

@@ -20,10 +20,11 @@ written again when the run is opened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from owkd.config import Config
+from owkd.config import Config, StoppingSettings, parse_constraint
 from owkd.errors import ConfigError
+from search.luck.forecast import Rises
 from search.luck.noise import Noise, noise_of
 from search.luck.race import standing
 from search.luck.seeds import Seeds
@@ -41,6 +42,7 @@ from search.tensorboard.summary import EndedTrial, SearchEventFile
 from search.tensorboard.trials import TrialEventFiles
 from search.trials.job import Job, Message, final_state, parts_of
 from search.trials.listener import ActiveTrial, EpochRecord, JobListener, Listeners
+from search.trials.objective import leads, score_steps, violations
 from search.trials.states import State
 from search.trials.view import Ending, Proposal, StoppedBy, TrialView
 
@@ -66,7 +68,11 @@ class SearchRecorder:
             self.best_trials,
         )
         self._active: dict[str, ActiveTrial] = {}
+        self._rises = Rises()
         trial_table.repair(study.views())
+        for view in study.views():
+            if view.state == "complete":
+                self._learn_rise(view.curve, view.part_epochs)
         self.best_trials.keep_checkpoints()
 
     def counts(self) -> dict[State, int]:
@@ -126,11 +132,11 @@ class SearchRecorder:
         trial.add(epoch)
 
     def job_stopped(self, key: str, last: Message) -> None:
-        """A trial is over; one that was still running was stopped by the scheduler, or lost its race."""
+        """A trial is over; one that was still running was stopped by the scheduler, or given up."""
         state = final_state(last.state)
         by: StoppedBy | None = None
         if state == "pruned":
-            by = "race" if self._active[key].stop_reason else "scheduler"
+            by = self._active[key].stopped_by or "scheduler"
         self._end(key, Ending(state, last.step, last.error_type, last.error_text, by))
 
     def job_failed(self, key: str, error_text: str) -> None:
@@ -154,17 +160,42 @@ class SearchRecorder:
         """The luck of one training, from the trials that are complete; None where it cannot be told."""
         return _noise(view for view in self.study.views() if view.state == "complete")
 
-    def loses_race(self, message: Message) -> bool:
-        """Whether a trial shall stop at the end of this part because luck does not explain how far it is behind the
-        best one (`search.race`); by the objective, whatever the scheduler compares.
+    def gives_up(self, message: Message) -> bool:
+        """Whether a trial shall stop whatever its scheduler says: because it misses a constraint by a cost, which no
+        further epoch changes, or at the end of a part because luck does not explain how far it is behind the best one.
 
-        An epoch that was recorded before is not compared again. With several objectives nothing loses: what is behind
-        in one may lead in another.
+        An epoch that was recorded before is not compared again.
         """
-        trial, leader = self._active[message.key], self.best()
-        if not self.config.search.race or leader is None or len(self.config.search.objectives) > 1:
+        trial = self._active[message.key]
+        if message.step in trial.curve:
             return False
-        if message.step % trial.part_epochs or message.step in trial.curve:
+        if self._misses_constraint(trial, message):
+            return True
+        racing = self.config.search.race and len(self.config.search.objectives) == 1
+        return racing and (self._loses_race(trial, message) or self._falls_short(trial, message))
+
+    def spares(self, message: Message) -> bool:
+        """Whether a trial shall go on although its scheduler, which knows one metric, would stop it: with several
+        objectives, while it is on the front of what came to this step."""
+        search = self.config.search
+        if len(search.objectives) == 1:
+            return False
+        return leads(search, message.step, message.objective, dict(message.judged), self.study.views())
+
+    def _misses_constraint(self, trial: ActiveTrial, message: Message) -> bool:
+        judged = dict(message.judged)
+        for text, missed in violations(self.config.search, judged, at_the_end=False).items():
+            if missed > 0:
+                metric = parse_constraint(text)[0]
+                trial.stopped_by = "constraint"
+                trial.stop_reason = f"{text} must hold, but {metric} is {judged[metric]:.4g}"
+                return True
+        return False
+
+    def _loses_race(self, trial: ActiveTrial, message: Message) -> bool:
+        """At the end of a part, by the objective, whatever the scheduler compares (`search.luck.race`)."""
+        leader = self.best()
+        if leader is None or message.step % trial.part_epochs:
             return False
         complete = [view for view in self.study.views() if view.state == "complete"]
         rows = [view.part_values for view in complete]
@@ -172,9 +203,25 @@ class SearchRecorder:
         if stands is None or not stands.is_hopeless:
             return False
         seen = " and ".join(f"{part.fold} with seed {part.seed}" for part in trial.parts[: len(message.part_values)])
+        trial.stopped_by = "race"
         trial.stop_reason = (
             f"{stands.disadvantage:.4f} behind {_name(leader.number)} on {seen}, where luck explains {stands.reach:.4f}"
         )
+        return True
+
+    def _falls_short(self, trial: ActiveTrial, message: Message) -> bool:
+        """Amid a part: whether complete trials say that it can hardly come to the best any more
+        (`search.luck.forecast`). Only where the scheduler stops trials, and after its grace."""
+        scheduler, leader = self.config.search.scheduler, self.best()
+        if not isinstance(scheduler, StoppingSettings) or message.step < scheduler.grace_epochs or leader is None:
+            return False
+        worth = dict(message.judged)[self.config.search.leading_metric]
+        highest = self._rises.highest(worth, message.step, trial.epochs)
+        if highest is None or leader.objective is None or highest >= leader.objective:
+            return False
+        trial.stopped_by = "race"
+        reached = f"{_name(leader.number)} has {leader.objective:.4f}"
+        trial.stop_reason = f"it would hardly come to more than {highest:.4f}, and {reached}"
         return True
 
     def _take(self, proposal: Proposal, config: Config) -> ActiveTrial:
@@ -195,7 +242,17 @@ class SearchRecorder:
         return self._active[key]
 
     def _end(self, key: str, ending: Ending) -> None:
-        self.listeners.job_ended(self._active.pop(key), ending)
+        trial = self._active.pop(key)
+        self.listeners.job_ended(trial, ending)
+        if ending.state == "complete":
+            self._learn_rise(trial.curve, trial.part_epochs)
+
+    def _learn_rise(self, curve: Mapping[int, float], part_epochs: int) -> None:
+        """Of a complete trial; nothing is learned where the scheduler compares something else than the objective."""
+        search = self.config.search
+        if curve and search.deciding_metric == search.leading_metric:
+            scores = score_steps(search, [curve[step] for step in sorted(curve)], part_epochs)
+            self._rises.add([score.values[search.leading_metric] for score in scores])
 
 
 class LeaderView(JobListener[ActiveTrial]):

@@ -171,7 +171,7 @@ def run_trials(
                 folder.durable(recorder),
                 train=work.train,
                 resources=resources,
-                scheduler=make_scheduler(config, past, recorder.loses_race, fixed),
+                scheduler=make_scheduler(config, past, recorder.gives_up, recorder.spares, fixed),
                 max_failures=config.search.max_failures,
                 scratch=folder.scratch,
                 admission=admission,

@@ -26,7 +26,7 @@ def search(land: Landscape, *, sampler: str = "auto", scheduler: str = "asha") -
     with scratch_folder() as scratch:
         folder = create(Path(scratch) / "bench", config, {})
         recorder = SearchRecorder(folder, config, Study(folder.journal, folder.name, config))
-        decider = make_scheduler(config, [], recorder.loses_race)
+        decider = make_scheduler(config, [], recorder.gives_up, recorder.spares)
 
         def begin() -> _Trial | None:
             started = time.process_time()

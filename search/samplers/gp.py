@@ -1,8 +1,8 @@
 """A Gaussian process of this field's level, as what proposes trials. What it is made of is `search/samplers/model/`.
 
-With one objective, a proposal is where the logarithm of the expected improvement is highest; with several, the same of
-a Tchebycheff sum of them whose weights are drawn for each proposal (ParEGO, Knowles 2006). It counts as far as all
-constraints are likely to hold. Points under way are believed to come to what the model expects of them.
+A proposal is where the logarithm of the expected improvement is highest: over the best objective, and with several over
+the volume that they dominate. It counts as far as all constraints are likely to hold. Points under way are believed to
+come to what the model expects of them.
 
 One proposal in sixteen is drawn at random all the same: a model may be wrong in the same way everywhere.
 """

@@ -12,14 +12,14 @@ ASHA saves. A new one is a file here and a line in `SCHEDULERS` (`selection.py`)
 """
 
 from search.schedulers.asha_savings import expected_epochs, expected_steps
-from search.schedulers.resumable import LosesRace, ResumableScheduler
+from search.schedulers.resumable import ResumableScheduler, Verdict
 from search.schedulers.selection import SCHEDULERS, SchedulerKind, describe_scheduler, make_scheduler
 
 __all__ = [
     "SCHEDULERS",
-    "LosesRace",
     "ResumableScheduler",
     "SchedulerKind",
+    "Verdict",
     "describe_scheduler",
     "expected_epochs",
     "expected_steps",

@@ -12,7 +12,12 @@ from search.schedulers.reports import REPORT_FIELDS
 
 
 class MedianRule(MedianStoppingRule):
-    """Ray's rule, which also takes a curve without deciding on it."""
+    """Ray's rule, which also takes a curve without deciding on it, and advises: whoever goes on is judged again."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision = str(super().on_trial_result(tune_controller, trial, result))
+        self._stopped_trials.discard(trial)
+        return decision
 
     def recall(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self.on_trial_complete(tune_controller, trial, result)

@@ -14,8 +14,8 @@ from search.trials.job import Message
 Curve = dict[int, float]
 """what decides, by step"""
 
-LosesRace = Callable[[Message], bool]
-"""whether to stop a job at an epoch"""
+Verdict = Callable[[Message], bool]
+"""on a job, at an epoch of it"""
 
 
 class ResumableScheduler(FIFOScheduler):
@@ -29,13 +29,16 @@ class ResumableScheduler(FIFOScheduler):
         self,
         inner: Any,
         past: Iterable[tuple[str, Curve]] = (),
-        loses_race: LosesRace | None = None,
+        gives_up: Verdict | None = None,
+        spares: Verdict | None = None,
         never_stopped: Container[str] = (),
     ) -> None:
-        """`never_stopped`: keys of jobs that train to their end; the rule compares the others with them all the same"""
+        """`gives_up`: whether to stop a job that the rule would let continue; `spares`: whether to let one go on that
+        it would stop; `never_stopped`: keys of jobs that train to their end, with which it compares the others."""
         super().__init__()  # type: ignore[no-untyped-call]
         self._inner = inner
-        self._loses_race = loses_race
+        self._gives_up = gives_up
+        self._spares = spares
         self._never_stopped = never_stopped
         self._metric = "objective"
         self._last_step: dict[str, int] = {}
@@ -60,8 +63,9 @@ class ResumableScheduler(FIFOScheduler):
             return decision
         if is_new:
             decision = str(self._inner.on_trial_result(tune_controller, _Job(key), result))
-        loses = self._loses_race
-        if decision == TrialScheduler.CONTINUE and loses and loses(Message.of(result)):
+        if decision == TrialScheduler.STOP and self._spares and self._spares(Message.of(result)):
+            decision = str(TrialScheduler.CONTINUE)
+        if decision == TrialScheduler.CONTINUE and self._gives_up and self._gives_up(Message.of(result)):
             return str(TrialScheduler.STOP)
         return decision
 

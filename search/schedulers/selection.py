@@ -13,7 +13,7 @@ from search.runs.layout import trial_name
 from search.schedulers.asha import asha_rule, describe_asha
 from search.schedulers.hyperband import Brackets, describe_hyperband
 from search.schedulers.median import describe_median, median_rule
-from search.schedulers.resumable import Curve, LosesRace, ResumableScheduler
+from search.schedulers.resumable import Curve, ResumableScheduler, Verdict
 from search.trials.budget import Budget
 from search.trials.view import FIXED
 
@@ -44,17 +44,19 @@ SCHEDULERS: dict[str, SchedulerKind] = {
 def make_scheduler(
     config: Config,
     past: Iterable[tuple[str, Curve]],
-    loses_race: LosesRace | None = None,
+    gives_up: Verdict | None = None,
+    spares: Verdict | None = None,
     never_stopped: Container[str] = frozenset(map(trial_name, range(len(FIXED)))),
 ) -> ResumableScheduler:
     """The configured scheduler, which knows what trials of earlier drivers reported (`past`: job key, curve).
 
-    A job that it would let continue, `loses_race` may stop all the same. Neither stops any of
-    `never_stopped`, by default a new search's fixed trials: what all others are compared with must be known at its end.
+    A job that it would let continue, `gives_up` may stop all the same; one that it would stop, `spares` may let
+    continue, unless it is given up. Nothing stops any of `never_stopped`, by default a new search's fixed trials: what
+    all others are compared with must be known at its end.
     """
     scheduler = config.search.scheduler
     rule = SCHEDULERS[scheduler.name].rule(scheduler, Budget.of(config).trial_steps)
-    return ResumableScheduler(rule, past, loses_race, never_stopped)
+    return ResumableScheduler(rule, past, gives_up, spares, never_stopped)
 
 
 def describe_scheduler(scheduler: SchedulerConfig) -> str:

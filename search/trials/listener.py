@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from search.trials.job import Message, Part
 from search.trials.objective import Score
-from search.trials.view import Ending, Proposal, TrialView
+from search.trials.view import Ending, Proposal, StoppedBy, TrialView
 
 
 @dataclass
@@ -27,7 +27,7 @@ class ActiveJob:
         crash: of the last attempt that raised
         objective: what it is worth, once it is over
         stopped_at: what must be said beside it, where it is not over all epochs
-        stop_reason: why no further part is worth its time
+        stop_reason: why no further epoch is worth its time
     """
 
     key: str
@@ -96,6 +96,7 @@ class ActiveTrial(ActiveJob):
         view: as the study has it; its listener renews it
         recorded: the epochs that were recorded when this attempt began
         curve: what the scheduler compares, by step
+        stopped_by: what gave it up, unless it was its scheduler
     """
 
     proposal: Proposal = field(kw_only=True)
@@ -104,6 +105,7 @@ class ActiveTrial(ActiveJob):
     view: TrialView = field(kw_only=True)
     recorded: tuple[EpochRecord, ...] = ()
     curve: dict[int, float] = field(default_factory=dict)
+    stopped_by: StoppedBy | None = None
 
     _epochs: set[tuple[str, int, int]] = field(default_factory=set)
     """fold, seed and number of each that is recorded"""

@@ -181,6 +181,22 @@ def front_of(search: SearchConfig, views: Iterable[TrialView]) -> set[int]:
     return {view.number for view, lost in zip(listed, np.asarray(beaten), strict=True) if not lost}
 
 
+def leads(search: SearchConfig, step: int, value: float, judged: Metrics, views: Iterable[TrialView]) -> bool:
+    """Whether a trial that came to this step is on the front of all that did so and break no constraint.
+
+    value: what the scheduler compares. It stands for every objective that epochs change, beside those that are costs;
+    where none is, only the best trial leads.
+    """
+    costs = [goal.metric for goal in search.objectives if goal.metric in search.costs]
+    own = value, *(-judged[metric] for metric in costs)
+    for view in views:
+        if view.feasible and step in view.curve and all(metric in view.objectives for metric in costs):
+            other = view.curve[step], *(-view.objectives[metric] for metric in costs)
+            if other != own and all(theirs >= ours for theirs, ours in zip(other, own, strict=True)):
+                return False
+    return True
+
+
 def _gains(search: SearchConfig, view: TrialView) -> tuple[float, ...]:
     """Objectives as numbers of which more is better; the worst there is for one that was not measured."""
     signs = (1.0 if objective.direction == "max" else -1.0 for objective in search.objectives)

@@ -17,9 +17,10 @@ NO_DISTILLATION_NAME: Final = "no distillation"
 FIXED: tuple[Fixed, ...] = (PUBLISHED, NO_DISTILLATION_NAME)
 """in the order of their numbers: the first trials of a search"""
 
-StoppedBy = Literal["scheduler", "race"]
-"""what ended a trial that was pruned; `race`: after some of its parts luck did not explain how far it was behind the
-best. Runs of 0.1.0 have `give_up` there: its first part was worse than the best trial's by a fixed margin."""
+StoppedBy = Literal["scheduler", "race", "constraint"]
+"""what ended a trial that was pruned; `race`: it could hardly come up to the best any more; `constraint`: by a cost of
+its student, it misses one. Runs of 0.1.0 have `give_up` there: its first part was worse than the best trial's by a
+fixed margin."""
 
 
 @dataclass(frozen=True)

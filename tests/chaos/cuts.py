@@ -101,7 +101,7 @@ def cut(folder: Path, at: int, power: int | None = None) -> None:
 
 def _work_off(recorder: SearchRecorder, config: Config, study: Study) -> None:
     past = [(trial_name(view.number), view.curve) for view in study.views()]
-    scheduler = make_scheduler(config, past, recorder.loses_race)
+    scheduler = make_scheduler(config, past, recorder.gives_up, recorder.spares)
     while (job := recorder.next_job()) is not None:
         _do(job, recorder, scheduler)
 

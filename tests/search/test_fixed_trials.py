@@ -32,7 +32,7 @@ def search(tmp_path: Path, trials: int = TRIALS, **section: Any) -> RunFolder:
     folder = create(tmp_path / "runs" / "fake", config, {})
     study = Study(folder.journal, "fake", config)
     recorder = SearchRecorder(folder, config, study)
-    work_off(recorder, scheduler=make_scheduler(config, [], recorder.loses_race))
+    work_off(recorder, scheduler=make_scheduler(config, [], recorder.gives_up, recorder.spares))
     recorder.close()
     return folder
 

@@ -270,7 +270,7 @@ def run_parts(recorder: SearchRecorder, *values: float) -> tuple[Job, list[bool]
             step = 4 * at + epoch
             state = "complete" if step == 4 * len(job.parts) else "running"
             message = epoch_of(job.key, part, epoch, step, values[: at + 1], state)
-            said.append(state == "running" and recorder.loses_race(message))
+            said.append(state == "running" and recorder.gives_up(message))
             recorder.message_received(message)
             if state == "complete" or said[-1]:
                 recorder.job_stopped(job.key, message)
@@ -325,9 +325,56 @@ def test_the_race_is_about_the_objective_whatever_the_scheduler_compares(tmp_pat
     job = next_job(recorder)
     recorder.job_started(job.key)
     poor = replace(epoch_of(job.key, job.parts[0], 4, 4, (0.3,)), objective=0.9)
-    assert recorder.loses_race(poor)
+    assert recorder.gives_up(poor)
     good = replace(epoch_of(job.key, job.parts[0], 4, 4, (0.6,)), objective=0.1)
-    assert not recorder.loses_race(good)
+    assert not recorder.gives_up(good)
+
+
+def test_what_can_hardly_come_to_the_best_is_given_up_after_its_grace(tmp_path: Path) -> None:
+    for race in (True, False):
+        folder = tmp_path / str(race)
+        recorder = open_recorder(folder, trials=20, scheduler={"name": "asha", "grace_epochs": 2}, race=race)
+        for value in (0.6, 0.3, 0.5, 0.4):  # flat curves: nobody rises
+            assert not any(run_parts(recorder, value)[1])
+        resumed = SearchRecorder(recorder.folder, recorder.config, recorder.study)
+        assert run_parts(resumed, 0.5)[1] == ([False, True] if race else [False] * 4)
+        assert run_parts(resumed, 0.7)[1] == [False] * 4
+        row = read_trials(recorder.folder.results).to_pylist()[4]
+        assert (row["state"], row["stopped_by"]) == (("pruned", "race") if race else ("complete", None))
+
+
+def test_what_misses_a_constraint_by_a_cost_is_given_up_at_once(tmp_path: Path) -> None:
+    recorder = open_recorder(tmp_path, constraints=["latency_ms <= 5", "val/mAP >= 0.2"])
+    job = next_job(recorder)
+    recorder.job_started(job.key)
+    poor = replace(epoch_of(job.key, job.parts[0], 1, 1, (0.1,)), judged=(("val/mAP", 0.1), ("latency_ms", 4.0)))
+    assert not recorder.gives_up(poor)  # further epochs may mend it
+    slow = replace(poor, judged=(("val/mAP", 0.1), ("latency_ms", 7.25)))
+    assert recorder.gives_up(slow)
+    recorder.message_received(slow)
+    recorder.job_stopped(job.key, slow)
+    row = read_trials(recorder.folder.results).to_pylist()[0]
+    assert (row["state"], row["stopped_by"], row["last_step"]) == ("pruned", "constraint", 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "latency", "spared"), [(0.3, 2.0, True), (0.45, 3.0, False), (0.5, 3.0, True), (0.6, 9.0, True)]
+)
+def test_on_the_front_of_its_step_a_trial_is_spared(tmp_path: Path, value: float, latency: float, spared: bool) -> None:
+    goals = [{"metric": "val/mAP", "reduction": "last"}, {"metric": "latency_ms", "reduction": "last"}]
+    recorder = open_recorder(tmp_path, objectives=goals)
+    jobs = [next_job(recorder) for _ in range(3)]
+    for job, value_there, latency_there in zip(jobs, (0.5, 0.4, value), (3.0, 2.5, latency), strict=True):
+        recorder.job_started(job.key)
+        judged = (("val/mAP", value_there), ("latency_ms", latency_there))
+        message = replace(epoch_of(job.key, job.parts[0], 1, 1, (value_there,)), judged=judged)
+        if job is not jobs[-1]:
+            recorder.message_received(message)
+    assert recorder.spares(message) == spared
+    one = open_recorder(tmp_path / "one")
+    alone = next_job(one)
+    one.job_started(alone.key)
+    assert not one.spares(epoch_of(alone.key, alone.parts[0], 1, 1, (0.9,)))
 
 
 def test_one_part_never_loses_and_no_epoch_is_judged_twice(tmp_path: Path) -> None:
@@ -336,7 +383,7 @@ def test_one_part_never_loses_and_no_epoch_is_judged_twice(tmp_path: Path) -> No
     recorder.job_started(job.key)
     last = epoch_of(job.key, job.parts[0], 4, 4, (0.1,))
     recorder.message_received(last)  # the driver died before it could stop the trial
-    assert not recorder.loses_race(last)
+    assert not recorder.gives_up(last)
     alone = open_recorder(tmp_path / "other", trials=9)
     for value in (0.6, 0.6, 0.5, 0.1):
         assert not any(run_parts(alone, value)[1])

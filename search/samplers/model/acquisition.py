@@ -9,6 +9,7 @@ ones, so that whole numbers, choices and conditions need nothing of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,10 @@ from search.samplers.model.beliefs import Beliefs
 
 Array = NDArray[np.float64]
 
-SAMPLES = 64
-"""of several objectives at once"""
+SAMPLES = 96
+"""of several objectives at once, each in a direction of its own"""
 BLUR = 0.02
-"""of an improvement of several objectives, over their spread: where none of the samples improves, some come nearer"""
-SHARE = 0.05
-"""of the sum of all objectives beside the worst of them (Knowles 2006)"""
+"""of an improvement of several objectives: where none of the samples improves, some come nearer"""
 
 DRAWS = 500
 """random points to begin with"""
@@ -34,43 +33,85 @@ CHILDREN = 12
 ROUNDS = 15
 
 
+class Improvement(Protocol):
+    """Over what is known already.
+
+    Attributes:
+        level: (k,) what each known point counts as, for those around which is searched
+    """
+
+    level: Array
+
+    def log_expected(self, mean: Array, deviation: Array) -> Array:
+        """Of points whose objectives are believed to be so, both (goals, m) -> logarithms (m,)."""
+        ...
+
+
+class BestImprovement:
+    """Of one objective, over the best."""
+
+    def __init__(self, known: Array) -> None:
+        """`known`: objectives (1, k) of points that are allowed."""
+        self.level = known[0]
+        self._best = float(self.level.max())
+
+    def log_expected(self, mean: Array, deviation: Array) -> Array:
+        return log_expected_improvement(mean[0], deviation[0], self._best)
+
+
+class FrontImprovement:
+    """Of several objectives: of the volume that they dominate above the worst that is known.
+
+    A volume is the mean, over directions drawn evenly, of how far it reaches to the power of the number of objectives
+    (Golovin and Zhang 2020, up to a constant). So each sample of the objectives is compared in a direction of its own.
+    """
+
+    def __init__(self, known: Array, rng: np.random.Generator) -> None:
+        """`known`: objectives (goals, k) of points that are allowed."""
+        goals = len(known)
+        directions = np.abs(rng.normal(size=(goals, SAMPLES, 1)))
+        self._directions = directions / np.linalg.norm(directions, axis=0)
+        self._draws = rng.normal(size=(goals, SAMPLES, 1))
+        self._worst = known.min(axis=1)[:, None, None]
+        reaches = self._reach(known[:, None, :])
+        self._reached = reaches.max(axis=1, keepdims=True)
+        self.level = np.bincount(reaches.argmax(axis=1), minlength=known.shape[1]).astype(float)
+
+    def log_expected(self, mean: Array, deviation: Array) -> Array:
+        more = self._reach(mean[:, None, :] + deviation[:, None, :] * self._draws) - self._reached
+        return np.asarray(np.log(np.logaddexp(0.0, np.maximum(more / BLUR, -500.0)).mean(axis=0)))
+
+    def _reach(self, values: Array) -> Array:
+        """Objectives (goals, SAMPLES or 1, m) -> how far they dominate in each direction (SAMPLES, m), as volumes."""
+        least = ((values - self._worst) / self._directions).min(axis=0)
+        return np.asarray(np.sign(least) * np.abs(least) ** len(values))
+
+
 class Acquisition:
     """What a point is worth looking at: (m, d) features -> (m,).
 
     Attributes:
-        level: (k,) what is expected of the points that the beliefs were made of
+        level: (k,) what known points count as; where none is allowed, how likely they are to be
     """
 
     def __init__(self, known: Beliefs, now: Beliefs, seen: Array, rng: np.random.Generator) -> None:
         """`now`: what is believed once points under way count too; `seen`: features (k, d) of known points."""
         self._now = now
-        goals = len(now.goals)
-        self._weights = rng.dirichlet(np.ones(goals))
-        self._draws = rng.normal(size=(goals, SAMPLES, 1))
-        means = np.array([goal.mean(seen) for goal in known.goals])
-        holds = np.exp(log_feasibility(known, seen))
-        self.level = np.where(holds >= 0.5, self._sum(means), -np.inf)
-        self._best = float(self.level.max())
-        if not np.isfinite(self._best):
-            self.level = holds
+        self.level = np.exp(log_feasibility(known, seen))
+        self._improvement: Improvement | None = None
+        allowed = self.level >= 0.5
+        if allowed.any():
+            means = np.array([goal.mean(seen[allowed]) for goal in known.goals])
+            self._improvement = BestImprovement(means) if len(means) == 1 else FrontImprovement(means, rng)
+            self.level = np.full(len(seen), -np.inf)
+            self.level[allowed] = self._improvement.level
 
     def __call__(self, features: Array) -> Array:
         feasible = log_feasibility(self._now, features)
-        if not np.isfinite(self._best):
+        if self._improvement is None:
             return feasible
-        each = [goal.at(features) for goal in self._now.goals]
-        if len(each) == 1:
-            return log_expected_improvement(*each[0], self._best) + feasible
-        mean, deviation = (np.array(parts)[:, None, :] for parts in zip(*each, strict=True))
-        more = (self._sum(mean + deviation * self._draws) - self._best) / BLUR
-        return np.asarray(np.logaddexp.reduce(np.log(np.logaddexp(0.0, np.maximum(more, -500.0))), axis=0) + feasible)
-
-    def _sum(self, values: Array) -> Array:
-        """Of objectives (goals, ...) one: the worst of them, and a little of all; of a single one itself."""
-        if len(values) == 1:
-            return np.asarray(values[0])
-        weighted = values * self._weights.reshape(-1, *[1] * (values.ndim - 1))
-        return np.asarray(weighted.min(axis=0) + SHARE * weighted.sum(axis=0))
+        mean, deviation = np.array([goal.at(features) for goal in self._now.goals]).swapaxes(0, 1)
+        return self._improvement.log_expected(mean, deviation) + feasible
 
 
 def log_feasibility(beliefs: Beliefs, features: Array) -> Array:

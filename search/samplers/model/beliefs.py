@@ -1,8 +1,9 @@
 """What a model makes of the trials that are over: a process for each objective and each constraint, of equal points.
 
-Values are brought to mean 0 and spread 1. What is far below the middle is drawn near: a training that failed is bad,
-and how bad says nothing about where the best ones are (winsorised). Hyperparameters are those of the trials that were
-over when their number last grew by a tenth: so a proposal is quick, and hangs on the history alone all the same.
+Costs of a student count by their logarithm, since they span decades. Values are brought to mean 0 and spread 1. What is
+far below the middle is drawn near: a training that failed is bad, and how bad says nothing about where the best ones
+are (winsorised). Hyperparameters are those of the trials that were over when their number last grew by a tenth: so a
+proposal is quick, and hangs on the history alone all the same.
 """
 
 from __future__ import annotations
@@ -86,8 +87,11 @@ def _rows(
     """By objective and constraint: rows, and the bound of a constraint."""
     rows = {}
     for place, goal in enumerate(search.objectives):
+        values = np.array([each.values[place] for each in found])
+        if goal.metric in search.costs and values.min() > 0:
+            values = np.log(values)
         sign = 1.0 if goal.direction == "max" else -1.0
-        rows[goal.metric] = rows_of(found, features, [sign * each.values[place] for each in found], most), 0.0
+        rows[goal.metric] = rows_of(found, features, sign * values, most), 0.0
     for name in search.constraints:
         missed = {place: trial.constraints[name] for place, trial in enumerate(over) if name in trial.constraints}
         if missed:
@@ -129,9 +133,9 @@ def fitted(trials: int) -> int:
     return number
 
 
-def rows_of(found: Sequence[Outcome], features: Array, values: Sequence[float], most: int) -> Rows:
+def rows_of(found: Sequence[Outcome], features: Array, values: Array, most: int) -> Rows:
     """Outcomes as rows, at most so many: half of them the best, the others spread over the rest."""
-    y = standardised(np.array(values))
+    y = standardised(values)
     order = np.argsort(-y, kind="stable")
     if len(y) > most:
         rest = order[most // 2 :]

@@ -163,6 +163,21 @@ def test_expected_improvement_is_its_integral(z: float) -> None:
     assert acquisition.log_h(np.array([z]))[0] == pytest.approx(slow, abs=1e-5)
 
 
+def test_directions_add_up_to_the_volume_that_points_add(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acquisition, "SAMPLES", 4000)
+    monkeypatch.setattr(acquisition, "BLUR", 1e-3)
+    known = np.array([[0.0, 1.0, 2.0, 1.0], [2.0, 1.5, 0.0, 1.0]])  # the area of which is 1 x 1.5, above (0, 0)
+    improvement = acquisition.FrontImprovement(known, rng)
+    points = np.array([[1.0, 2.0, 0.5, 3.0], [1.0, 1.0, 2.0, 3.0]])
+    expected = np.exp(improvement.log_expected(points, np.full_like(points, 1e-6))) * acquisition.BLUR
+    quarter_disc = math.pi / 4
+    assert expected * quarter_disc == pytest.approx([0.0, 1.0, 0.25, 7.5], rel=0.1, abs=0.01)
+    assert improvement.level[3] == 0
+    assert improvement.level.sum() == 4000
+
+
 def test_hopeless_points_still_have_an_order() -> None:
     values = acquisition.log_h(np.array([-50.0, -1e3, -1e5, -1e7]))
     assert np.isfinite(values).all()

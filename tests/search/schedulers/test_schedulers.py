@@ -79,10 +79,16 @@ class SchedulerContract:
 
     def test_fixed_trials_are_never_stopped(self, past: list[tuple[str, dict[int, float]]]) -> None:
         poor = {name: [0.1] * 8 for name in ("trial-00000", "trial-00001", "trial-00002")}
-        scheduler = self.make(past, loses_race=lambda message: True)
+        scheduler = self.make(past, gives_up=lambda message: True)
         assert list(play(scheduler, poor).values()) == [0, 0, 1]
-        of_an_older_version = self.make(past, loses_race=lambda message: True, never_stopped={"trial-00000"})
+        of_an_older_version = self.make(past, gives_up=lambda message: True, never_stopped={"trial-00000"})
         assert list(play(of_an_older_version, poor).values()) == [0, 1, 1]
+
+    def test_a_job_that_is_spared_goes_on_unless_it_is_given_up(self, past: list[tuple[str, dict[int, float]]]) -> None:
+        spared = self.make(past, spares=lambda message: True)
+        assert play(spared, {"poor": [0.1] * 8}) == {"poor": 0}
+        given_up = self.make(past, spares=lambda message: True, gives_up=lambda message: message.step == 2)
+        assert play(given_up, {"poor": [0.1] * 8}) == {"poor": 2}
 
     def test_a_job_that_ended_by_itself_is_not_stopped_as_well(self, past: list[tuple[str, dict[int, float]]]) -> None:
         scheduler = self.make(past)
@@ -185,11 +191,11 @@ def test_a_trial_may_be_as_long_as_the_space_proposes(epochs: dict) -> None:
 def test_a_job_is_given_up_where_the_scheduler_would_let_it_go_on() -> None:
     asked = []
 
-    def loses_race(message: Message) -> bool:
+    def gives_up(message: Message) -> bool:
         asked.append((message.key, message.step, message.objective))
         return message.step == 2
 
-    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), [], loses_race)
+    scheduler = make_scheduler(config_of(scheduler={"name": "none"}), [], gives_up)
     scheduler.on_trial_add(None, trial("new"))
     said = [scheduler.on_trial_result(None, trial("new"), told(step, 0.5)) for step in (1, 2)]
     assert said == ["CONTINUE", "STOP"]
