@@ -152,8 +152,8 @@ class SearchConfig(Node):
     )
     race: bool = Field(
         default=True,
-        description="a trial stops that can hardly come up to the best: at the end of a fold or seed when luck does not "
-        "explain how far it is behind, and, where the scheduler stops any, earlier by how complete ones rose",
+        description="a trial stops that can hardly come up to the best: at the end of a fold or seed when luck does "
+        "not explain how far it is behind, and, where the scheduler stops any, earlier by how complete ones rose",
     )
     max_concurrent: PositiveInt | None = Field(default=None, description="trials at a time; what fits when unset")
     max_failures: Annotated[int, Field(ge=0)] = Field(default=2, description="restarts of a trial that crashes")

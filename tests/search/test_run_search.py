@@ -227,7 +227,7 @@ def test_trials_are_listed_best_first(mixed) -> None:
 )
 def test_other_schedulers_stop_poor_trials_of_a_live_search(tmp_path: Path, connect, scheduler, stops_at) -> None:
     make_plan(tmp_path, {f"trial-{number:05d}": "bad" for number in (0, *stops_at)})
-    search = {"trials": 10, "scheduler": scheduler, "sampler": {"name": "random", "seed": 1}}
+    search = {"trials": 10, "scheduler": scheduler, "sampler": {"name": "random", "seed": 1}, "race": False}
     folder = run_search(tmp_path, connect, search=search).folder
     rows, trials = read_trials(folder.results).to_pylist(), told(folder.root)
     for number, step in stops_at.items():
