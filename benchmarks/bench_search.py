@@ -1,10 +1,10 @@
 """Our search against everybody's on landscapes with a known optimum, with equal budget, slots and first trial.
 
-Seeds from 0 on are for choosing between variants of ours, those from 100 on (`--report`) for reporting, and nobody
-chooses by them. `--rivals` names who takes part, the first of them being compared with the others; `owkd SAMPLER,
-SCHEDULER` is ours with another sampler or scheduler, such as `owkd gp, none`. With `--keep FILE` every search that is
-over is appended to that file, and one that stands there is not run again; `--kept-only` runs none, and compares what
-stands there, on the seeds that both rivals have.
+Seeds from 0 on, and from 200 on (`--first-seed 200`), are for choosing between variants of ours, those from 100 on
+(`--report`) for reporting, and nobody chooses by them. `--rivals` names who takes part, the first of them compared
+with the others; `owkd SAMPLER, SCHEDULER` is ours with another sampler or scheduler, such as `owkd gp, none`. With
+`--keep FILE` every search that is over is appended to that file, and one that stands there is not run again;
+`--kept-only` runs none, and compares what stands there, on the seeds that both rivals have.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def main() -> None:
     """Command line."""
     parser = measure.parser(__doc__ or "")
     parser.add_argument("--report", action="store_true", help=f"on seeds from {REPORTING} on, which nobody chooses by")
+    parser.add_argument("--first-seed", type=int, metavar="SEED", help="in place of either of these")
     parser.add_argument("--seeds", type=int, help=f"searches of each (default: {SEEDS}; quick: {QUICK_SEEDS})")
     parser.add_argument("--rivals", nargs="+", metavar="NAME", help="default: everybody who is installed")
     parser.add_argument("--landscapes", nargs="+", choices=LANDSCAPES, default=list(LANDSCAPES))
@@ -101,6 +102,7 @@ def main() -> None:
         parser.error("--kept-only needs --keep FILE")
     number = arguments.seeds or (QUICK_SEEDS if arguments.quick else SEEDS)
     first = REPORTING if arguments.report else CHOOSING
+    first = first if arguments.first_seed is None else arguments.first_seed
     rivals = arguments.rivals or installed_rivals()
     tasks = tasks_of(arguments.landscapes, rivals, range(first, first + number))
     if arguments.kept_only:
@@ -110,6 +112,7 @@ def main() -> None:
         run(tasks, arguments.jobs, arguments.keep), [name for name in rivals if any(name in t for t in tasks)]
     )
     command = measure.command(COMMAND, arguments) + (f" --seeds {arguments.seeds}" if arguments.seeds else "")
+    command += "" if arguments.first_seed is None else f" --first-seed {first}"
     measure.publish("bench_search", text, command, None, arguments.record)
 
 
