@@ -11,6 +11,7 @@ cli.py           every command by name, and exit codes
 demo.py          `owkd demo`
 library.py       search, resume, retrain and single trainings, for Python
 driver.py        search, resume, retrain for a terminal
+init.py          a configuration for a data set and this machine
 train.py         a teacher, a student, or a trial again
 monitor.py       TensorBoard on a run
 """

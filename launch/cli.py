@@ -15,7 +15,7 @@ import typer
 from rich.text import Text
 from typer.models import CommandInfo
 
-from launch.commands import cluster, configuration, data, models, published, runs, teacher
+from launch.commands import cluster, configuration, data, models, published, runs, stored, teacher
 from launch.output import streams
 from launch.output.console import OutputClosedError, console, errors
 from launch.output.failures import failure_of
@@ -64,7 +64,10 @@ def demo(
 app.add_typer(data.app, name="data")
 app.add_typer(teacher.app, name="teacher")
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(stored.runs, name="runs")
+app.add_typer(stored.cache, name="cache")
 for command in (
+    configuration.init,
     configuration.config,
     models.distill,
     runs.plan,

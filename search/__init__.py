@@ -8,7 +8,7 @@
     execution     jobs on machines, through Ray Tune
     results       Parquet                          tensorboard   event files
     retrain       the final stage                  planning      a search before it starts
-    report        one HTML page                    reading       a run as an object
+    report        one HTML page                    reading       runs as things: listed, compared, deleted, read
 
     run_search.py    a search from its first check to its last trial
     recorder.py      what is written when something happens to a trial
@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.reading import Run
+    from search.reading import Run, compare_runs, delete_run, list_runs
     from search.report import write_report
     from search.results import list_trials
     from search.retrain.stage import retrain as retrain_best
@@ -35,11 +35,26 @@ if TYPE_CHECKING:
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # workers use this very environment, also under `uv run`
 
-__all__ = ["Run", "TrialListener", "list_trials", "open_run", "resume", "retrain_best", "search", "write_report"]
+__all__ = [
+    "Run",
+    "TrialListener",
+    "compare_runs",
+    "delete_run",
+    "list_runs",
+    "list_trials",
+    "open_run",
+    "resume",
+    "retrain_best",
+    "search",
+    "write_report",
+]
 
 _HOMES = {
     "Run": ("search.reading", "Run"),
     "TrialListener": ("search.trials.listener", "TrialListener"),
+    "compare_runs": ("search.reading", "compare_runs"),
+    "delete_run": ("search.reading", "delete_run"),
+    "list_runs": ("search.reading", "list_runs"),
     "list_trials": ("search.results", "list_trials"),
     "open_run": ("search.runs", "open_run"),
     "resume": ("search.run_search", "resume"),

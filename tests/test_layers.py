@@ -88,7 +88,7 @@ def test_the_scan_sees_a_section_that_is_read():
 
 LIGHT = {
     "owkd.config": {"torch", "ray", "optuna", "matplotlib", "pandas", "search"},
-    "launch.cli": {"torch", "ray", "optuna", "matplotlib", "pandas", "pyarrow"},
+    "launch.cli": {"torch", "ray", "scipy", "optuna", "matplotlib", "pandas", "pyarrow"},
     "launch.cluster": {"torch", "ray", "optuna", "matplotlib", "pandas"},
 }
 """what loads in a moment, and the packages that it must not load"""
@@ -124,7 +124,7 @@ LAYERS = {
         ("cli",),
         ("commands",),
         ("demo",),
-        ("driver", "train"),
+        ("driver", "train", "init"),
         ("library",),
         ("doctor",),
         ("cluster", "published", "monitor", "connection"),

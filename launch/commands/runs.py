@@ -8,6 +8,7 @@ import typer
 
 from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
 from launch.configuration import load_for_search, print_notes
+from launch.output.console import print_step
 
 TrialState = StrEnum(
     "TrialState", ["complete", "pruned", "running", "interrupted", "diverged", "out_of_memory", "error"]
@@ -23,10 +24,13 @@ def search(
     set_: Overrides = None,
 ) -> None:
     """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` continues."""
+    print_step(f"Reading {config}")
     from launch.driver import run_search
 
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
-    run_search(load_for_search(config, overrides, runs), runs, address)
+    parsed = load_for_search(config, overrides, runs)
+    print_step("Checking images and teachers, then connecting to Ray")
+    run_search(parsed, runs, address)
 
 
 def plan(
@@ -42,11 +46,13 @@ def plan(
     address: Address = None,
 ) -> None:
     """Name every mistake at once, or preview the search: space, time, cost, disk, power. Starts nothing but a pilot."""
+    print_step(f"Reading {config}")
     from launch.output.plan import print_plan, without_mistakes
     from search.space import read_search_config
 
     reading = read_search_config(config, set_ or ())
     print_notes(reading)
+    print_step("Checking images and teachers" + (", then timing a few steps of a training" if measure else ""))
     if pilot:
         from launch.driver import train_pilot
 

@@ -8,6 +8,9 @@ final_stage.py  the result of the final stage
 plan.py         the page of `owkd plan`
 trials.py       the trials of a run
 one_trial.py    one of them in full
+runs.py         runs: listed, shown, compared, deleted
+caches.py       what runs on a data set share
+confirmation.py asking before something is deleted
 evaluation.py   the evaluation of one checkpoint
 datasets.py     what a preparation made, and the findings of a check
 

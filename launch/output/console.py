@@ -71,6 +71,12 @@ def print_note(line: str) -> None:
     errors.print(line, soft_wrap=True)
 
 
+def print_step(text: str) -> None:
+    """What a command is about to do, for whoever sits before a terminal while libraries load and files are read."""
+    if errors.is_interactive:
+        errors.print(text, style="dim", soft_wrap=True)
+
+
 def print_prose(text: str) -> None:
     """Prose: broken between words on a terminal, one line anywhere else."""
     console.print(text, soft_wrap=not console.is_interactive)

@@ -8,6 +8,7 @@ Unknown keys are refused with the nearest right name, and every mistake is repor
     messages  the messages of mistakes             reference the whole tree as a file to start from
     metrics   what a student is measured by        strategies the kinds of samplers and schedulers
     kinds     which kind takes which field         upgrade   what earlier versions wrote otherwise
+    schema    the whole tree as a JSON schema
 
 What a search must hold beyond types and names is checked by `search.space`, which hands its rules to `reading`.
 """

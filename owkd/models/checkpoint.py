@@ -195,6 +195,7 @@ def _require_networks(path: Path, info: ModelInfo, state: dict[str, Tensor]) -> 
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[ModelInfo, dict[str, Tensor]]:
+    path = model_file(path)
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}; give the path of a model file made by owkd")
     try:

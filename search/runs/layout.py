@@ -23,10 +23,29 @@ from search.storage.mirror import CONTROL, Mirror
 from search.storage.object_store import ObjectStore
 from search.trials.job_queue import JobQueue, WholeCalls
 
+SHOWN = 8
+"""runs that a message names"""
+
 
 def trial_name(number: int) -> str:
     """The name of a trial in every folder, table and view."""
     return f"trial-{number:05d}"
+
+
+def run_names(place: Address) -> list[str]:
+    """Names of the runs right in a folder, or at an address, in their order; none where there is no such place."""
+    store = ObjectStore.at(place)
+    names = (folder.rpartition("/")[2] for folder in store.folders(""))
+    return sorted(name for name in names if not name.startswith(".") and store.has(f"{name}/run.yaml"))
+
+
+def instead_of(place: Address) -> str:
+    """What to give where a run is wanted and `place` is none: one of the runs in it, where there are any."""
+    names = run_names(place)
+    if not names:
+        return "give the folder of a run"
+    shown = ", ".join(str(place / name) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return f"it holds {len(names)} run{'s' * (len(names) > 1)}, so give one of them: {shown}"
 
 
 def draft_prefix(run: str) -> str:

@@ -20,7 +20,7 @@ from owkd.files import make_folder, sync_folder, written_whole
 from owkd.temporary import marked, unmark
 from search.runs.damage import DamagedRunError, reading
 from search.runs.integrity import SOURCES, versions
-from search.runs.layout import RunFolder, draft_prefix
+from search.runs.layout import RunFolder, draft_prefix, instead_of
 from search.runs.lock import is_locked_here
 from search.space import parse_search_config
 from search.storage import lease
@@ -189,7 +189,9 @@ def _read_manifest(folder: RunFolder) -> dict[str, Any]:
     except FileNotFoundError:
         if folder.journal.is_file():
             raise DamagedRunError(file, "is missing") from None
-        raise UserError(f"a run must hold run.yaml, but {folder.address} has none; give the folder of a run") from None
+        raise UserError(
+            f"a run must hold run.yaml, but {folder.address} has none; {instead_of(folder.address)}"
+        ) from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("config"), dict):
         raise DamagedRunError(file, "is empty" if manifest is None else "is damaged (it holds no configuration)")
     if problems:

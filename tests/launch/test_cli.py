@@ -160,6 +160,17 @@ def test_the_suffix_says_what_is_exported(monkeypatch: pytest.MonkeyPatch) -> No
     assert written == [("onnx", "a.onnx"), ("onnx", "A.ONNX"), ("published", "a"), ("published", "b.onnx")]
 
 
+@pytest.mark.parametrize("command", ["plan", "search"])
+def test_whoever_waits_reads_what_for(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "is_interactive", True)
+    file = tmp_path / "none.yaml"
+    monkeypatch.setattr("search.space.read_search_config", lambda *given: pytest.fail(capsys.readouterr().err))
+    with pytest.raises(pytest.fail.Exception, match=f"^Reading .*{file.name}"):
+        run_command([command, str(file)])
+
+
 def test_a_search_names_what_a_plan_names_each_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

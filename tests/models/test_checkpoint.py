@@ -55,6 +55,14 @@ def test_no_flipped_bit_is_taken_for_a_model(file: Path) -> None:
     assert load_model(file)[1].identities == (1, 2, 5, 9)
 
 
+def test_the_folder_of_a_champion_stands_for_its_file(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "champion").mkdir()
+    file.rename(tmp_path / "champion" / "student.safetensors")
+    assert load_model(tmp_path / "champion")[1] == read_info(tmp_path / "champion" / "student.safetensors")
+    with pytest.raises(CheckpointError, match=r"no such checkpoint: .*student\.safetensors"):
+        read_info(tmp_path)
+
+
 def test_whoever_may_read_other_files_may_read_a_model(file: Path) -> None:
     plain = file.with_name("plain")
     plain.touch()

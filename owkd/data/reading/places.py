@@ -12,7 +12,11 @@ CACHE_FOLDER = ".owkd-cache"
 def cache_places(split: Split, cache: Path | None = None) -> list[Path]:
     """Folders for what is derived from a data set, the preferred one first; none is made by asking."""
     home = split.home or split.folder
-    return [_shared(Path(cache), home)] if cache is not None else [home / CACHE_FOLDER, _shared(_user_cache(), home)]
+    return (
+        [shared_place(Path(cache), home)]
+        if cache is not None
+        else [home / CACHE_FOLDER, shared_place(user_cache(), home)]
+    )
 
 
 def stem_of(split: Split) -> str:
@@ -20,12 +24,13 @@ def stem_of(split: Split) -> str:
     return "-".join(split.folder.relative_to(split.home or split.folder).parts)
 
 
-def _shared(folder: Path, home: Path) -> Path:
+def shared_place(folder: Path, home: Path) -> Path:
     """Where a data set's arrays are stored in a folder that several data sets share."""
     place = home.resolve()
     return folder / f"{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The folder of this user's caches, which may not be there."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "owkd"
