@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from owkd.config import NO_DISTILLATION, Config, DistillConfig, StudentConfig, TrainConfig, with_values
 from owkd.training.reduction import in_words
 from search.space.conditions import combinations, is_searched, parents_first
-from search.space.entries import entries, entry_of
+from search.space.entries import SIMPLEXES, entries, entry_of
 from search.space.entry import ColumnType, Entry, Space, as_cell
 
 
@@ -175,6 +175,12 @@ def columns(config: Config) -> dict[str, ColumnType]:
     published = published_point(config).values
     every = entries(config.search.space).values()
     return {name: kind for entry in every for name, kind in entry.columns(published).items()}
+
+
+def simplex_weights(columns: Mapping[str, ColumnType], values: Mapping[str, Any]) -> dict[str, float]:
+    """Weights of simplices by column. Optuna's own programs can plot them; its parameters are the draws behind them."""
+    flat = flatten(columns, values)
+    return {name: value for name, value in flat.items() if name.rpartition(".")[0] in SIMPLEXES and value is not None}
 
 
 def flatten(types: Mapping[str, ColumnType], values: Mapping[str, Any]) -> dict[str, Any]:

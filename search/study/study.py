@@ -28,6 +28,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -39,7 +40,15 @@ from search.samplers.model import PART_EPOCHS
 from search.samplers.selection import make_sampler
 from search.samplers.unseen import VALUES
 from search.space.conditions import every_point
-from search.space.parameters import Point, distributions, no_distillation_point, published_point, suggest
+from search.space.parameters import (
+    Point,
+    columns,
+    distributions,
+    no_distillation_point,
+    published_point,
+    simplex_weights,
+    suggest,
+)
 from search.study.journal import open_journal
 from search.study.looks import is_used_up, look_at
 from search.trials.budget import Budget
@@ -100,6 +109,7 @@ class Study:
             NO_DISTILLATION_NAME: no_distillation_point(config),
         }
         self._points = every_point(config.search.space)
+        self._columns = columns(config)
         self._parts = len(parts_of(config))
         begun = len(self._frozen())
         if not begun:
@@ -184,13 +194,23 @@ class Study:
             # search was resumed.
             self._study.sampler = self._sampler(asked)
             trial = self._study.ask()
+        self._name_metrics()
         fixed, values = self._values(trial)
         look = trial.user_attrs.get("look") or look_at(values, trial.number, self._frozen())
         trial.set_user_attr(VALUES, values)
+        for name, weight in simplex_weights(self._columns, values).items():
+            trial.set_user_attr(name, weight)
         trial.set_user_attr("look", look)
         trial.set_user_attr(PART_EPOCHS, self.epochs(values))
         trial.set_user_attr("state", "running")
         return Proposal(trial.number, values, fixed, look)
+
+    def _name_metrics(self) -> None:
+        """Tells whoever shows the study what its objectives are; of a study of an earlier version, once it goes on."""
+        if self._study.metric_names is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._study.set_metric_names([goal.metric for goal in self.config.search.objectives])
 
     def _objectives_before(self) -> list[str]:
         """Metrics of the objectives that its trials are told with."""

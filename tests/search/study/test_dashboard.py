@@ -20,13 +20,21 @@ def test_the_dashboard_shows_the_study(tmp_path: Path):
     config = parse_config(
         {
             "data": {"root": "/data", "dataset": "D"},
-            "search": {"space": {"distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}}},
+            "search": {
+                "space": {
+                    "distill.gram": {"type": "float", "low": 1e-6, "high": 1e-2, "log": True},
+                    "distill.teacher_weights": {"type": "simplex"},
+                }
+            },
         }
     )
     journal = tmp_path / "study.journal"
     study = Study(journal, "shown", config)
+    weights = {}
     for value in (0.25, 0.5):
-        number = next_proposal(study).number
+        proposal = next_proposal(study)
+        number = proposal.number
+        weights[number] = proposal.values["distill.teacher_weights"]
         study.started(number)
         study.report(number, 1, value)
         study.finish(number, Ending("pruned"))
@@ -42,6 +50,11 @@ def test_the_dashboard_shows_the_study(tmp_path: Path):
         assert [found["study_name"] for found in studies] == ["shown"]
         detail = _get(f"http://127.0.0.1:{port}/api/studies/{studies[0]['study_id']}")
         assert [trial["state"] for trial in detail["trials"]] == ["Pruned", "Pruned"]
+        assert detail["objective_names"] == ["val/mAP"], "not Objective 0"
+        sortable = {attr["key"] for attr in detail["union_user_attrs"] if attr["sortable"]}
+        assert {f"distill.teacher_weights.{name}" for name in ("original", "attention", "gce")} <= sortable
+        shown = {attr["key"]: attr["value"] for attr in detail["trials"][0]["user_attrs"]}
+        assert float(shown["distill.teacher_weights.gce"]) == weights[0]["gce"]
         assert [trial["intermediate_values"][0]["value"] for trial in detail["trials"]] == [0.25, 0.5]
     finally:
         process.terminate()
