@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from launch import library
 from launch.connection import remove_leftovers
 from launch.output.console import OutputClosedError, console, errors
@@ -19,25 +21,34 @@ if TYPE_CHECKING:
     from search.storage.address import Address
 
 
-def run_search(config: Config, runs: Path | str, address: str | None = None) -> None:
+def run_search(config: Config, runs: Path | str, address: str | None = None, *, quiet: bool = False) -> None:
     """A new search at `runs/<name>`. Raises as `search.run_search.search`, after printing how to resume."""
     from search.storage.address import Address
 
     run = Address.of(runs) / config.name
     with _resume_hint(run):
-        print_search_summary(library.search(config, run, address=address, console=console))
+        print_search_summary(library.search(config, run, address=address, console=_progress(quiet)))
 
 
-def run_resume(run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False) -> None:
+def run_resume(
+    run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False, quiet: bool = False
+) -> None:
     """Resumes a search, for `trials` more than were planned. Raises as `search.run_search.resume`."""
     with _resume_hint(run):
-        print_search_summary(library.resume(run, trials=trials, address=address, force=force, console=console))
+        print_search_summary(library.resume(run, trials=trials, address=address, force=force, console=_progress(quiet)))
 
 
-def run_retrain(run: Path | str, address: str | None = None, *, reopen: bool = False, seeds: int | None = None) -> None:
+def run_retrain(
+    run: Path | str,
+    address: str | None = None,
+    *,
+    reopen: bool = False,
+    seeds: int | None = None,
+    quiet: bool = False,
+) -> None:
     """The final stage of a run, and its table. Raises as `search.retrain.stage.retrain`."""
     with _resume_hint(run, "retrain"):
-        outcome = library.retrain(run, address=address, reopen=reopen, seeds=seeds, console=console)
+        outcome = library.retrain(run, address=address, reopen=reopen, seeds=seeds, console=_progress(quiet))
     print_retrain_summary(outcome)
 
 
@@ -49,6 +60,11 @@ def train_pilot(config: Config, runs: Path | str, seeds: int, address: str | Non
     connect = library.checked_connection(address, config, pilot_address(config, runs), console)
     with continued_by_the_same_command():
         run_pilot(config, runs, seeds, connect=connect, console=errors)
+
+
+def _progress(quiet: bool) -> Console | None:
+    """Where people watch a driver; nowhere where they want its outcome alone."""
+    return None if quiet else console
 
 
 @contextmanager

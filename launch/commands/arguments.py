@@ -18,3 +18,4 @@ Overrides = Annotated[
 Address = Annotated[
     str | None, typer.Option(metavar="ADDR", help="Ray cluster to use (auto, or HOST:PORT); else this machine.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: the outcome alone, and what went wrong.")]

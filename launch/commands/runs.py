@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from launch.commands.arguments import Address, ConfigFile, Overrides, Run, Runs
+from launch.commands.arguments import Address, ConfigFile, Overrides, Quiet, Run, Runs
 from launch.configuration import load_for_search, print_notes
 from launch.output.console import print_step
 
@@ -22,6 +22,7 @@ def search(
     trials: Annotated[int | None, typer.Option(min=1, help="Trials in all; the configuration's when unset.")] = None,
     address: Address = None,
     set_: Overrides = None,
+    quiet: Quiet = False,
 ) -> None:
     """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` continues."""
     print_step(f"Reading {config}")
@@ -30,7 +31,7 @@ def search(
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
     parsed = load_for_search(config, overrides, runs)
     print_step("Checking images and teachers, then connecting to Ray")
-    run_search(parsed, runs, address)
+    run_search(parsed, runs, address, quiet=quiet)
 
 
 def plan(
@@ -67,11 +68,12 @@ def resume(
     force: Annotated[
         bool, typer.Option("--force", help="Continue although versions, data, teachers or the configuration changed.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Resume a search that was stopped, or extend it beyond what was asked for."""
     from launch.driver import run_resume
 
-    run_resume(run, trials, address, force=force)
+    run_resume(run, trials, address, force=force, quiet=quiet)
 
 
 def retrain(
@@ -84,11 +86,12 @@ def retrain(
     reopen: Annotated[
         bool, typer.Option("--reopen", help="Although an earlier version of owkd opened the test split; trains anew.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
     from launch.driver import run_retrain
 
-    run_retrain(run, address, reopen=reopen, seeds=seeds)
+    run_retrain(run, address, reopen=reopen, seeds=seeds, quiet=quiet)
 
 
 def trials(

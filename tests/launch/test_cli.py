@@ -95,11 +95,11 @@ def test_the_final_stage_is_asked_for_what_was_typed(monkeypatch: pytest.MonkeyP
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr("launch.driver.run_retrain", lambda *given, **named: asked.append((*given, named)))
     assert run_command(["retrain", "runs/x", "--seeds", "8"]) == 0
-    assert run_command(["retrain", "runs/x", "--reopen"]) == 0
+    assert run_command(["retrain", "runs/x", "--reopen", "--quiet"]) == 0
     assert run_command(["retrain", "runs/x", "--seeds", "0"]) == 2
     assert asked == [
-        ("runs/x", None, {"reopen": False, "seeds": 8}),
-        ("runs/x", None, {"reopen": True, "seeds": None}),
+        ("runs/x", None, {"reopen": False, "seeds": 8, "quiet": False}),
+        ("runs/x", None, {"reopen": True, "seeds": None, "quiet": True}),
     ]
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 import launch
 import owkd
+from launch.driver import run_search
 from owkd.errors import ConfigError, UserError
 from search import Run, TrialListener
 from search.execution.resources import TrialResources
@@ -47,6 +48,15 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.run_search.OWKD", WORK)
     monkeypatch.setattr("search.run_search.run_jobs", work_off)
     monkeypatch.setattr("launch.library.connection", lambda address: nullcontext)
+
+
+@pytest.mark.usefixtures("_stand_in")
+def test_a_quiet_search_says_what_came_of_it_and_no_more(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    config = owkd.parse_config(fake_config(tmp_path, trials=2))
+    run_search(config, tmp_path / "runs", quiet=True)
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "2 of 2 trials: 2 complete"
+    assert not [line for line in lines if "started" in line]
 
 
 @pytest.mark.usefixtures("_stand_in")
