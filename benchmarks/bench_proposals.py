@@ -2,7 +2,8 @@
 
 Trainings are formulas (twelve parameters with choices and conditions), two of three of which are stopped early; no
 time passes in them. Then 64 slots come free at once: each of 64 running trials tells its last epoch and ends, and
-another one is asked for, as a driver does it. The journal is on the disk, and synced as always.
+another one is asked for, as a driver does it. The journal is on the disk, and synced as always; NumPy has one thread,
+as under `owkd`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks import measure
 from benchmarks.landscapes import LANDSCAPES, Landscape

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the work failed; 2 the input was refused; 130 interrupted,
 closed (all three resumable); 141 nobody read its output any more.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 from typer.models import CommandInfo
+
+# Before NumPy: its BLAS spins on all cores for matrices of a few hundred rows, against the trainings beside it, and a
+# proposal then takes ten times as long (docs/decisions.md). PyTorch has threads of its own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from launch.commands import cluster, configuration, data, models, published, runs, stored, teacher
 from launch.output import streams

@@ -155,12 +155,12 @@ class Study:
     @property
     def fixed(self) -> tuple[Fixed, ...]:
         """What its first trials are, whatever the sampler proposes; every one of them trains to its end."""
-        return tuple(self._study.user_attrs.get(FIXED_TRIALS, (PUBLISHED,)))
+        return tuple(self._attributes.get(FIXED_TRIALS, (PUBLISHED,)))
 
     @property
     def num_trials(self) -> int:
         """How many trials there shall be, the fixed ones included."""
-        return int(self._study.user_attrs.get(NUM_TRIALS, self.config.search.trials))
+        return int(self._attributes.get(NUM_TRIALS, self.config.search.trials))
 
     def add_trials(self, more: int) -> None:
         """Asks for `more` trials than were planned until now."""
@@ -394,6 +394,11 @@ class Study:
 
     def _sampler(self, number: int) -> BaseSampler:
         return make_sampler(self.config.search, number, self._earlier)
+
+    @property
+    def _attributes(self) -> Mapping[str, Any]:
+        """Of the study, to read; Optuna's study copies them, and the configuration in them, each time."""
+        return self._storage.get_study_user_attrs(self._id)
 
     def _asked(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in self._frozen())

@@ -1,5 +1,6 @@
 """The command line as scripts see it: exit codes, one clear message, nothing half-written left behind."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -219,3 +220,13 @@ def test_teachers_of_two_folds_need_two_files(root: Path, tmp_path: Path, capsys
     assert "{fold}" in capsys.readouterr().err
     assert run_command(["teacher", "train", str(config), "--out", str(root / "teacher-Fold1.safetensors")]) == 2
     assert "exists already" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux lists them")
+def test_numpy_takes_one_thread_unless_it_is_told_otherwise() -> None:
+    """Threads of its BLAS would spin beside the trainings, while a proposal is made."""
+    count = "import launch.cli, numpy, os; print(len(os.listdir('/proc/self/task')))"
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    assert (
+        subprocess.run([sys.executable, "-c", count], env=environment, capture_output=True, check=True).stdout == b"1\n"
+    )

@@ -71,6 +71,7 @@ class _Curve:
         worths: the first objective at each step, over the parts seen by then
         last: its last step
         part_epochs: steps of a part; all where nobody recorded it: one part
+        steps_known: the same; 0 where nobody recorded it
     """
 
     trial: FrozenTrial
@@ -78,6 +79,7 @@ class _Curve:
     worths: tuple[float, ...]
     last: int
     part_epochs: int
+    steps_known: int
 
     @classmethod
     def of(cls, search: SearchConfig, trial: FrozenTrial) -> _Curve | None:
@@ -86,10 +88,11 @@ class _Curve:
             return None
         told = tuple(trial.intermediate_values[at] for at in sorted(trial.intermediate_values))
         part_epochs = trial.user_attrs.get(PART_EPOCHS)
+        known = int(trial.user_attrs.get(PART_EPOCHS, 0))
         scores = score_steps(search, told, part_epochs) if told else []
         worths = tuple(score.values[search.leading_metric] for score in scores)
         complete = trial.state == TrialState.COMPLETE
-        return cls(trial, complete, worths, len(worths), int(part_epochs or len(told) or 1))
+        return cls(trial, complete, worths, len(worths), int(part_epochs or len(told) or 1), known)
 
     def part(self, step: int) -> int:
         """The part that a step belongs to, from 0."""
@@ -107,6 +110,8 @@ class _Reader:
         self._levels = [step for step, _ in sorted(often.items(), key=lambda item: (-item[1], item[0]))[:LEVELS]]
         self._parts = max((1 + curve.part(curve.last) for curve in curves if curve.last), default=1)
         self._factors: dict[tuple[int, int], float] = {}
+        self._read: dict[tuple[int, int, int, int], tuple[float, float]] = {}
+        """factor and lag, by what they hang on: the same for most trials"""
 
     def told(self, place: int, curve: _Curve) -> Iterator[Outcome]:
         """What a trial tells."""
@@ -125,9 +130,11 @@ class _Reader:
         if not self._knows_steps:
             return
         for step in steps:
-            factor = self._factor(curve, step)
-            values = (curve.worths[step - 1] * factor, *others)
-            yield Outcome(place, self._lag(curve, step), values, max(1.0, factor))
+            key = curve.last, curve.part_epochs, curve.steps_known, step
+            if key not in self._read:
+                self._read[key] = self._factor(curve, step), self._lag(curve, step)
+            factor, lag = self._read[key]
+            yield Outcome(place, lag, (curve.worths[step - 1] * factor, *others), max(1.0, factor))
 
     def _others(self, curve: _Curve) -> tuple[float, ...] | None:
         """Further objectives of a stopped trial: costs as they are, others risen as the first one; None if unknown."""
@@ -150,8 +157,7 @@ class _Reader:
 
     def _lag(self, curve: _Curve, step: int) -> float:
         """By the logarithm of steps: rungs are about equally far apart."""
-        known = int(curve.trial.user_attrs.get(PART_EPOCHS, 0))
-        return 1 - math.log1p(step) / math.log1p(max(curve.last, self._parts * known, step + 1))
+        return 1 - math.log1p(step) / math.log1p(max(curve.last, self._parts * curve.steps_known, step + 1))
 
 
 @dataclass(frozen=True)

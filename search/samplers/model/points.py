@@ -115,13 +115,13 @@ class Points:
     def _of_entry(self, path: str, genes: Array) -> Array:
         if isinstance(self._entries[path], SimplexEntry):
             return _shares(genes)
-        columns = [np.empty((len(genes), 0))]
+        columns: list[Array] = []
         for known, own in zip(self._known[path].values(), genes.T, strict=True):
             if isinstance(known, CategoricalDistribution):
-                columns.append(np.eye(len(known.choices))[_piece(own, len(known.choices))] * APART)
+                columns.append(_apart(len(known.choices))[_piece(own, len(known.choices))])
             else:
                 columns.append(_snapped(known, own)[:, None])
-        return np.hstack(columns)
+        return columns[0] if len(columns) == 1 else np.hstack([np.empty((len(genes), 0)), *columns])
 
     def _searched(self, genes: Array) -> dict[str, NDArray[np.bool_]]:
         """By path of an entry with a condition, of which points (n,) it is searched."""
@@ -213,6 +213,12 @@ def _snapped(known: BaseDistribution, genes: Array) -> Array:
     number = np.clip(np.round((values - known.low) / known.step), 0, steps - 1)
     values = np.minimum(known.low + number * known.step, known.high)
     return np.asarray(((np.log(values) if known.log else values) - low) / (high - low))
+
+
+@lru_cache
+def _apart(choices: int) -> Array:
+    """The features (choices, choices) of each choice."""
+    return np.eye(choices) * APART
 
 
 def _piece(genes: Array, choices: int) -> NDArray[np.int64]:

@@ -132,7 +132,11 @@ class Posterior:
         root = _inverse_root(own - half.T @ half)
         wider = copy(self)
         wider._known = self._known.followed_by(asked)
-        wider._root = np.block([[self._root, np.zeros_like(half)], [-root @ half.T @ self._root, root]])
+        n = len(self._root)
+        wider._root = np.zeros((n + len(root), n + len(root)), order="F")
+        wider._root[:n, :n] = self._root
+        wider._root[n:, :n] = -root @ half.T @ self._root
+        wider._root[n:, n:] = root
         return wider
 
 
