@@ -71,6 +71,7 @@ def resume(
     quiet: Quiet = False,
 ) -> None:
     """Resume a search that was stopped, or extend it beyond what was asked for."""
+    print_step(f"Opening {run}")
     from launch.driver import run_resume
 
     run_resume(run, trials, address, force=force, quiet=quiet)
@@ -89,6 +90,7 @@ def retrain(
     quiet: Quiet = False,
 ) -> None:
     """The final stage: train the best configurations in full beside two baselines, then open the test split once."""
+    print_step(f"Opening {run}")
     from launch.driver import run_retrain
 
     run_retrain(run, address, reopen=reopen, seeds=seeds, quiet=quiet)
@@ -125,6 +127,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File to write; report.html in the run's folder when unset.")] = None,
 ) -> None:
     """Write one HTML file with the results of a run. Needs no network; works while the search runs."""
+    print_step(f"Reading {run}")
     from launch.output.console import console, errors
     from search.report import write_report
 

@@ -119,9 +119,19 @@ def read_state(path: Path) -> tuple[ModelInfo, dict[str, Tensor], dict[str, Tens
 
 
 def model_file(path: str | PathLike[str]) -> Path:
-    """The model file at a path: itself, or, of the folder of a champion, the one in it."""
+    """The model file at a path: itself, or, of the folder of a champion, the one in it.
+
+    Raises `CheckpointError` for a folder without one.
+    """
     path = Path(path)
-    return path / CHAMPION if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    if not (path / CHAMPION).is_file():
+        raise CheckpointError(
+            f"no such checkpoint: {path / CHAMPION}; give a model file, or a folder that holds {CHAMPION}, as "
+            "retrain/champion of a run does"
+        )
+    return path / CHAMPION
 
 
 def load_model(path: Path, *, role: Role | None = None) -> tuple[WseNet, ModelInfo]:
