@@ -9,6 +9,10 @@ from launch.output.console import console
 
 app = typer.Typer(no_args_is_help=True, help="Make, prepare and check data sets.")
 
+BinaryOption = Annotated[
+    bool, typer.Option("--binary", help="Images are drawings or silhouettes: two grey levels are no finding.")
+]
+
 
 @app.command("synth")
 def data_synth(
@@ -54,6 +58,7 @@ def data_prepare(
         str | None, typer.Option(show_default="as RAW", help="market, folder: name of the data set's folder.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="What is ours of a division depends on it.")] = 0,
+    binary: BinaryOption = False,
 ) -> None:
     """Bring a data set as distributed into the folder layout, by links; then check it. A second call changes nothing.
 
@@ -63,7 +68,8 @@ def data_prepare(
     from owkd.files import require_writable
 
     require_writable(folder / "any", "DIR")  # before RAW is read, which may take minutes
-    run_preparation(source, raw, folder, seed, {"modality": modality, "division": division, "name": name})
+    options = {"modality": modality, "division": division, "name": name}
+    run_preparation(source, raw, folder, seed, options, binary=binary)
 
 
 @app.command("check")
@@ -76,8 +82,9 @@ def data_check(
             help="data.window of the training: grey values of images of more than 8 bits that are black and white.",
         ),
     ] = "auto",
+    binary: BinaryOption = False,
 ) -> None:
     """Count people and images per split, and find what would spoil a result: then the exit code is 2."""
     from launch.output.datasets import run_dataset_check, window_setting
 
-    run_dataset_check(folder, window_setting(window))
+    run_dataset_check(folder, window_setting(window), binary=binary)

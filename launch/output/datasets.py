@@ -36,7 +36,9 @@ TAKEN_BY: Mapping[str, tuple[Source, ...]] = {
 """which data sets an option is for"""
 
 
-def run_preparation(source: Source, raw: Path, folder: Path, seed: int, options: Mapping[str, str | None]) -> None:
+def run_preparation(
+    source: Source, raw: Path, folder: Path, seed: int, options: Mapping[str, str | None], *, binary: bool = False
+) -> None:
     """A data set as distributed -> folds under `folder`, a table of them, whose division it is, and what a check finds.
 
     Raises `DataError`, and `UserError` for an option that the data set does not take.
@@ -56,7 +58,7 @@ def run_preparation(source: Source, raw: Path, folder: Path, seed: int, options:
     for line in (*summary.remarks, summary.note):
         console.print(line, soft_wrap=True)
     console.print(f"Checking {summary.folder}", soft_wrap=True)
-    report = check_dataset(summary.folder)
+    report = check_dataset(summary.folder, binary=binary)
     _print_findings(report)
     _require_sound(summary.folder, len(report.fatal))
 
@@ -92,14 +94,14 @@ def window_of(text: str, others: str = "") -> tuple[float, float] | Literal["per
     return low, high
 
 
-def run_dataset_check(folder: Path, window: WindowSetting = "auto") -> None:
+def run_dataset_check(folder: Path, window: WindowSetting = "auto", *, binary: bool = False) -> None:
     """Counts and findings of the data set in `folder`, or of each of them, as training with this window would see it.
 
     Raises `DataError`, after everything is printed, when a finding would spoil a result.
     """
     fatal = 0
     for dataset in dataset_folders(folder):
-        report = check_dataset(dataset, window)
+        report = check_dataset(dataset, window, binary=binary)
         counts = {
             fold: {split: (count.identities, count.images) for split, count in splits.items()}
             for fold, splits in report.counts.items()

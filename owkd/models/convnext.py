@@ -70,19 +70,32 @@ class ConvNext(nn.Module):
             _, x, _ = stage(down(x) * mechanism(feature))
         return replace(output, saliency_logits=self.head(self._embed(x)))
 
-    def _plain_pass(self, images: Tensor) -> BackboneOutput:
+    def last_map(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, S, S) in [0, 1] -> output of the last stage (B, C_3, H_3, W_3) and its spatial gate, None without
+        attention: all that an embedding of the ensemble takes, without projections and logits, which learning takes."""
+        _, output, gate = self._pass(images)
+        return output, gate
+
+    def _pass(self, images: Tensor) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """Feature of each stage, not projected; output and spatial gate of the last."""
         x = images
         gate: Tensor | None = None
         features = []
-        for i, (down, stage) in enumerate(zip(self.downsampling, self.stages, strict=True)):
+        for down, stage in zip(self.downsampling, self.stages, strict=True):
             feature, x, gate = stage(down(x))
-            features.append(feature if self.projections is None else self.projections[i](feature))
-        embedding = self._embed(x)
+            features.append(feature)
+        return features, x, gate
+
+    def _plain_pass(self, images: Tensor) -> BackboneOutput:
+        features, output, gate = self._pass(images)
+        if self.projections is not None:
+            features = [project(feature) for project, feature in zip(self.projections, features, strict=True)]
+        embedding = self._embed(output)
         return BackboneOutput(
             logits=self.head(embedding),
             embedding=embedding,
             stage_features=tuple(features),
-            last_map=x,
+            last_map=output,
             spatial_gate=gate,
             saliency_logits=None,
         )

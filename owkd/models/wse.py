@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from owkd.errors import ConfigError
 from owkd.models.convnext import ConvNext
 from owkd.models.gce import GceNet, gce_input
-from owkd.models.outputs import BACKBONES, MEMBERS, EnsembleOutput
+from owkd.models.outputs import BACKBONES, MEMBERS, EnsembleOutput, GceOutput
 from owkd.models.presets import Architecture
 
 Role = Literal["teacher", "student"]
@@ -62,9 +62,13 @@ class WseNet(nn.Module):
         return EnsembleOutput(original=original, attention=attention, gce=self.gce(joined))
 
     def embed(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S) in [0, 1] -> re-identification embedding (B, G)."""
-        output: EnsembleOutput = self(images)
-        return output.gce.embedding
+        """(B, 3, S, S) in [0, 1] -> re-identification embedding (B, G): that of `forward`, and nothing beside it."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        original, _ = self.original.last_map(images)
+        attention, gate = self.attention.last_map(images)
+        assert gate is not None
+        joined: GceOutput = self.gce(gce_input(original, attention, gate, images))
+        return joined.embedding
 
     def parameter_count(self) -> int:
         """Learnable scalars that an embedding needs: without projections and weak saliency, which train only."""

@@ -23,15 +23,17 @@ from owkd.models.wse import WseNet
 BATCH = 32
 MOST_IMAGES = 128
 """that a teacher's answers are looked at of"""
+FEW_IMAGES = 32
+"""of these where the teacher has to be run for it, before anything has begun"""
 LEAST_SKILL = 0.2
 """of 1, where 0 is what guessing gives: far below what any teacher has on images that it was trained on"""
 SURE_SKILL = 0.5
 """by which another order is recognised"""
 
 
-def sample_of(num_images: int) -> np.ndarray:
+def sample_of(num_images: int, most: int = MOST_IMAGES) -> np.ndarray:
     """Positions (m,) of images that stand for a split, evenly spread."""
-    return np.unique(np.linspace(0, num_images - 1, min(num_images, MOST_IMAGES)).astype(np.int64))
+    return np.unique(np.linspace(0, num_images - 1, min(num_images, most)).astype(np.int64))
 
 
 def published_order(split: Split) -> tuple[int, ...]:
@@ -56,16 +58,17 @@ def require_class_order(
     train: Split,
     logits_of: Callable[[np.ndarray], Mapping[str, Tensor]],
     say: Callable[[str], None],
+    most: int = MOST_IMAGES,
 ) -> None:
     """Compares an imported teacher's answers on a sample of the training images with who is on them.
 
-    `logits_of`: positions (m,) of images -> (m, K) by member. Other teachers name their identities themselves. Raises
-    `CheckpointError` where the answers are hardly better than guessing; of a file that may be no import at all, which
-    0.1.0 did not say, `say` gets the same line.
+    `logits_of`: positions (m,) of at most `most` images -> (m, K) by member. Other teachers name their identities
+    themselves, and are not asked. Raises `CheckpointError` where the answers are hardly better than guessing; of a file
+    that may be no import at all, which 0.1.0 did not say, `say` gets the same line.
     """
     if info.origin not in ("", IMPORTED) or (info.origin == "" and info.identities):
         return
-    sample = sample_of(len(train.paths))
+    sample = sample_of(len(train.paths), most)
     answers = [member.argmax(dim=1).cpu().numpy() for member in logits_of(sample).values()]
     labels = train.labels[sample]
     if (skill := _skill(answers, labels)) >= LEAST_SKILL:

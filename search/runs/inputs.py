@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from owkd.config import Config, SearchConfig, StudentConfig, path_fields, with_values
 from owkd.errors import ConfigError, UserError
@@ -15,6 +16,15 @@ from search.runs.integrity import compare
 from search.space.parameters import students
 from search.storage.address import Address
 from search.trials.view import FIXED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from owkd.data.index import Split
+    from owkd.data.reading.window import Window
+    from owkd.models.wse import WseNet
 
 
 def check_inputs(config: Config) -> dict[str, Any]:
@@ -43,10 +53,11 @@ def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[
         with _collected(problems):
             _try_student(config)
     for fold in config.fold_names():
-        lesson: dict[str, Any] | None = None
+        lesson: _Lesson | None = None
         if "data" not in unknown:
             with _collected(problems):
-                prints["data"][fold], lesson = _open_fold(config, fold)
+                lesson = _open_fold(config, fold)
+                prints["data"][fold] = lesson.fingerprints(config)
         if "teacher" not in unknown:
             with _collected(problems):
                 if "student" in unknown:
@@ -54,6 +65,33 @@ def look_at_inputs(config: Config, unknown: Collection[str] = ()) -> tuple[dict[
                 else:
                     prints["teacher"][fold] = _open_teacher(config, fold, lesson)
     return prints, list(dict.fromkeys(problems))
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """What is learned on a fold.
+
+    Attributes:
+        images: (n, S, S, 3) uint8, of the training split
+        window: of grey values, of both splits
+    """
+
+    train: Split
+    validation: Split
+    images: NDArray[np.uint8]
+    window: Window
+
+    @property
+    def identities(self) -> tuple[int, ...]:
+        """In the order of the classes."""
+        return tuple(sorted(set(self.train.identities.tolist())))
+
+    def fingerprints(self, config: Config) -> dict[str, str]:
+        """By split."""
+        from owkd.data.reading.survey import pixel_fingerprint
+
+        splits = {"train": self.train, "validation": self.validation}
+        return {name: pixel_fingerprint(split, self.window, config.data.cache) for name, split in splits.items()}
 
 
 @contextmanager
@@ -78,13 +116,11 @@ def _try_student(config: Config) -> None:
         initial_network(student, 2, config.data.image_size, "student", seed=0)
 
 
-def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], dict[str, Any]]:
-    """-> fingerprints by split, and what a teacher must fit: identities and window. Raises `DataError`."""
-    import numpy as np
-
+def _open_fold(config: Config, fold: str) -> _Lesson:
+    """Raises `DataError`."""
     from owkd.data.images import load_images
     from owkd.data.index import SplitName, read_split
-    from owkd.data.reading.survey import pixel_fingerprint, window_for
+    from owkd.data.reading.survey import window_for
     from owkd.training.prepare import require_learnable
 
     data = config.data
@@ -92,17 +128,11 @@ def _open_fold(config: Config, fold: str) -> tuple[dict[str, str], dict[str, Any
     train, validation = (read_split(data.root, data.dataset, fold, split) for split in learned)
     require_learnable(train, validation)
     window = window_for(train, data)
-    for split in (train, validation):
-        load_images(split, data.image_size, data.cache, window)
-    prints = {
-        "train": pixel_fingerprint(train, window, data.cache),
-        "validation": pixel_fingerprint(validation, window, data.cache),
-    }
-    identities = tuple(int(identity) for identity in np.unique(train.identities))
-    return prints, {"identities": identities, "window": window}
+    images, _ = (load_images(split, data.image_size, data.cache, window) for split in (train, validation))
+    return _Lesson(train, validation, images, window)
 
 
-def _open_teacher(config: Config, fold: str, lesson: dict[str, Any] | None) -> str:
+def _open_teacher(config: Config, fold: str, lesson: _Lesson | None) -> str:
     """-> the file's digest. Where the lesson is unknown, it need only be readable. Raises `CheckpointError`."""
     from owkd.models.checkpoint import load_teacher, read_info
     from owkd.models.presets import architecture
@@ -111,8 +141,10 @@ def _open_teacher(config: Config, fold: str, lesson: dict[str, Any] | None) -> s
     if lesson is None:
         read_info(path)
     else:
+        fits: dict[str, Any] = {"identities": lesson.identities, "window": lesson.window}
         shape = architecture(config.student.preset, config.student.depths)
-        load_teacher(path, shape=shape, image_size=config.data.image_size, **lesson)
+        teacher = load_teacher(path, shape=shape, image_size=config.data.image_size, **fits)
+        _ask_teacher(teacher, path, lesson)
     teacher_shape = read_info(path).shape
     problems = []
     for proposal, student in students(config).items():
@@ -126,6 +158,22 @@ def _open_teacher(config: Config, fold: str, lesson: dict[str, Any] | None) -> s
     if problems:
         raise ConfigError(problems)
     return _sha256(path)
+
+
+def _ask_teacher(teacher: WseNet, path: Path, lesson: _Lesson) -> None:
+    """Whether an imported one's classes are our people, on the processor: the GPUs are the trials'.
+
+    What may be no import at all gets a line where a training begins. Raises `CheckpointError`.
+    """
+    import torch
+
+    from owkd.models.checkpoint import read_info
+    from owkd.training.class_order import FEW_IMAGES, class_logits, require_class_order
+
+    def answers(sample: NDArray[np.int64]) -> dict[str, Tensor]:
+        return class_logits(teacher, lesson.images[sample], torch.device("cpu"))
+
+    require_class_order(path, read_info(path), lesson.train, answers, lambda line: None, most=FEW_IMAGES)
 
 
 def anchored(config: Config, name: str, trials: int | None = None) -> Config:

@@ -263,11 +263,33 @@ def test_the_check_finds_images_that_show_next_to_nothing(
     assert re.search(words, train.text), train.text
 
 
-def test_drawings_of_two_levels_and_full_contrast_are_a_warning(tmp_path: Path) -> None:
-    write(tmp_path, 0, 1, np.uint8, ".png")
-    for file in (tmp_path / "D").rglob("*.png"):
-        Image.fromarray(np.asarray(Image.open(file)) * 255).save(file)
-    report = check_dataset(tmp_path / "D")
+def drawn(root: Path, levels: int) -> Path:
+    """A data set of 8-bit images of so many grey levels, from black to white."""
+    write(root, 0, levels - 1, np.uint8, ".png")
+    for file in (root / "D").rglob("*.png"):
+        Image.fromarray(np.asarray(Image.open(file)) * (255 // (levels - 1))).save(file)
+    return root / "D"
+
+
+def test_two_levels_are_fatal_unless_they_are_meant(tmp_path: Path) -> None:
+    folder = drawn(tmp_path, 2)
+    report = check_dataset(folder)
+    assert [finding.kind for finding in report.fatal] == ["too_few_levels"] * 3
+    words = "training would see 2 grey levels at most, from 0 to 255; .*; drawings and silhouettes .* with --binary$"
+    assert re.search(words, report.fatal[0].text)
+    assert check_dataset(folder, binary=True).findings == []
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (0, 1), (200, 201)])
+def test_black_blank_and_faint_images_are_never_meant(tmp_path: Path, low: int, high: int) -> None:
+    write(tmp_path, low, high, np.uint8, ".png")
+    report = check_dataset(tmp_path / "D", binary=True)
+    assert {finding.kind for finding in report.fatal} >= {"too_few_levels"}
+    assert not any("--binary" in finding.text for finding in report.findings)
+
+
+def test_drawings_of_a_few_levels_are_a_warning(tmp_path: Path) -> None:
+    report = check_dataset(drawn(tmp_path, 4))
     assert report.fatal == ()
     assert [finding.kind for finding in report.findings] == ["too_few_levels"] * 3
     assert report.findings[0].text.startswith("12 of 12 images have contrast, but fewer than 16 grey levels")

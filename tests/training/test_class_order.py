@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from launch.cli import run_command
+from owkd.config import Partial, Reading
 from owkd.data.identity_list import class_order
 from owkd.data.index import Split
 from owkd.errors import CheckpointError, DataError
@@ -17,9 +19,11 @@ from owkd.models.outputs import MEMBERS
 from owkd.models.presets import architecture
 from owkd.training.class_order import require_class_order
 from owkd.training.run import run
+from search.planning.mistakes import find_mistakes
 from tests.support.small_training import small_config
 
 PEOPLE = list(range(1, 13))
+GRAM = {"type": "float", "low": 1e-6, "high": 1e-2, "log": True}
 
 
 def unpadded(folder: Path) -> Split:
@@ -87,23 +91,40 @@ def test_the_order_comes_from_a_folder_or_a_list(tmp_path: Path) -> None:
         class_order(tmp_path / "train")
 
 
-@pytest.mark.parametrize("use", ["stored", "live"])
-def test_training_looks_at_an_imported_teacher(root: Path, tmp_path: Path, use: str) -> None:
-    """One whose answers are turned by a class each; the same file is taken where its classes are known to be ours."""
-    config = small_config(root)
-    info, state, _ = read_state(config.teacher.checkpoint_for("Fold1"))
-    people = np.unique(info.identities)
+def save_guessing(root: Path, path: Path, **description: Any) -> None:
+    """The teacher of Fold1, made to name the first person whoever it sees; with another description."""
+    info, state, _ = read_state(small_config(root).teacher.checkpoint_for("Fold1"))
     for member in MEMBERS:
         state[f"{member}.head.weight"] = torch.zeros_like(state[f"{member}.head.weight"])
-        bias = torch.zeros(len(people))
+        bias = torch.zeros(info.num_classes)
         bias[0] = 1
         state[f"{member}.head.bias"] = bias
+    save_state(state, path, replace(info, **description))
+
+
+def test_a_plan_names_a_teacher_that_knows_nobody_as_a_mistake(root: Path, tmp_path: Path) -> None:
+    """Before anything is trained or written; one of ours is not asked."""
+    path = tmp_path / "t.safetensors"
+    config = small_config(root, teacher={"checkpoint": str(path)}, search={"space": {"distill.gram": GRAM}})
+    reading = Reading("c.yaml", config, (), Partial(config))
+    save_guessing(root, path, origin=IMPORTED, identities=())
+    (mistake,) = find_mistakes(reading, tmp_path / "runs")
+    assert mistake.startswith(f"{path} must know the people that it was trained on, but recognises 0 %")
+    save_guessing(root, path)
+    assert find_mistakes(reading, tmp_path / "runs") == []
+    save_guessing(root, path, origin="", identities=())
+    assert find_mistakes(reading, tmp_path / "runs") == [], "a line when it teaches, for it may be no import"
+
+
+@pytest.mark.parametrize("use", ["stored", "live"])
+def test_training_looks_at_an_imported_teacher(root: Path, tmp_path: Path, use: str) -> None:
+    """The same file is taken where its classes are known to be ours."""
     path = tmp_path / "t.safetensors"
     settings = {"checkpoint": str(path), "targets": {"use": use, "folder": str(tmp_path / "targets")}}
-    save_state(state, path, replace(info, origin=IMPORTED, identities=()))
+    save_guessing(root, path, origin=IMPORTED, identities=())
     with pytest.raises(CheckpointError, match="recognises 0 % of training images beyond guessing"):
         run(small_config(root, teacher=settings), fold="Fold1", directory=tmp_path / "a")
-    save_state(state, path, info)
+    save_guessing(root, path)
     run(small_config(root, teacher=settings, train={"epochs": 1}), fold="Fold1", directory=tmp_path / "b")
 
 

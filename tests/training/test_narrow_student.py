@@ -21,6 +21,8 @@ NANO = PRESETS["nano"]
 NARROW = Architecture((4, 8, 16, 64), (1, 1, 1, 1), patch=2, narrow=True, meets=(8, 16, 32, 64))
 """of nano's teacher; the last stage cannot be narrower, because of GCE-Net's groups"""
 
+HEADS = ("original.head", "attention.head")
+
 
 @pytest.fixture
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +62,20 @@ def test_its_projections_are_met_while_it_learns_and_cost_an_embedding_nothing()
     assert student.eval()(images).gce.layers[0].shape[1] == narrow.gce_channels
     projections = sum(p.numel() for name, p in student.named_parameters() if ".projections." in name)
     assert student.parameter_count() + projections < sum(p.numel() for p in student.parameters())
+
+
+@pytest.mark.parametrize("shape", [NANO, NARROW], ids=["as wide", "narrower"])
+def test_an_embedding_computes_nothing_that_learning_alone_takes(shape: Architecture) -> None:
+    """Neither projections, nor weak saliency, nor the backbones' classifiers; and it is that of a whole pass."""
+    student = WseNet(shape, 5, 32, "student").eval()
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    whole = student(images).gce.embedding
+    computed: list[str] = []
+    for name, module in student.named_modules():
+        module.register_forward_hook(lambda module, given, output, name=name: computed.append(name))
+    assert torch.equal(student.embed(images), whole)
+    assert {"original.stages.0", "attention.stages.3", "gce.blocks.2"} <= set(computed)
+    assert not [name for name in computed if "projections" in name or "saliency" in name or name in HEADS]
 
 
 @pytest.mark.parametrize("preset", ["pico", "femto"])

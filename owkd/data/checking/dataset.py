@@ -31,11 +31,12 @@ def dataset_folders(folder: Path) -> list[Path]:
     return inside
 
 
-def check_dataset(folder: Path, window: WindowSetting = "auto") -> Report:
+def check_dataset(folder: Path, window: WindowSetting = "auto", *, binary: bool = False) -> Report:
     """Looks through every fold of the data set in `folder` (`<root>/<dataset>`), decoding every image.
 
     Images are decoded as a training with `data.window: <window>` decodes them, and are the same when their size and
-    all pixels are, whatever the file format. Nothing is written. Raises `DataError` when `folder` is no data set at
+    all pixels are, whatever the file format. `binary`: two grey levels are meant, as in drawings and silhouettes; else
+    they are what is left of a camera's. Nothing is written. Raises `DataError` when `folder` is no data set at
     all; everything else is a finding.
     """
     folder = Path(folder)
@@ -49,7 +50,7 @@ def check_dataset(folder: Path, window: WindowSetting = "auto") -> Report:
         paths = [item.path for fold, items in folds.items() if windows[fold] == seen for item in items]
         known[seen] = read_contents(paths, seen)
     for fold, items in folds.items():
-        check_pictures(report, fold, items, known[windows[fold]], windows[fold])
+        check_pictures(report, fold, items, known[windows[fold]], windows[fold], binary)
         check_people(report, fold, items)
     return report
 

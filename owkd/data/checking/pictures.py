@@ -23,6 +23,8 @@ ValueT = TypeVar("ValueT")
 
 FEWEST_LEVELS = 16
 """grey levels that an image shows at least, and that lie between its darkest and its brightest"""
+BINARY_LEVELS = 2
+"""of a drawing or a silhouette"""
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,22 @@ class Content:
     remarks: tuple[str, ...] = ()
 
     @property
-    def is_poor(self) -> bool:
-        """Whether next to nothing is to be seen: little contrast, or few levels where there is room for thousands."""
+    def has_contrast(self) -> bool:
+        """Whether its darkest and its brightest grey level are apart."""
+        return self.brightest - self.darkest >= FEWEST_LEVELS
+
+    def is_poor(self, binary: bool) -> bool:
+        """Whether next to nothing is to be seen: little contrast; few levels where there is room for thousands; or two,
+        where images are not `binary` on purpose."""
+        if self.levels <= BINARY_LEVELS:
+            return not (binary and self.has_contrast)
         deep = self.header is not None and self.header.deep
-        return self.brightest - self.darkest < FEWEST_LEVELS or (deep and self.levels < FEWEST_LEVELS)
+        return not self.has_contrast or (deep and self.levels < FEWEST_LEVELS)
 
     @property
     def is_drawn(self) -> bool:
-        """Whether it has contrast and few levels, as a drawing or a silhouette in 8 bits has."""
-        return self.levels < FEWEST_LEVELS and not self.is_poor
+        """Whether it has contrast, and levels few enough for a drawing of several grey values in 8 bits."""
+        return BINARY_LEVELS < self.levels < FEWEST_LEVELS and not self.is_poor(binary=True)
 
 
 def read_contents(paths: Iterable[Path], window: Window) -> dict[Path, Content]:
@@ -75,15 +84,15 @@ def read_contents(paths: Iterable[Path], window: Window) -> dict[Path, Content]:
 
 
 def check_pictures(
-    report: Report, fold: str, items: Sequence[Item], contents: Mapping[Path, Content], window: Window
+    report: Report, fold: str, items: Sequence[Item], contents: Mapping[Path, Content], window: Window, binary: bool
 ) -> None:
-    """Notes what is wrong with the images of a fold."""
+    """Notes what is wrong with the images of a fold; `binary`: they are meant to have two grey levels."""
     for split in SPLITS:
         where = f"{fold}/{split}"
         own = {item.path: contents[item.path] for item in items if item.split == split}
         readable = {path: content for path, content in own.items() if not content.problem}
         _note_damaged(report, where, own)
-        _note_empty(report, where, readable, window)
+        _note_empty(report, where, readable, window, binary)
         _note_files(report, where, readable)
     same: dict[str, list[Item]] = defaultdict(list)
     for item in items:
@@ -108,7 +117,7 @@ def _read(path: Path, window: Window) -> Content:
     if pixels.min() != pixels.max() and len(shown) == 1:
         shown = np.unique(pixels)  # colours of one brightness
     content = Content("", header, digest.hexdigest(), len(shown), int(shown[0]), int(shown[-1]))
-    if content.is_poor and (values := deep_values(path)) is not None:
+    if content.is_poor(binary=False) and (values := deep_values(path)) is not None:
         finite = values[np.isfinite(values)]
         if len(finite):
             return replace(content, own=(float(finite.min()), float(finite.max())))
@@ -123,8 +132,8 @@ def _note_damaged(report: Report, where: str, contents: Mapping[Path, Content]) 
         report.add("fatal", "damaged_image", where, text, paths)
 
 
-def _note_empty(report: Report, where: str, contents: Mapping[Path, Content], window: Window) -> None:
-    poor = {path: content for path, content in contents.items() if content.is_poor}
+def _note_empty(report: Report, where: str, contents: Mapping[Path, Content], window: Window, binary: bool) -> None:
+    poor = {path: content for path, content in contents.items() if content.is_poor(binary)}
     if 2 * len(poor) > len(contents):
         report.add("fatal", "too_few_levels", where, _why_poor(poor, len(contents), window), poor)
         return
@@ -151,7 +160,8 @@ def _why_poor(poor: Mapping[Path, Content], of: int, window: Window) -> str:
         f"training would see {levels} at most, from {richest.darkest} to {richest.brightest}{dark}"
     )
     if richest.own is None:
-        return f"{text}; export them anew from what the camera recorded, stretched to 8 bits or in 16"
+        drawings = "; drawings and silhouettes are checked with --binary" if richest.has_contrast else ""
+        return f"{text}; export them anew from what the camera recorded, stretched to 8 bits or in 16{drawings}"
     low, high = (f"{value:g}" for value in richest.own)
     return (
         f"{text}. Their own grey values go from {low} to {high}, and the window is {window_in_words(window)}; set "

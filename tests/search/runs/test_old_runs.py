@@ -7,20 +7,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from PIL import Image
 from rich.console import Console
 
+from owkd.config import Config
+from owkd.data.index import SplitName, read_split
 from owkd.errors import UserError
 from search.report import write_report
 from search.results.listing import list_trials
 from search.results.schema import EPOCH_FIELDS, trial_schema
 from search.results.tables import read_epochs, read_trials
 from search.run_search import Work, resume
+from search.runs.inputs import look_at_inputs
 from search.runs.integrity import changes_since
 from search.runs.manifest import SCHEMA_VERSION, open_run
 from search.space.parameters import columns
@@ -136,6 +143,35 @@ def test_a_newer_version_is_named_and_taken_with_force(run: Path, monkeypatch: p
     forced = open_run(run)[2]
     assert forced["versions"]["owkd"] == "0.2.0"
     assert forced["forced"][0]["changes"] == ["versions.owkd: 0.1.0 -> 0.2.0"]
+
+
+@pytest.mark.parametrize(("kind", "goes_on"), [(np.uint8, True), (np.uint16, False)])
+@pytest.mark.parametrize("name", ["random"], indirect=True)
+def test_a_run_on_images_of_16_bits_goes_on_with_force_alone(
+    run: Path, kind: type[np.integer[Any]], goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.1.0 saw other pixels of them, and its fingerprint was of the files alone; of 8-bit images both are the same."""
+    folder, config, manifest = open_run(run)
+    for split, people in {"train": (1, 2), "validation": (3, 4)}.items():
+        for person, image in product(people, range(2)):
+            file = config.data.root / f"toy/Fold1/{split}/allcam/{person}/{image}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            values = np.arange(16 * 16).reshape(16, 16) % (200 + person + 10 * image)
+            Image.fromarray((values * (1 if kind is np.uint8 else 20)).astype(kind)).save(file)
+        now = read_split(config.data.root, "toy", "Fold1", cast(SplitName, split)).fingerprint
+        manifest["fingerprints"]["data"]["Fold1"][split] = now
+    folder.manifest.write_text(yaml.safe_dump(manifest))
+
+    def check(config: Config) -> dict[str, Any]:
+        return {**look_at_inputs(config)[0], "teacher": manifest["fingerprints"]["teacher"]}
+
+    monkeypatch.setattr("search.run_search.versions", lambda: manifest["versions"])
+    work = Work(TRAIN, check)
+    changed = r"then -> now\):\n  - fingerprints\.data\.Fold1\.train: .*\n  - .*validation: .*\nrestore them.*--force"
+    with pytest.raises(ConnectionError) if goes_on else pytest.raises(UserError, match=changed):
+        resume(run, connect=_unreachable, console=_console(), work=work)
+    with pytest.raises(ConnectionError):
+        resume(run, connect=_unreachable, console=_console(), work=work, force=True)
 
 
 def _unreachable() -> NoReturn:
