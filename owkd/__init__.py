@@ -11,8 +11,13 @@ As a library:
 Trainings and searches are started with `launch`, and read with `search.Run`.
 """
 
+import os
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from owkd.hidden import hidden_in_words, what_hides
 
 if TYPE_CHECKING:
     from owkd.config import Config, load_config, parse_config
@@ -20,6 +25,14 @@ if TYPE_CHECKING:
     from owkd.evaluation.evaluate import evaluate_dataset as evaluate
     from owkd.evaluation.protocol import evaluate_embeddings
     from owkd.inference import Model
+
+_hiding = None if sys.argv[:1] == ["-m"] else what_hides(sys.path)  # `python -m owkd` looks for itself, and ends there
+if _hiding is not None:  # said at once: what comes of it later names anything but the cause
+    warnings.warn(hidden_in_words(_hiding), RuntimeWarning, stacklevel=2)
+
+# OpenMP reads it when torch loads it. Threads that spin while they wait for each other, as is its default, cost many times
+# what they save where other processes want the same cores. Whoever sets it otherwise is obeyed.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["Config", "Model", "OwkdError", "evaluate", "evaluate_embeddings", "load_config", "parse_config"]
 

@@ -17,6 +17,7 @@ from functools import partial
 from launch.connection.cluster import joined_cluster
 from launch.connection.local import local_ray, remove_leftovers
 from launch.connection.timings import TIMINGS, ConnectionTimings
+from owkd.hidden import require_visible
 
 
 def connection(
@@ -25,8 +26,9 @@ def connection(
     """How a search reaches Ray: the cluster at `address`, or, without one, a Ray of its own on this machine.
 
     Nothing is opened before the connection is entered; that raises `UserError` where the cluster cannot be joined, and
-    `OwkdError` where Ray does not start.
+    `OwkdError` where Ray does not start. Raises `UserError` at once where this folder hides a package of owkd.
     """
+    require_visible(["."])  # Ray has every worker look for packages in this folder first
     if address is None:
         return partial(local_ray, dashboard=dashboard, timings=timings)
     return partial(joined_cluster, address, timings)
