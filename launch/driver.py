@@ -21,17 +21,29 @@ if TYPE_CHECKING:
     from search.storage.address import Address
 
 
-def run_search(config: Config, runs: Path | str, address: str | None = None, *, quiet: bool = False) -> None:
-    """A new search at `runs/<name>`. Raises as `search.run_search.search`, after printing how to resume."""
+def run_search(
+    config: Config, runs: Path | str, address: str | None = None, *, quiet: bool = False, resume: bool = False
+) -> None:
+    """A new search at `runs/<name>`; with `resume`, the one that is there. Raises as `search.run_search.search`, after
+    printing how to resume."""
+    from search.runs.manifest import is_taken
     from search.storage.address import Address
 
     run = Address.of(runs) / config.name
+    if resume and is_taken(run):
+        run_resume(run, address=address, quiet=quiet)
+        return
     with _resume_hint(run):
         print_search_summary(library.search(config, run, address=address, console=_progress(quiet)))
 
 
 def run_resume(
-    run: Path | str, trials: int | None = None, address: str | None = None, *, force: bool = False, quiet: bool = False
+    run: Address | Path | str,
+    trials: int | None = None,
+    address: str | None = None,
+    *,
+    force: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Resumes a search, for `trials` more than were planned. Raises as `search.run_search.resume`."""
     with _resume_hint(run):

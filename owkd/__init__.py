@@ -30,8 +30,8 @@ _hiding = None if sys.argv[:1] == ["-m"] else what_hides(sys.path)  # `python -m
 if _hiding is not None:  # said at once: what comes of it later names anything but the cause
     warnings.warn(hidden_in_words(_hiding), RuntimeWarning, stacklevel=2)
 
-# OpenMP reads it when torch loads it. Threads that spin while they wait for each other, as is its default, cost many times
-# what they save where other processes want the same cores. Whoever sets it otherwise is obeyed.
+# OpenMP reads it when torch loads it. Threads that spin while they wait for each other, as is its default, cost many
+# times what they save where other processes want the same cores. Whoever sets it otherwise is obeyed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["Config", "Model", "OwkdError", "evaluate", "evaluate_embeddings", "load_config", "parse_config"]

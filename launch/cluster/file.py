@@ -17,7 +17,9 @@ import yaml
 
 from owkd.errors import ConfigError, UserError
 
-Kind = Literal["aws", "local", "kuberay"]
+Kind = Literal["aws", "local", "kuberay", "slurm"]
+FILES: dict[Kind, str] = {"aws": "aws.yaml", "local": "local.yaml", "kuberay": "kuberay.yaml", "slurm": "slurm.sh"}
+"""our own, in `launch/templates`"""
 
 EDIT = "# EDIT"
 PLACEHOLDER = re.compile(r"0{17}|\b192\.0\.2\.\d+|\bexample\.com\b")
@@ -26,10 +28,10 @@ PLACEHOLDER = re.compile(r"0{17}|\b192\.0\.2\.\d+|\bexample\.com\b")
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """A file for `ray up`, or one for KubeRay.
+    """A file for `ray up`, one for KubeRay, or a batch script for Slurm.
 
     Attributes:
-        tree: the file of `ray up`; the RayCluster of a KubeRay file
+        tree: the file of `ray up`; the RayCluster of a KubeRay file; of a script nothing
     """
 
     path: Path
@@ -40,7 +42,7 @@ class ClusterFile:
 
 def template(kind: Kind) -> str:
     """Our own file of that kind, with placeholders."""
-    return files("launch").joinpath("templates", f"{kind}.yaml").read_text(encoding="utf-8")
+    return files("launch").joinpath("templates", FILES[kind]).read_text(encoding="utf-8")
 
 
 def write_template(kind: Kind, path: Path) -> None:
@@ -58,6 +60,8 @@ def read_cluster_file(path: Path) -> ClusterFile:
     """Raises `UserError` for a file that is missing, no YAML, or of no kind that is known here."""
     try:
         text = path.read_text(encoding="utf-8")
+        if text.startswith("#!"):
+            return ClusterFile(path, text, "slurm", {})
         documents = [tree for tree in yaml.safe_load_all(text) if tree is not None]
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(
@@ -89,7 +93,7 @@ def unedited(file: ClusterFile) -> Iterator[str]:
     ours = {_value(line) for line in template(file.kind).splitlines() if EDIT in line}
     for number, line in enumerate(file.text.splitlines(), start=1):
         value, mark, hint = line.partition(EDIT)
-        if value.lstrip().startswith("#"):
+        if value.lstrip().startswith("#") and not value.startswith("#SBATCH"):
             continue
         if PLACEHOLDER.search(value):
             yield f"line {number} must hold a value of yours, but got `{value.strip()}`; set{_hint(hint)}"
@@ -110,7 +114,7 @@ def _hint(text: str) -> str:
 
 def _refused_by_ray(file: ClusterFile) -> Iterator[str]:
     """What `ray up` would refuse before it does anything."""
-    if file.kind == "kuberay":
+    if file.kind in ("kuberay", "slurm"):
         return
     import click
     import jsonschema
@@ -131,7 +135,7 @@ def _refused_by_ray(file: ClusterFile) -> Iterator[str]:
 
 def _missing_files(file: ClusterFile) -> Iterator[str]:
     """Files of this machine that every node gets."""
-    if file.kind == "kuberay":
+    if file.kind in ("kuberay", "slurm"):
         return
     mounts = file.tree.get("file_mounts")
     for source in (mounts if isinstance(mounts, dict) else {}).values():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launch.cluster.file import ClusterFile, check_cluster_file, read_cluster_file
 from launch.cluster.head import TIMINGS, ClusterTimings, Head, connect_to_head
-from launch.cluster.ray_command import KUBECTL, read_ray_file, run_ray
+from launch.cluster.ray_command import INSTEAD, read_ray_file, run_ray
 from launch.output.console import console
 from owkd.errors import OwkdError
 
@@ -20,7 +20,7 @@ def check_cluster(path: Path) -> None:
     """Raises `ConfigError` that names everything in the file that is not ready, `UserError` for no such file."""
     file = read_cluster_file(path)
     check_cluster_file(file)
-    following = KUBECTL["up"].format(path=path) if file.kind == "kuberay" else f"owkd cluster up {path}"
+    following = INSTEAD[file.kind]["up"].format(path=path) if file.kind in INSTEAD else f"owkd cluster up {path}"
     if file.kind == "kuberay":
         console.print("Kubernetes itself checks the rest: kubectl apply --dry-run=server -f FILE", soft_wrap=True)
     console.print(f"{path} is ready; next: {following}", soft_wrap=True)

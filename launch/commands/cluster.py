@@ -17,12 +17,17 @@ DEFAULT = Path("cluster.yaml")
 
 @app.command()
 def init(
-    kind: Annotated[Literal["aws", "local", "kuberay"], typer.Argument(help="local: machines that you have.")],
-    file: ClusterPath = DEFAULT,
+    kind: Annotated[
+        Literal["aws", "local", "kuberay", "slurm"], typer.Argument(help="local: machines that you have.")
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where; cluster.yaml, or slurm.sh, when unset.")
+    ] = None,
 ) -> None:
     """Write a file to start from; every line that needs an edit is marked."""
     from launch.cluster import write_template
 
+    file = file or (Path("slurm.sh") if kind == "slurm" else DEFAULT)
     write_template(kind, file)
     console.print(f"written: {file}; edit it, then: owkd cluster check {file}", soft_wrap=True)
 

@@ -23,6 +23,9 @@ def search(
     address: Address = None,
     set_: Overrides = None,
     quiet: Quiet = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run of that name where there is one; for batch jobs.")
+    ] = False,
 ) -> None:
     """Search for the best weights. Stops with Ctrl-C at any time; `owkd resume` continues."""
     print_step(f"Reading {config}")
@@ -31,7 +34,7 @@ def search(
     overrides = [*(set_ or ()), *([f"name={name}"] if name else []), *([f"search.trials={trials}"] if trials else [])]
     parsed = load_for_search(config, overrides, runs)
     print_step("Checking images and teachers, then connecting to Ray")
-    run_search(parsed, runs, address, quiet=quiet)
+    run_search(parsed, runs, address, quiet=quiet, resume=resume)
 
 
 def plan(

@@ -107,16 +107,19 @@ def amend(
 def refuse_existing(run: Address | Path | str) -> None:
     """Raises `UserError` when there is anything at `run`, or when it cannot be reached."""
     address = Address.of(run)
-    if not address.remote:
-        taken = address.path.exists() or address.path.is_symlink()
-    else:
-        with _reached(address):
-            taken = bool(ObjectStore.at(address).files())
-    if taken:
+    if is_taken(address):
         raise UserError(
             f"a new run must have a name of its own, but {address} exists; give another --name, or resume it: "
             f"owkd resume {address}"
         )
+
+
+def is_taken(address: Address) -> bool:
+    """Whether there is anything at an address. Raises `UserError` where a store cannot be reached."""
+    if not address.remote:
+        return address.path.exists() or address.path.is_symlink()
+    with _reached(address):
+        return bool(ObjectStore.at(address).files())
 
 
 def exists(run: Address | Path | str) -> bool:

@@ -155,3 +155,20 @@ def test_templates_are_in_the_package(tmp_path: Path) -> None:
     declared = (root / "pyproject.toml").read_text()
     assert '"templates/*.yaml"' in declared
     assert template("aws") == (root / "cluster.yaml").read_text()
+
+
+def test_a_batch_script_is_checked_for_lines_of_the_template(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "slurm.sh"
+    assert run_command(["cluster", "init", "slurm", str(script)]) == 0
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert run_command(["cluster", "check", str(script)]) == 2
+    marked = [line for line in script.read_text().splitlines() if " # EDIT: " in line]
+    assert len(marked) == 7
+    told = capfd.readouterr().err
+    assert all(line.partition(" # EDIT")[0] in told for line in marked)
+
+    script.write_text(script.read_text().replace(" # EDIT", " # seen"))
+    assert run_command(["cluster", "check", str(script)]) == 0
+    assert f"next: sbatch {script}" in capfd.readouterr().out
+    assert run_command(["cluster", "up", str(script)]) == 2
+    assert "is for Slurm; use sbatch" in capfd.readouterr().err
