@@ -126,11 +126,14 @@ class Hold(threading.Thread):
         self._seen = 0.0
 
     def run(self) -> None:
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
         while not self._over.wait(self._timings.beat_s):
             try:
                 self._look()
                 if self.successor is not None:
-                    os.kill(os.getpid(), signal.SIGINT)  # ends the search as Ctrl-C does
+                    # Ends the search as Ctrl-C does. To that thread: one that waits is not woken by what another gets.
+                    signal.pthread_kill(main_thread, signal.SIGINT)
                     return
                 self.write()
             except OSError:  # the store is away; whether the lease outlived that is seen at the next beat

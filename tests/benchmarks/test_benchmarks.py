@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench_loss, bench_ranking, bench_step, measure, reference
+from benchmarks import bench_loss, bench_openmp, bench_ranking, bench_step, measure, reference
 from owkd.models.gce import GceBlock
 from owkd.models.outputs import EnsembleOutput
 from owkd.models.presets import architecture
@@ -173,3 +173,10 @@ def test_a_section_takes_the_place_of_its_last_one_and_the_log_stays_at_the_end(
     assert changed == page.replace("old", "new")
     added = measure.replaced(page, "c", "## c\n\nthird")
     assert re.findall(r"^## (.+)", added, re.MULTILINE) == ["a", "b", "c", "Tried and dropped"]
+
+
+def test_what_openmp_costs_is_measured_in_every_way() -> None:
+    text = bench_openmp.section(rounds=1, repeats=1)
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| one", "| two"))]
+    assert [row[0].removeprefix("| ") for row in rows] == list(bench_openmp.WAYS)
+    assert rows[0][-1] == "1.0 |"
