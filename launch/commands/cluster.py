@@ -17,9 +17,7 @@ DEFAULT = Path("cluster.yaml")
 
 @app.command()
 def init(
-    kind: Annotated[
-        Literal["aws", "local", "kuberay", "slurm"], typer.Argument(help="local: machines that you have.")
-    ],
+    kind: Annotated[Literal["aws", "local", "kuberay", "slurm"], typer.Argument(help="local: machines that you have.")],
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where; cluster.yaml, or slurm.sh, when unset.")
     ] = None,

@@ -77,6 +77,7 @@ def run_jobs(
             storage_path=str(scratch),
             callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=0),
+            progress_reporter=_NoReporter(),
             verbose=0,
             log_to_file=False,
         ),
@@ -89,6 +90,16 @@ def run_jobs(
                 raise
     if callback.failure is not None:
         raise callback.failure
+
+
+class _NoReporter(tune.ProgressReporter):
+    """In a notebook Tune would show a table of its own."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: dict[str, Any]) -> None:
+        """Progress is ours to show."""
 
 
 def _trainable(train: Train, admission: NodeAdmission | None) -> Any:

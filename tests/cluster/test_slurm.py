@@ -1,4 +1,4 @@
-"""The batch script for Slurm, run whole: with stand-ins for `srun` and `scontrol`, whose nodes are all on this machine."""
+"""The batch script for Slurm, run whole, with stand-ins for `srun` and `scontrol`: all nodes are this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ cli.main()
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[Path]:
+def job(tmp_path: Path) -> Path:
     """A folder in which the script can be run as Slurm would."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -68,7 +67,7 @@ def job(tmp_path: Path) -> Iterator[Path]:
         assert given in script
         script = script.replace(given, ours)
     (tmp_path / "slurm.sh").write_text(script)
-    yield tmp_path
+    return tmp_path
 
 
 def start(job: Path, number: int, epoch_s: float) -> subprocess.Popen[str]:
