@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,6 +13,11 @@ import pytest
 import yaml
 
 from launch.cluster.file import template
+from owkd.data.index import read_split
+from owkd.data.synthetic import write_dataset
+from owkd.models.checkpoint import save_model
+from owkd.models.presets import architecture
+from owkd.models.wse import WseNet
 from search.results.tables import read_trials
 from tests.support.fake_training import fake_config
 
@@ -55,8 +59,13 @@ def job(tmp_path: Path) -> Path:
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (tmp_path / "activate").touch()
+    write_dataset(tmp_path / "data", identities=16, images=2, size=32, seed=0, dataset="toy")
+    shape = {"preset": "nano", "depths": [1, 1, 1, 1]}
     config = fake_config(tmp_path, trials=6, max_concurrent=2)
-    (tmp_path / "data").mkdir()
+    config["data"]["image_size"], config["student"] = 32, shape
+    config["teacher"] |= shape
+    people = len(read_split(tmp_path / "data", "toy", "Fold1", "train").classes)
+    save_model(WseNet(architecture("nano", (1, 1, 1, 1)), people, 32, "teacher"), tmp_path / "teacher-Fold1.safetensors")
     (tmp_path / "search.yaml").write_text(yaml.safe_dump(config))
     script = template("slurm")
     for given, ours in {
@@ -108,7 +117,7 @@ def test_a_job_whose_time_is_up_is_queued_again_and_goes_on(job: Path) -> None:
     rows = read_trials(job / "runs" / "fake" / "results").to_pylist()
     assert [row["state"] for row in rows] == ["complete"] * 6
     assert max(row["attempt"] for row in rows) == 2
-    assert re.search(r"2 (slots|at a time)", log(job, 72)) or "6 trials" in log(job, 72)
+    assert "2 at a time" in log(job, 72)
     time.sleep(2)
     left = subprocess.run(["pgrep", "-f", f":{20000 + 72}"], capture_output=True, text=True, check=False).stdout
     assert not left.split()
