@@ -64,8 +64,10 @@ def job(tmp_path: Path) -> Path:
     config = fake_config(tmp_path, trials=6, max_concurrent=2)
     config["data"]["image_size"], config["student"] = 32, shape
     config["teacher"] |= shape
-    people = len(read_split(tmp_path / "data", "toy", "Fold1", "train").classes)
-    save_model(WseNet(architecture("nano", (1, 1, 1, 1)), people, 32, "teacher"), tmp_path / "teacher-Fold1.safetensors")
+    people = read_split(tmp_path / "data", "toy", "Fold1", "train").num_identities
+    save_model(
+        WseNet(architecture("nano", (1, 1, 1, 1)), people, 32, "teacher"), tmp_path / "teacher-Fold1.safetensors"
+    )
     (tmp_path / "search.yaml").write_text(yaml.safe_dump(config))
     script = template("slurm")
     for given, ours in {
