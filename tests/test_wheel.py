@@ -63,7 +63,7 @@ def test_its_code_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert all(file.startswith(str(installed)) for file in done.stdout.split())
 
 
-def test_data_are_drawn_and_a_search_planned_far_from_the_repository(installed: Path, tmp_path: Path) -> None:
+def test_data_are_drawn_and_checked_far_from_the_repository(installed: Path, tmp_path: Path) -> None:
     owkd(installed, tmp_path, "data", "synth", "data", "--identities", "20", "--images", "4", "--size", "32")
     assert "nothing found that would spoil a result" in owkd(
         installed, tmp_path, "data", "check", "data/Synthetic_thermal"

@@ -98,7 +98,7 @@ class _NoReporter(tune.ProgressReporter):
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
         return False
 
-    def report(self, trials: list[Any], done: bool, *sys_info: dict[str, Any]) -> None:
+    def report(self, trials: list[Any], done: bool, *sys_info: Any) -> None:
         """Progress is ours to show."""
 
 
