@@ -36,6 +36,9 @@ from search.trials.budget import Budget
 EPOCHS_A_TRIAL = 5
 """of Hyperband with three rungs up to 18 epochs, on average"""
 
+REPEATS = 20
+"""settings in a row that were trained to their end already; then this slot stays empty until another trial is over"""
+
 
 class SmacSearcher:
     """The facade on one landscape with one objective."""
@@ -68,9 +71,18 @@ class SmacSearcher:
         self._first: Configuration | None = first
         self._asked: dict[int, TrialInfo] = {}
         self._numbers: dict[Configuration, int] = {}
+        self._over: dict[Configuration, TrialValue] = {}
 
-    def ask(self, number: int) -> Ask:
+    def ask(self, number: int) -> Ask | None:
         info = self._facade.ask()
+        for _ in range(REPEATS):
+            over = self._over.get(info.config)
+            if over is None:
+                break
+            self._facade.tell(info, over, save=False)  # it went to its end: training on would say the same
+            info = self._facade.ask()
+        else:
+            return None
         values = self._space.values(plain(info.config))
         until = min(self._longest, round(info.budget or self._longest))
         resumes = self._numbers.get(info.config)
@@ -83,7 +95,10 @@ class SmacSearcher:
         return True
 
     def tell(self, number: int, ended: Ended) -> None:
-        self._facade.tell(self._asked.pop(number), TrialValue(cost=-ended.told[MAP]), save=False)
+        info, value = self._asked.pop(number), TrialValue(cost=-ended.told[MAP])
+        self._facade.tell(info, value, save=False)
+        if ended.state in ("complete", "diverged"):
+            self._over[info.config] = value
 
 
 def configuration_space(space: FlatSpace, config: Config, seed: int) -> ConfigurationSpace:
