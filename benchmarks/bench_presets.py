@@ -7,7 +7,7 @@ for each model, at its last epoch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,13 +115,16 @@ def report(sizes: Sizes, seeds: int, folder: Path) -> str:
     rows = []
     for preset in sizes.presets:
         alone, taught = (scores[preset, kind] for kind in ("no distillation", "distilled"))
-        rows.append([f"`{preset}`", *cost[preset], in_points(alone), in_points(taught), lead_in_points(taught, alone)])
+        first = [trainings.untrained_map(configs[preset, "distilled"], seed) for seed in range(seeds)]
+        figures = [in_points(first), in_points(alone), in_points(taught), lead_in_points(taught, alone)]
+        rows.append([f"`{preset}`", *cost[preset], *figures])
     columns = [
         "student",
         "parameters",
         "operations",
         "one image",
         f"an image in a batch of {sizes.costs_batch}",
+        "test mAP, untrained",
         "test mAP, no distillation",
         "test mAP, distilled",
         f"lead by distillation ({LEVEL:.0%})",
@@ -142,12 +145,15 @@ def main() -> None:
     """Command line."""
     parser = measure.parser(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each (default: 3)")
+    parser.add_argument("--epochs", type=int, help=f"of each (default: {Sizes().epochs}, too few for most sizes)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of trainings that need not be run again")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    sizes = QUICK if arguments.quick else Sizes()
+    sizes = replace(sizes, epochs=arguments.epochs or sizes.epochs)
     with folder_of(arguments.keep) as folder:
-        text = report(QUICK if arguments.quick else Sizes(), arguments.seeds, folder)
-    command = measure.command(COMMAND, arguments) + f" --seeds {arguments.seeds}"
+        text = report(sizes, arguments.seeds, folder)
+    command = measure.command(COMMAND, arguments) + f" --seeds {arguments.seeds} --epochs {sizes.epochs}"
     measure.publish("bench_presets", text, command, arguments.threads, arguments.record)
 
 

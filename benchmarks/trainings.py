@@ -24,7 +24,8 @@ from owkd.config import Config
 from owkd.data.synthetic import DATASET as SYNTHETIC
 from owkd.data.synthetic import write_dataset
 from owkd.evaluation.evaluate import evaluate_checkpoint
-from owkd.training.prepare import signature
+from owkd.models.checkpoint import save_model
+from owkd.training.prepare import initial_network, signature
 from owkd.training.reduction import EpochRule
 from owkd.training.run import run
 from owkd.training.teacher import train_teacher
@@ -67,10 +68,26 @@ class Trainings:
 
     def test_map(self, config: Config, seed: int) -> float:
         """Test mAP of the last epoch of one training, looked at once."""
-        what = f"{_digest(config)}, seed {seed}"
+
+        def trained(folder: Path) -> Path:
+            return run(config, fold=FOLD, directory=folder, seed=seed, keep=LAST_EPOCH).checkpoint
+
+        return self._tested(f"{_digest(config)}, seed {seed}", config, trained)
+
+    def untrained_map(self, config: Config, seed: int) -> float:
+        """Test mAP of the first weights of a student."""
+
+        def untrained(folder: Path) -> Path:
+            model = initial_network(config.student, 2, config.data.image_size, "student", seed)
+            save_model(model, folder / "first.safetensors")
+            return folder / "first.safetensors"
+
+        return self._tested(f"{_digest(config, 'student')}, untrained, seed {seed}", config, untrained)
+
+    def _tested(self, what: str, config: Config, checkpoint_in: Callable[[Path], Path]) -> float:
         if what not in self.tested:
             running = self.folder / "running" / what
-            checkpoint = run(config, fold=FOLD, directory=running, seed=seed, keep=LAST_EPOCH).checkpoint
+            checkpoint = checkpoint_in(running)
             result, _ = evaluate_checkpoint(checkpoint, config.data, fold=FOLD, split="test")
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"what": what, "mAP": result.mean_average_precision}) + "\n")
