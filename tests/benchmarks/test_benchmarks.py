@@ -175,6 +175,7 @@ def test_a_section_takes_the_place_of_its_last_one_and_the_log_stays_at_the_end(
     assert re.findall(r"^## (.+)", added, re.MULTILINE) == ["a", "b", "c", "Tried and dropped"]
 
 
+@pytest.mark.slow
 def test_what_openmp_costs_is_measured_in_every_way() -> None:
     text = bench_openmp.section(rounds=1, repeats=1)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| one", "| two"))]

@@ -18,7 +18,7 @@ from launch import cli
 from launch.output.console import console
 from launch.output.summary import continued_by_the_same_command
 
-def work(run, form):
+def work(*given, **named):
     with continued_by_the_same_command():
         console.print("at work")
         while True:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from launch import doctor, driver
+from launch import doctor, driver, library
 from launch.cli import run_command
 from launch.doctor import ClusterReport, Fault, NodeReport, examine_this_machine, refuse_faults
 from launch.doctor.node_checks import find_faults
@@ -166,7 +166,7 @@ def test_a_search_is_refused_before_it_leaves_anything(
 ) -> None:
     node, *_ = FAULTY["another owkd"]
     fault = Fault(node.name, "owkd", "owkd must be 0.1.0")
-    monkeypatch.setattr(driver, "connection", lambda address: nullcontext)
+    monkeypatch.setattr(library, "connection", lambda address: nullcontext)
     monkeypatch.setattr(doctor, "admit_nodes", lambda config, run: refuse_faults(ClusterReport((node,), (fault,))))
     space = {"distill.logit": {"type": "float", "low": 0.01, "high": 1.0}}
     config = small_config(root, search={"space": space, "trials": 2, "scheduler": {"name": "none"}})

@@ -57,7 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("search.run_search.OWKD", WORK)
-    monkeypatch.setattr("launch.driver.remove_leftovers", lambda: None)
+    monkeypatch.setattr("launch.library.remove_leftovers", lambda: None)
     monkeypatch.setattr("owkd.models.checkpoint.read_state", fake_read_state)
     monkeypatch.setattr("search.report.page.sections", lambda data: [])
     monkeypatch.setattr("search.report.page.claims_section", lambda data: None)
