@@ -12,7 +12,8 @@ from PIL import Image
 import owkd
 from owkd.errors import CheckpointError, DataError
 from owkd.evaluation.embedding_table import embed_folder
-from owkd.models.checkpoint import CHAMPION, save_model
+from owkd.models import CHAMPION
+from owkd.models.checkpoint import save_model
 from owkd.models.presets import architecture
 from owkd.models.wse import WseNet
 from search.results.parquet import read_table

@@ -15,6 +15,10 @@ cache = typer.Typer(
 Place = Annotated[
     str, typer.Argument(metavar="[PLACE]", help="Folder that holds runs, or an address: s3://bucket/runs.")
 ]
+Dataset = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DATASET]", show_default="those in your cache folder", help="A data set's folder."),
+]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -61,10 +65,7 @@ def delete(
 
 @cache.command("list")
 def list_caches(
-    dataset: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DATASET]", show_default="those in your cache folder", help="A data set's folder."),
-    ] = None,
+    dataset: Dataset = None,
     json: Json = False,
 ) -> None:
     """What is derived from a data set, where it lies and how large it is."""
@@ -75,10 +76,7 @@ def list_caches(
 
 @cache.command()
 def clear(
-    dataset: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DATASET]", show_default="those in your cache folder", help="A data set's folder."),
-    ] = None,
+    dataset: Dataset = None,
     yes: Yes = False,
 ) -> None:
     """Delete what `owkd cache list` shows; asks before. The next training that needs it makes it anew."""

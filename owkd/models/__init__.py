@@ -1,0 +1,2 @@
+CHAMPION = "student.safetensors"
+"""the model's file in the folder of a champion; here, where no torch is imported"""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from owkd.data.reading.window import Window, window_in_words
 from owkd.errors import CheckpointError
 from owkd.files import written_whole
+from owkd.models import CHAMPION
 from owkd.models.presets import Architecture
 from owkd.models.state_dicts import checksum, differences, not_finite, several
 from owkd.models.wse import Role, WseNet
@@ -31,8 +32,6 @@ IMPORTED = "published files"
 """the origin of an imported teacher"""
 LATER = ("against_student", "window")
 """what came after 0.1.0 and stands in a file only where it is known: a file without it is the same as ever"""
-CHAMPION = "student.safetensors"
-"""the model's file in the folder of a champion"""
 STAGE_WEIGHTS = "stage_weights."
 """before the names of the stage-weight head, which learns beside a student and is no part of it"""
 

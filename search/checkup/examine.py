@@ -25,6 +25,7 @@ from PIL import Image
 
 from owkd.config import Config
 from owkd.errors import CheckpointError, UserError
+from owkd.models import CHAMPION
 from search.checkup.study import KnownStudy, read_study
 from search.checkup.tables import epochs_at_odds, trials_at_odds
 from search.results.parquet import TrialFiles, read_table
@@ -211,7 +212,7 @@ def _missing(folder: RunFolder) -> Iterator[CheckedFile]:
     if (results / "comparison.parquet").is_file():
         wanted[home / "metrics.json"] = RETRAIN
     if (home / "metrics.json").is_file():
-        wanted |= {home / "student.safetensors": RETRAIN, home / "config.yaml": RETRAIN}
+        wanted |= {home / CHAMPION: RETRAIN, home / "config.yaml": RETRAIN}
         wanted |= {results / f"{name}.parquet": RETRAIN for name in ("models", "comparison")}
         if _has_claims(home / "metrics.json"):
             wanted[folder.retrain / "looks.json"] = RESTORE

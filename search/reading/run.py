@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from owkd.config import Config
 from owkd.errors import UserError
-from owkd.models.checkpoint import CHAMPION
+from owkd.models import CHAMPION
+from search.results.equal_epochs import best_complete
 from search.results.listing import list_trials
 from search.results.parquet import read_table
 from search.results.tables import read_epochs
@@ -59,12 +60,11 @@ class Run:
         return list_trials(self.address)
 
     def best(self) -> dict[str, Any] | None:
-        """The row of the best complete trial; None where none is complete.
+        """The row of the best complete trial that keeps every constraint; None where there is none.
 
         With several objectives, the best one by the first of them.
         """
-        first = self.trials().slice(0, 1).to_pylist()
-        return first[0] if first and first[0]["state"] == "complete" else None
+        return best_complete(self.trials().to_pylist())
 
     def epochs(self) -> pa.Table:
         """One row an epoch of each fold and seed, in order of trial and step: losses, validation, duration."""

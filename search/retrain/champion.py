@@ -15,6 +15,7 @@ import yaml
 from owkd.config import with_values
 from owkd.errors import UserError
 from owkd.files import written_whole
+from owkd.models import CHAMPION
 from search.results.parquet import read_table
 from search.retrain.candidates import Candidate, Model
 from search.retrain.comparison import Comparison
@@ -49,7 +50,7 @@ class ChampionFolder:
         """Writes all three files. `best`: the model that is taken home, whose checkpoint lies in the run."""
         model, record = best
         opened_before = self.opened_before(champion)
-        self._run.take(checkpoint, self._run.champion / "student.safetensors")
+        self._run.take(checkpoint, self._run.champion / CHAMPION)
         with written_whole(self._run.champion / "config.yaml") as temporary:
             config = with_values(champion.config, {"train.seed": model.seed, "data.folds": [model.fold]})
             temporary.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -99,6 +100,13 @@ def test_a_copy_of_the_study_changes_no_run(tmp_path: Path):
     assert (tmp_path / "runs" / "a" / "study.journal").read_bytes() == before
     with pytest.raises(UserError, match=r"has no champion yet; run its final stage: owkd retrain"):
         run.champion()
+
+
+def test_what_misses_a_constraint_is_not_the_best(monkeypatch: pytest.MonkeyPatch):
+    rows = [{"state": "complete", "feasible": False}, {"state": "complete", "feasible": True}]
+    monkeypatch.setattr(Run, "_open", lambda *_: None)
+    monkeypatch.setattr(Run, "trials", lambda _: pa.Table.from_pylist(rows))
+    assert Run("runs/a").best() == rows[1]
 
 
 @pytest.mark.usefixtures("_stand_in")
